@@ -1,6 +1,7 @@
 """What a command prints: one JSON document on stdout, everything else on stderr.
 
-Knows: how results become JSON. Non-finite numbers are a bug of the caller: a result says null and why in a field beside it.
+Knows: how results become JSON. Non-finite numbers are a bug of the caller: a result says null, and why in a field
+beside it.
 """
 
 import json
