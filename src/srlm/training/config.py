@@ -1,0 +1,123 @@
+"""What a self-rewarding run is told: a `TrainingArguments` with the theory's own fields, checked all at once.
+
+Knows: names, defaults, domains. Names are trl's wherever trl has one (`num_generations`, `max_completion_length`, `beta`,
+`loss_type`, `use_peft`, `lora_r`, ...).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from transformers import TrainingArguments
+
+from srlm.errors import InputError
+
+# Differences in these never change what a run computes, so a resumed run may set them anew.
+COSMETIC = frozenset(
+    "output_dir run_name report_to logging_steps logging_strategy logging_first_step log_level log_level_replica disable_tqdm "
+    "project trackio_space_id push_to_hub hub_token hub_model_id hub_private_repo hub_strategy save_total_limit "
+    "resume_from_checkpoint dataloader_num_workers logging_dir local_rank rows_per_pass debug".split()
+)
+# A finished run can be given more rounds.
+EXTENDABLE = frozenset({"rounds"})
+
+
+@dataclass
+class SelfRewardingConfig(TrainingArguments):
+    """Configuration of `SelfRewardingTrainer`; everything `TrainingArguments` takes, and:
+
+    Attributes:
+        rounds: T >= 1, rounds of sample, reward, update, certify.
+        num_generations: K >= 2, responses a prompt and round; K(K-1)/2 pairs each.
+        max_completion_length: L >= 1, longest response in tokens; a response cut there is a response.
+        beta: KL strength > 0; a round's exact solution is pi_t to the power 1 + 1/beta.
+        loss_type: which update; "regression" is eq. 3.
+        max_expansions: budget of the mode search for one prompt (P6); 0 measures without certification.
+        rows_per_pass: most sequences decoded at once; lower it when memory is short.
+        use_peft: train a LoRA adapter (default) or all weights.
+        lora_r, lora_alpha, lora_dropout, lora_target_modules: the adapter, as in trl.
+        raw_prompts: send string prompts without the chat template.
+
+    `num_train_epochs` counts the passes over one round's responses, `per_device_train_batch_size` the prompts of a step.
+
+    Raises:
+        InputError: any field outside its domain; all such fields are named at once.
+    """
+
+    output_dir: str | None = field(default="runs/srlm")
+    per_device_train_batch_size: int = field(default=8)
+    num_train_epochs: float = field(default=3.0)
+    learning_rate: float = field(default=2e-4)
+    lr_scheduler_type: str = field(default="constant")  # pyright: ignore[reportAssignmentType]
+    logging_steps: float = field(default=1)
+    save_strategy: str = field(default="no")  # pyright: ignore[reportAssignmentType]
+    remove_unused_columns: bool | None = field(default=False)
+    disable_tqdm: bool | None = field(default=True)
+    seed: int = field(default=0)
+
+    rounds: int = field(default=3)
+    num_generations: int = field(default=4)
+    max_completion_length: int = field(default=12)
+    beta: float = field(default=5.0)
+    loss_type: str = field(default="regression")
+    max_expansions: int = field(default=2000)
+    rows_per_pass: int = field(default=128)
+    use_peft: bool = field(default=True)
+    lora_r: int = field(default=16)
+    lora_alpha: int = field(default=32)
+    lora_dropout: float = field(default=0.0)
+    lora_target_modules: str | list[str] = field(default="all-linear")
+    raw_prompts: bool = field(default=False)
+
+    def __post_init__(self) -> None:
+        problems = [problem for problem in (_problem(self, *rule) for rule in _DOMAINS) if problem]
+        if self.loss_type not in LOSS_TYPES:
+            problems.append(f"loss_type is {self.loss_type!r}; use one of {', '.join(LOSS_TYPES)}")
+        if problems:
+            raise InputError(problems)
+        super().__post_init__()
+
+    def recorded(self) -> dict[str, Any]:
+        """The fields that decide what a run computes, as JSON values: every one of ours, and whatever is not at its default."""
+        plain = TrainingArguments(output_dir="unused").to_dict()
+        own = {f.name for f in fields(SelfRewardingConfig)} - set(plain) | _ALWAYS_RECORDED
+        kept = {name: value for name, value in self.to_dict().items() if name in own or value != plain[name]}
+        return {name: _as_json(value) for name, value in sorted(kept.items()) if name not in COSMETIC}
+
+
+LOSS_TYPES = ("regression",)
+
+# name, lowest, whether the lowest itself is allowed, what to do
+_DOMAINS: tuple[tuple[str, float, bool, str], ...] = (
+    ("rounds", 1, True, "use at least one round"),
+    ("num_generations", 2, True, "a pair needs two responses a prompt"),
+    ("max_completion_length", 1, True, "a response has at least one token"),
+    ("beta", 0, False, "the KL strength must be positive"),
+    ("max_expansions", 0, True, "0 turns certification off"),
+    ("rows_per_pass", 1, True, "decode at least one row at a time"),
+    ("lora_r", 1, True, "an adapter has at least rank 1"),
+    ("per_device_train_batch_size", 1, True, "a step needs at least one prompt"),
+    ("num_train_epochs", 0, False, "pass over the responses at least partly"),
+    ("learning_rate", 0, False, "the learning rate must be positive"),
+)
+_ALWAYS_RECORDED = frozenset(
+    {"per_device_train_batch_size", "num_train_epochs", "learning_rate", "lr_scheduler_type", "seed", "optim", "max_grad_norm"}
+)
+
+
+def _problem(config: Any, name: str, lowest: float, closed: bool, advice: str) -> str | None:
+    value = getattr(config, name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return f"{name} is {value!r}; give a number ({advice})"
+    if value < lowest or (value == lowest and not closed):
+        return f"{name} is {value}; it must be {'at least' if closed else 'greater than'} {lowest:g} ({advice})"
+    return None
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _as_json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_as_json(one) for one in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -1,0 +1,70 @@
+"""The policy being trained: what of it is trainable, how it is saved, restored and exported.
+
+Knows: peft and safetensors. Adapters stay adapters in every checkpoint, because merging and unmerging drifts from the base
+(huggingface/trl 6688); only the exported model is merged, from a copy.
+"""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model, load_peft_weights, set_peft_model_state_dict
+from safetensors.torch import load_model as load_safetensors
+
+from srlm.errors import InputError
+from srlm.training.config import SelfRewardingConfig
+
+_WEIGHTS = "model.safetensors"
+
+
+def make_trainable(model: Any, config: SelfRewardingConfig, adapter: PeftConfig | None = None) -> Any:
+    """The model with a fresh adapter (seeded by `config.seed`), or with all its weights trainable.
+
+    Args:
+        model: the base model, frozen.
+        config: the run; its `lora_*` fields make the adapter when `adapter` is not given.
+        adapter: any peft configuration.
+
+    Raises:
+        InputError: the adapter does not fit the model.
+    """
+    if isinstance(model, PeftModel):
+        return model
+    if adapter is None and not config.use_peft:
+        return model.requires_grad_(True)
+    chosen = adapter or LoraConfig(
+        r=config.lora_r,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=config.lora_target_modules,
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng():  # peft draws the adapter from torch's global generator
+        torch.manual_seed(config.seed)
+        try:
+            return get_peft_model(model, chosen)
+        except ValueError as error:
+            raise InputError(f"the adapter does not fit the model: {error}; set lora_target_modules to modules it has") from error
+
+
+def save_policy(model: Any, folder: Path) -> None:
+    """Write what training changed (the adapter, or all weights) as safetensors."""
+    model.save_pretrained(folder, safe_serialization=True)
+
+
+def restore_policy(model: Any, folder: Path) -> None:
+    """Load into `model` what `save_policy` wrote."""
+    if isinstance(model, PeftModel):
+        outcome = set_peft_model_state_dict(model, load_peft_weights(str(folder), device=str(model.device)))
+        if outcome.unexpected_keys:
+            raise InputError(f"the adapter in {folder} does not fit the model; it has {outcome.unexpected_keys[0]}")
+        return
+    load_safetensors(model, folder / _WEIGHTS, strict=False, device=str(model.device))
+
+
+def export_model(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write a model that `AutoModelForCausalLM.from_pretrained` loads without any adapter library."""
+    whole = copy.deepcopy(model).merge_and_unload() if isinstance(model, PeftModel) else model
+    whole.save_pretrained(folder, safe_serialization=True)
+    tokenizer.save_pretrained(folder)

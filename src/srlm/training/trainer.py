@@ -1,0 +1,140 @@
+"""`SelfRewardingTrainer`: a `transformers.Trainer` whose `train()` runs T self-rewarding rounds.
+
+Knows: `Trainer`'s hooks. The loss is in `losses.py`, the packing of responses in `lm/scoring.py`, the order of a round in
+`rounds.py`; this class only connects them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import PreTrainedModel, Trainer, TrainerCallback
+
+from srlm.lm.loading import LoadedModel, as_loaded
+from srlm.lm.prompts import as_prompts, encode_prompts
+from srlm.lm.scoring import has_tree_attention, pack, pad, response_logprobs
+from srlm.records.run_directory import RunDirectory
+from srlm.training.config import SelfRewardingConfig
+from srlm.training.losses import GroupedBatch, regression_loss
+from srlm.training.policy import make_trainable
+from srlm.training.rounds import Observer, run_rounds
+
+LOSSES: dict[str, Callable[[GroupedBatch, float], Tensor]] = {"regression": regression_loss}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingGroup:
+    """One prompt with its K responses, all that an update needs to know about them.
+
+    Attributes:
+        prompt: token ids.
+        responses: token ids of each response.
+        reference_logps: log pi_t(y|x) recorded while sampling (nats).
+        rewards: r(x, y) of each response.
+    """
+
+    prompt: tuple[int, ...]
+    responses: tuple[tuple[int, ...], ...]
+    reference_logps: tuple[float, ...]
+    rewards: tuple[float, ...]
+
+
+class GroupDataset(Dataset[TrainingGroup]):
+    """The groups of one round, in a fixed order (the trainer's sampler shuffles them)."""
+
+    def __init__(self, groups: Sequence[TrainingGroup]) -> None:
+        self._groups = list(groups)
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, index: int) -> TrainingGroup:
+        return self._groups[index]
+
+
+@dataclass(frozen=True, slots=True)
+class Collator:
+    """Makes one batch of groups: their sequences (packed where the model has tree attention), references and rewards."""
+
+    tree_attention: bool
+
+    def __call__(self, groups: Sequence[TrainingGroup]) -> dict[str, Any]:
+        sequences = [(group.prompt, group.responses) for group in groups]
+        return {
+            "sequences": pack(sequences) if self.tree_attention else pad(sequences),
+            "reference_logps": torch.tensor([value for group in groups for value in group.reference_logps]),
+            "rewards": torch.tensor([value for group in groups for value in group.rewards]),
+            "groups": torch.tensor([at for at, group in enumerate(groups) for _ in group.responses]),
+        }
+
+
+class SelfRewardingTrainer(Trainer):
+    """Trains a causal language model on its own judgement, one certified round after the other.
+
+    Args:
+        model: a `LoadedModel`, or a causal model (give `processing_class`), or a name for `load_model`.
+        args: the configuration.
+        train_dataset: prompts: `Prompt`s, or records (dicts or a `datasets.Dataset`) with a `prompt` column.
+        processing_class: the tokenizer, where `model` is a bare model.
+        peft_config: an adapter other than the one that `args` describes.
+        callbacks: as in `transformers.Trainer`.
+
+    Raises:
+        InputError: prompts, model, or configuration that cannot be used.
+    """
+
+    args: SelfRewardingConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def __init__(
+        self,
+        model: LoadedModel | PreTrainedModel | str,
+        args: SelfRewardingConfig | None = None,
+        train_dataset: Sequence[Any] | None = None,
+        processing_class: Any = None,
+        peft_config: Any = None,
+        callbacks: list[TrainerCallback] | None = None,
+    ) -> None:
+        args = args or SelfRewardingConfig()
+        self.loaded = as_loaded(model, processing_class)
+        self.prompts = as_prompts(train_dataset)
+        self.encoded = encode_prompts(
+            self.prompts, self.loaded, max_new_tokens=args.max_completion_length, raw=args.raw_prompts
+        )
+        self.tree_attention = has_tree_attention(self.loaded.model)
+        super().__init__(
+            model=make_trainable(self.loaded.model, args, peft_config),
+            args=args,
+            data_collator=Collator(self.tree_attention),
+            processing_class=self.loaded.tokenizer,
+            callbacks=callbacks,
+        )
+
+    def train(self, resume_from_checkpoint: bool = False, observer: Observer | None = None) -> RunDirectory:
+        """Run the rounds that `args` asks for and return the run's folder.
+
+        Args:
+            resume_from_checkpoint: go on with the run in `args.output_dir`; what it finished is not done again.
+            observer: is told what is happening.
+
+        Raises:
+            InputError: the folder holds another run, or this run with another configuration.
+        """
+        return run_rounds(self, resume=resume_from_checkpoint, observer=observer or Observer())
+
+    def update(self, groups: Sequence[TrainingGroup]) -> float:
+        """One round's update on its groups, with a fresh optimiser and schedule; returns the mean loss of its steps."""
+        self.train_dataset = GroupDataset(groups)
+        self.optimizer = self.lr_scheduler = None
+        return float(super().train().training_loss)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The update's loss on one batch made by `Collator`."""
+        logps = response_logprobs(model, inputs["sequences"])
+        batch = GroupedBatch(logps, inputs["reference_logps"], inputs["rewards"], inputs["groups"], int(inputs["groups"].max()) + 1)
+        loss = LOSSES[self.args.loss_type](batch, self.args.beta)
+        return (loss, {"logps": logps}) if return_outputs else loss
