@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from srlm.lm.prefix_tree import PrefixTree, additive_mask
+
 # Prompt and responses as token ids.
 Group = tuple[Sequence[int], Sequence[Sequence[int]]]
 
@@ -82,27 +84,17 @@ def pack(groups: Sequence[Group]) -> PackedTree:
     Raises:
         ValueError: an empty prompt or response.
     """
-    tokens: list[int] = []
-    parent_of: list[int] = []
-    child: dict[tuple[int, int], int] = {}
+    nodes = PrefixTree()
     edge_at: dict[tuple[int, int], int] = {}
-    parents, targets, edges, responses = [], [], [], []
+    parents: list[int] = []
+    targets: list[int] = []
+    edges: list[int] = []
+    responses: list[int] = []
     count = 0
-
-    def descend(node: int, token: int) -> int:
-        found = child.get((node, token))
-        if found is None:
-            found = child[node, token] = len(tokens)
-            tokens.append(token)
-            parent_of.append(node)
-        return found
-
     for prompt, replies in groups:
         if not prompt or not all(replies):
             raise ValueError("every prompt and every response needs at least one token")
-        root = -1
-        for token in prompt:
-            root = descend(root, token)
+        root = nodes.insert(prompt)[-1]
         for reply in replies:
             node = root
             for step, token in enumerate(reply):
@@ -114,23 +106,21 @@ def pack(groups: Sequence[Group]) -> PackedTree:
                 edges.append(edge)
                 responses.append(count)
                 if step + 1 < len(reply):  # the last token is only predicted, never read
-                    node = descend(node, token)
+                    node = nodes.descend(node, token)
             count += 1
-
-    size = len(tokens)
-    depth = [0] * size
-    mask = torch.zeros(size, size, dtype=torch.bool)
-    for node, parent in enumerate(parent_of):  # parents come before children
-        if parent >= 0:
-            depth[node] = depth[parent] + 1
-            mask[node] = mask[parent]
-        mask[node, node] = True
 
     def integers(values: Sequence[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.long)
 
     return PackedTree(
-        integers(tokens), integers(depth), mask, integers(parents), integers(targets), integers(edges), integers(responses), count
+        integers(nodes.tokens),
+        nodes.positions(),
+        nodes.visibility(),
+        integers(parents),
+        integers(targets),
+        integers(edges),
+        integers(responses),
+        count,
     )
 
 
@@ -169,13 +159,11 @@ def response_logprobs(model: Any, sequences: Sequences) -> Float[Tensor, "R"]:
 
 
 def _tree_logprobs(model: Any, tree: PackedTree) -> Float[Tensor, "R"]:
-    mask = torch.zeros(tree.attention_mask.shape, dtype=model.dtype, device=model.device)
-    mask.masked_fill_(~tree.attention_mask, torch.finfo(model.dtype).min)
     scored, rows = torch.unique(tree.parents, return_inverse=True)
     logits = model(
         input_ids=tree.input_ids[None],
         position_ids=tree.position_ids[None],
-        attention_mask=mask[None, None],
+        attention_mask=additive_mask(tree.attention_mask, model.dtype),
         logits_to_keep=scored,
         use_cache=False,
     ).logits[0]

@@ -1,0 +1,99 @@
+"""Next-token logits of a batch of growing sequences, each step run once.
+
+Knows: transformers' key-value caches. Rows are selected, repeated and dropped between steps by index, so that callers decide
+which sequences live on and which share their past. Without a usable cache the sequences are run again at every step:
+slower, and the same numbers.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers.cache_utils import DynamicCache, DynamicLayer
+
+from srlm.lm.prefix_tree import PrefixTree, additive_mask
+
+
+def start_decoding(
+    model: Any, prompts: list[list[int]], tree_attention: bool
+) -> "tuple[Decoder, Float[Tensor, 'P V']]":
+    """Run P prompts and return a decoder with one row a prompt, and the logits of each prompt's next token.
+
+    Args:
+        model: a causal model in evaluation mode.
+        prompts: token ids, each at least one.
+        tree_attention: run the prompts as one prefix tree, so that what they share (a system message) is run once.
+    """
+    width = max(map(len, prompts))
+    ids = torch.zeros(len(prompts), width, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = 1
+    ids, mask = ids.to(model.device), mask.to(model.device)
+    if tree_attention and len(prompts) > 1:
+        started = _run_tree(model, prompts, width)
+        if started is not None:
+            return Decoder(model, ids, mask, started[0]), started[1]
+    output = model(input_ids=ids, attention_mask=mask, position_ids=_positions(mask), use_cache=True, logits_to_keep=1)
+    cache = getattr(output, "past_key_values", None)
+    return Decoder(model, ids, mask, cache if hasattr(cache, "batch_select_indices") else None), output.logits[:, -1]
+
+
+def _run_tree(model: Any, prompts: list[list[int]], width: int) -> "tuple[DynamicCache, Tensor] | None":
+    """One forward over the prompts' prefix tree, its keys and values dealt out to left-padded rows; None if not possible."""
+    tree = PrefixTree()
+    paths = [tree.insert(prompt) for prompt in prompts]
+    last, rows = torch.unique(torch.tensor([path[-1] for path in paths]), return_inverse=True)
+    output = model(
+        input_ids=torch.tensor(tree.tokens, device=model.device)[None],
+        position_ids=tree.positions()[None].to(model.device),
+        attention_mask=additive_mask(tree.visibility().to(model.device), model.dtype),
+        logits_to_keep=last.to(model.device),
+        use_cache=True,
+    )
+    cache = output.past_key_values
+    # Layers that forget (sliding windows) or keep other states cannot be dealt out node by node.
+    if not isinstance(cache, DynamicCache) or any(type(layer) is not DynamicLayer for layer in cache.layers):
+        return None
+    nodes = torch.zeros(len(paths), width, dtype=torch.long)
+    for row, path in enumerate(paths):
+        nodes[row, width - len(path) :] = torch.tensor(path)
+    nodes = nodes.to(model.device)
+    for layer in cache.layers:
+        layer.keys = layer.keys[0][:, nodes].transpose(0, 1).contiguous()  # pyright: ignore[reportOptionalSubscript]
+        layer.values = layer.values[0][:, nodes].transpose(0, 1).contiguous()  # pyright: ignore[reportOptionalSubscript]
+    return cache, output.logits[0][rows.to(model.device)]
+
+
+class Decoder:
+    """Sequences in flight. Rows are those of the last `advance`, or the prompts at the start."""
+
+    def __init__(self, model: Any, ids: Int[Tensor, "B W"], mask: Int[Tensor, "B W"], cache: Any) -> None:
+        self._model, self._ids, self._mask, self._cache = model, ids, mask, cache
+
+    def advance(self, parents: Int[Tensor, "C"], tokens: Int[Tensor, "C"]) -> Float[Tensor, "C V"]:
+        """Replace the rows by C new ones, row c being row `parents[c]` with `tokens[c]` appended; logits of what follows."""
+        same = len(parents) == len(self._ids) and bool((parents == torch.arange(len(parents), device=parents.device)).all())
+        if not same:
+            self._ids, self._mask = self._ids[parents], self._mask[parents]
+            if self._cache is not None:
+                self._cache.batch_select_indices(parents)
+        self._ids = torch.cat([self._ids, tokens[:, None]], dim=1)
+        self._mask = torch.cat([self._mask, torch.ones_like(tokens)[:, None]], dim=1)
+        positions = _positions(self._mask)
+        new = slice(None) if self._cache is None else slice(-1, None)
+        output = self._model(
+            input_ids=self._ids[:, new],
+            attention_mask=self._mask,
+            position_ids=positions[:, new],
+            past_key_values=self._cache,
+            use_cache=self._cache is not None,
+            logits_to_keep=1,
+        )
+        return output.logits[:, -1]
+
+
+def _positions(mask: Tensor) -> Tensor:
+    return (mask.cumsum(-1) - 1).clamp_min(0)
