@@ -75,7 +75,9 @@ class Decoder:
 
     def advance(self, parents: Int[Tensor, "C"], tokens: Int[Tensor, "C"]) -> Float[Tensor, "C V"]:
         """Replace the rows by C new ones, row c being row `parents[c]` with `tokens[c]` appended; logits of what follows."""
-        same = len(parents) == len(self._ids) and bool((parents == torch.arange(len(parents), device=parents.device)).all())
+        same = len(parents) == len(self._ids) and bool(
+            (parents == torch.arange(len(parents), device=parents.device)).all()
+        )
         if not same:
             self._ids, self._mask = self._ids[parents], self._mask[parents]
             if self._cache is not None:

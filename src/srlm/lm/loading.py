@@ -146,7 +146,9 @@ def _checked_device(device: str | None) -> torch.device:
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {device!r} is not available here; leave it out to use the best one there is") from error
+        raise InputError(
+            f"device {device!r} is not available here; leave it out to use the best one there is"
+        ) from error
     return place
 
 
@@ -180,7 +182,9 @@ def _convert_embedded(folder: Path) -> None:
         raise InputError(f"the embedded model {EMBEDDED_MODEL!r} is not installed; run: {_EMBEDDED_INSTALL}")
     source = Path(spec.origin).parent
     if not (source / _EMBEDDED_FILE).is_file() or _sha256(source / _EMBEDDED_FILE) != _EMBEDDED_SHA256:
-        raise InputError(f"the embedded model's file {source / _EMBEDDED_FILE} is missing or damaged; run: {_EMBEDDED_INSTALL}")
+        raise InputError(
+            f"the embedded model's file {source / _EMBEDDED_FILE} is missing or damaged; run: {_EMBEDDED_INSTALL}"
+        )
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:

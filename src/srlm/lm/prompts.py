@@ -83,12 +83,14 @@ def load_prompts(
     elif Path(source).is_file():
         prompts = _from_file(Path(source))
     elif Path(source).is_dir() or source.endswith((".jsonl", ".json")) or source.startswith((".", "/")):
-        raise InputError(f"prompts file {source!r} does not exist; give a JSON Lines file with a `prompt` on every line")
+        raise InputError(
+            f"prompts file {source!r} does not exist; give a JSON Lines file with a `prompt` on every line"
+        )
     else:
         prompts = _from_data_set(source, limit)
     prompts = prompts[:limit]
     if not prompts:
-        raise InputError(f"{source!r} holds no prompts; give at least one line such as {{\"prompt\": \"...\"}}")
+        raise InputError(f'{source!r} holds no prompts; give at least one line such as {{"prompt": "..."}}')
     if not any("split" in prompt.columns for prompt in prompts):
         prompts = _hold_out(prompts, held_out, seed)
     if all(prompt.split == "held_out" for prompt in prompts):
@@ -138,8 +140,14 @@ def encode_prompts(
                 f"prompt {number} is a list of chat messages, but {loaded.name!r} has no chat template; give strings, or a chat model"
             )
         else:
-            messages = [{"role": "user", "content": prompt.content}] if isinstance(prompt.content, str) else list(prompt.content)
-            ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=True)["input_ids"]
+            messages = (
+                [{"role": "user", "content": prompt.content}]
+                if isinstance(prompt.content, str)
+                else list(prompt.content)
+            )
+            ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=True)[
+                "input_ids"
+            ]
         if not ids:
             problems.append(f"prompt {number} has no tokens; give it some text")
         if limit is not None and len(ids) + max_new_tokens > limit:
@@ -172,17 +180,21 @@ def _from_json_lines(text: str, name: str) -> list[Prompt]:
         try:
             record = json.loads(line)
         except ValueError as error:
-            raise InputError(f"{where} is not JSON ({error}); write one object such as {{\"prompt\": \"...\"}} on every line") from error
+            raise InputError(
+                f'{where} is not JSON ({error}); write one object such as {{"prompt": "..."}} on every line'
+            ) from error
         prompts.append(_from_record(record, where))
     return prompts
 
 
 def _from_record(record: Any, where: str) -> Prompt:
     if not isinstance(record, dict) or "prompt" not in record:
-        raise InputError(f"{where} has no `prompt`; write {{\"prompt\": \"...\"}} or {{\"prompt\": [{{\"role\": ..., \"content\": ...}}]}}")
+        raise InputError(
+            f'{where} has no `prompt`; write {{"prompt": "..."}} or {{"prompt": [{{"role": ..., "content": ...}}]}}'
+        )
     split = record.get("split", "train")
     if split not in ("train", "held_out"):
-        raise InputError(f"{where}: split is {split!r}; use \"train\" or \"held_out\"")
+        raise InputError(f'{where}: split is {split!r}; use "train" or "held_out"')
     columns = {key: value for key, value in record.items() if key not in ("prompt", "answer")}
     return Prompt(_content(record["prompt"], where), split, _answers(record.get("answer"), where), columns)
 

@@ -41,7 +41,9 @@ class Response:
     self_certainty: float
 
 
-def draw_uniforms(seed: int, round_number: int, prompt_ids: Sequence[int], responses: int, steps: int) -> Float64[np.ndarray, "P K L"]:
+def draw_uniforms(
+    seed: int, round_number: int, prompt_ids: Sequence[int], responses: int, steps: int
+) -> Float64[np.ndarray, "P K L"]:
     """The uniform numbers in [0, 1) behind one round's samples: one independent stream for each prompt of each round."""
     streams = [np.random.default_rng([seed, round_number, prompt]) for prompt in prompt_ids]
     return np.stack([stream.random((responses, steps)) for stream in streams])
@@ -94,7 +96,11 @@ def sample_responses(
 
 
 def _sample_batch(
-    model: Any, prompts: list[list[int]], uniforms: Float64[np.ndarray, "P K L"], ends: frozenset[int], tree_attention: bool
+    model: Any,
+    prompts: list[list[int]],
+    uniforms: Float64[np.ndarray, "P K L"],
+    ends: frozenset[int],
+    tree_attention: bool,
 ) -> list[list[Response]]:
     count, each, steps = uniforms.shape
     place = model.device
@@ -117,7 +123,8 @@ def _sample_batch(
         distinct, rows = torch.unique(torch.stack([rows[going], chosen[going]]), dim=1, return_inverse=True)
         logits = decoder.advance(distinct[0], distinct[1])
     return [
-        [_response(tokens[row], sums[row], ends) for row in range(prompt * each, (prompt + 1) * each)] for prompt in range(count)
+        [_response(tokens[row], sums[row], ends) for row in range(prompt * each, (prompt + 1) * each)]
+        for prompt in range(count)
     ]
 
 

@@ -178,13 +178,17 @@ def _padded_logprobs(model: Any, rows: PaddedRows) -> Float[Tensor, "R"]:
     return (taken * rows.scored).sum(-1)
 
 
-def edge_logprobs(logits: Float[Tensor, "S V"], rows: Int[Tensor, "E"], targets: Int[Tensor, "E"]) -> Float[Tensor, "E"]:
+def edge_logprobs(
+    logits: Float[Tensor, "S V"], rows: Int[Tensor, "E"], targets: Int[Tensor, "E"]
+) -> Float[Tensor, "E"]:
     """log softmax(logits)[rows, targets] in float32, without a normalised copy of the whole table."""
     logits = logits.float()
     return logits[rows, targets] - torch.logsumexp(logits, dim=-1)[rows]
 
 
-def score_responses(model: Any, groups: Sequence[Group], *, tree_attention: bool, tokens_per_pass: int = 2048) -> list[list[float]]:
+def score_responses(
+    model: Any, groups: Sequence[Group], *, tree_attention: bool, tokens_per_pass: int = 2048
+) -> list[list[float]]:
     """Summed log-probabilities (nats) of every group's responses, without gradients, at most about `tokens_per_pass` at once."""
     found: list[list[float]] = []
     with torch.inference_mode():
@@ -217,11 +221,16 @@ def has_tree_attention(model: Any, tolerance: float = 1e-3) -> bool:
     """
     vocabulary = model.config.get_text_config().vocab_size
     probe: list[Group] = [([3, 1, 2], [[1, 2, 0], [1, 0, 2], [2, 1]]), ([3, 2], [[1, 1, 2]])]
-    groups = [([t % vocabulary for t in prompt], [[t % vocabulary for t in r] for r in replies]) for prompt, replies in probe]
+    groups = [
+        ([t % vocabulary for t in prompt], [[t % vocabulary for t in r] for r in replies]) for prompt, replies in probe
+    ]
     with torch.inference_mode():
         plain = response_logprobs(model, pad(groups))
         try:
             packed = response_logprobs(model, pack(groups))
         except (TypeError, ValueError, RuntimeError, IndexError):
             return False
-    return bool((plain - packed).abs().max() < tolerance * max(1.0, torch.finfo(model.dtype).eps / torch.finfo(torch.float32).eps))
+    return bool(
+        (plain - packed).abs().max()
+        < tolerance * max(1.0, torch.finfo(model.dtype).eps / torch.finfo(torch.float32).eps)
+    )

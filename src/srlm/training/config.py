@@ -102,7 +102,15 @@ _DOMAINS: tuple[tuple[str, float, bool, str], ...] = (
     ("learning_rate", 0, False, "the learning rate must be positive"),
 )
 _ALWAYS_RECORDED = frozenset(
-    {"per_device_train_batch_size", "num_train_epochs", "learning_rate", "lr_scheduler_type", "seed", "optim", "max_grad_norm"}
+    {
+        "per_device_train_batch_size",
+        "num_train_epochs",
+        "learning_rate",
+        "lr_scheduler_type",
+        "seed",
+        "optim",
+        "max_grad_norm",
+    }
 )
 
 

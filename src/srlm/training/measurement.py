@@ -100,6 +100,8 @@ def _informative_pairs(measured: Sequence[Measured]) -> float:
 def _mode_drift(measured: Sequence[Measured]) -> float | None:
     """Share of prompts whose certified mode is not the certified mode of round 00 (P5 says 0 for exact updates)."""
     moved = [
-        one.bracket.mode.tokens != one.base_mode for one in measured if one.base_mode is not None and one.bracket.certified
+        one.bracket.mode.tokens != one.base_mode
+        for one in measured
+        if one.base_mode is not None and one.bracket.certified
     ]
     return float(np.mean(moved)) if moved else None

@@ -45,7 +45,9 @@ def make_trainable(model: Any, config: SelfRewardingConfig, adapter: PeftConfig 
         try:
             return get_peft_model(model, chosen)
         except ValueError as error:
-            raise InputError(f"the adapter does not fit the model: {error}; set lora_target_modules to modules it has") from error
+            raise InputError(
+                f"the adapter does not fit the model: {error}; set lora_target_modules to modules it has"
+            ) from error
 
 
 def save_policy(model: Any, folder: Path) -> None:

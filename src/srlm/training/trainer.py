@@ -135,6 +135,8 @@ class SelfRewardingTrainer(Trainer):
     ) -> Any:
         """The update's loss on one batch made by `Collator`."""
         logps = response_logprobs(model, inputs["sequences"])
-        batch = GroupedBatch(logps, inputs["reference_logps"], inputs["rewards"], inputs["groups"], int(inputs["groups"].max()) + 1)
+        batch = GroupedBatch(
+            logps, inputs["reference_logps"], inputs["rewards"], inputs["groups"], int(inputs["groups"].max()) + 1
+        )
         loss = LOSSES[self.args.loss_type](batch, self.args.beta)
         return (loss, {"logps": logps}) if return_outputs else loss

@@ -1,0 +1,89 @@
+"""`srlm run`: T rounds of self-rewarding on a real model, each one certified, recorded and shown.
+
+Knows: the command's arguments and how progress is drawn.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def command(
+    model: Annotated[
+        str, typer.Option(help="smollm2-135m (embedded), a local folder, or a hub name.")
+    ] = "smollm2-135m",
+    prompts: Annotated[
+        str, typer.Option(help="bundled, a JSON Lines file, reasoning_gym:TASK, or a data set's name.")
+    ] = "bundled",
+    rounds: Annotated[int | None, typer.Option(help="Rounds of sample, update, certify.  [default: 3]")] = None,
+    out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/srlm"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out where it stopped.")] = False,
+    config: Annotated[
+        Path | None, typer.Option(help="JSON file with any field of SelfRewardingConfig; options here win over it.")
+    ] = None,
+    responses: Annotated[int | None, typer.Option(help="Responses a prompt and round, K >= 2.  [default: 4]")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(help="Longest response in tokens.  [default: 12]")] = None,
+    beta: Annotated[
+        float | None, typer.Option(help="KL strength; an exact round is pi^(1+1/beta).  [default: 5]")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="[default: 2e-4]")] = None,
+    passes: Annotated[float | None, typer.Option(help="Passes over a round's responses.  [default: 3]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Prompts a step.  [default: 8]")] = None,
+    expansions: Annotated[int | None, typer.Option(help="Budget of the mode search a prompt.  [default: 2000]")] = None,
+    limit: Annotated[int | None, typer.Option(help="Use the first so many prompts.")] = None,
+    held_out: Annotated[
+        float, typer.Option(help="Share of prompts to hold out where they do not say so themselves.")
+    ] = 0.25,
+    full: Annotated[bool, typer.Option("--full", help="Train all weights, not a LoRA adapter.")] = False,
+    raw_prompts: Annotated[
+        bool, typer.Option("--raw-prompts", help="Send string prompts without the chat template.")
+    ] = False,
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    device: Annotated[str | None, typer.Option(help="A torch device; by default the best there is.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Everything random follows from it.  [default: 0]")] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Self-reward a model: sample, certify, update, T times; ends with DIR/report.html and the model in DIR/model."""
+    given = {
+        "rounds": rounds,
+        "num_generations": responses,
+        "max_completion_length": max_new_tokens,
+        "beta": beta,
+        "learning_rate": learning_rate,
+        "num_train_epochs": passes,
+        "per_device_train_batch_size": batch_size,
+        "max_expansions": expansions,
+        "seed": seed,
+        "use_peft": False if full else None,
+        "raw_prompts": True if raw_prompts else None,
+        "output_dir": str(out),
+    }
+    from srlm.cli._progress import RoundProgress
+    from srlm.cli.output import print_json
+    from srlm.report.page import write_report
+    from srlm.training.start import start_run
+
+    with RoundProgress(after_round=write_report) as observer:
+        directory = start_run(
+            model=model,
+            prompts=prompts,
+            options={name: value for name, value in given.items() if value is not None},
+            config_file=config,
+            limit=limit,
+            held_out=held_out,
+            dtype=dtype,
+            device=device,
+            trust_remote_code=trust_remote_code,
+            resume=resume,
+            observer=observer,
+        )
+        page = write_report(directory.path)
+    summary: dict[str, Any] = directory.summary() | {"report": str(page), "model": str(directory.path / "model")}
+    if json_output:
+        print_json(summary)
+    else:
+        observer.say(f"Done: {summary['report']} is the page to look at, {summary['model']} the trained model.")

