@@ -67,7 +67,7 @@ def command(
     from srlm.report.page import write_report
     from srlm.training.start import start_run
 
-    with RoundProgress(after_round=write_report) as observer:
+    with RoundProgress(rounds or 3, write_report) as observer:
         directory = start_run(
             model=model,
             prompts=prompts,

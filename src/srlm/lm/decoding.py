@@ -25,24 +25,33 @@ def start_decoding(
         prompts: token ids, each at least one.
         tree_attention: run the prompts as one prefix tree, so that what they share (a system message) is run once.
     """
+    if tree_attention and len(prompts) > 1:
+        started = run_prompts(model, prompts)
+        if started is not None:
+            return Decoder(model, *_left_padded(prompts, model.device), started[0]), started[1]
+    ids, mask = _left_padded(prompts, model.device)
+    output = model(input_ids=ids, attention_mask=mask, position_ids=_positions(mask), use_cache=True, logits_to_keep=1)
+    cache = getattr(output, "past_key_values", None)
+    return Decoder(model, ids, mask, cache if hasattr(cache, "batch_select_indices") else None), output.logits[:, -1]
+
+
+def _left_padded(prompts: list[list[int]], device: Any) -> tuple[Int[Tensor, "P W"], Int[Tensor, "P W"]]:
     width = max(map(len, prompts))
     ids = torch.zeros(len(prompts), width, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for row, prompt in enumerate(prompts):
         ids[row, width - len(prompt) :] = torch.tensor(prompt)
         mask[row, width - len(prompt) :] = 1
-    ids, mask = ids.to(model.device), mask.to(model.device)
-    if tree_attention and len(prompts) > 1:
-        started = _run_tree(model, prompts, width)
-        if started is not None:
-            return Decoder(model, ids, mask, started[0]), started[1]
-    output = model(input_ids=ids, attention_mask=mask, position_ids=_positions(mask), use_cache=True, logits_to_keep=1)
-    cache = getattr(output, "past_key_values", None)
-    return Decoder(model, ids, mask, cache if hasattr(cache, "batch_select_indices") else None), output.logits[:, -1]
+    return ids.to(device), mask.to(device)
 
 
-def _run_tree(model: Any, prompts: list[list[int]], width: int) -> "tuple[DynamicCache, Tensor] | None":
-    """One forward over the prompts' prefix tree, its keys and values dealt out to left-padded rows; None if not possible."""
+def run_prompts(model: Any, prompts: list[list[int]]) -> "tuple[DynamicCache, Float[Tensor, 'P V']] | None":
+    """One forward over the prompts' prefix tree, its keys and values dealt out to left-padded rows, one a prompt.
+
+    Returns:
+        The cache and the logits of each prompt's next token, or None where the model's cache is not a plain one.
+    """
+    width = max(map(len, prompts))
     tree = PrefixTree()
     paths = [tree.insert(prompt) for prompt in prompts]
     last, rows = torch.unique(torch.tensor([path[-1] for path in paths]), return_inverse=True)

@@ -4,6 +4,7 @@ Knows: JSON Lines, the bundled questions, reasoning-gym tasks, `datasets.load_da
 what is needed to judge a response to it, and whether it is trained on or held out.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -159,6 +160,12 @@ def encode_prompts(
     if problems:
         raise InputError(problems[:5] + ([f"and {len(problems) - 5} more like these"] if len(problems) > 5 else []))
     return encoded
+
+
+def checksum_of(prompts: Sequence[Prompt], encoded: Sequence[Sequence[int]]) -> str:
+    """Identifies what a run was given: tokens, split and accepted answers of every prompt, in order."""
+    facts = [[list(ids), prompt.split, list(prompt.answers)] for prompt, ids in zip(prompts, encoded, strict=True)]
+    return "sha256:" + hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _from_file(path: Path) -> list[Prompt]:

@@ -6,7 +6,7 @@ Knows: names, defaults, domains. Names are trl's wherever trl has one (`num_gene
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from transformers import TrainingArguments
@@ -17,7 +17,7 @@ from srlm.errors import InputError
 COSMETIC = frozenset(
     "output_dir run_name report_to logging_steps logging_strategy logging_first_step log_level log_level_replica disable_tqdm "
     "project trackio_space_id push_to_hub hub_token hub_model_id hub_private_repo hub_strategy save_total_limit "
-    "resume_from_checkpoint dataloader_num_workers logging_dir local_rank rows_per_pass debug".split()
+    "resume_from_checkpoint dataloader_num_workers local_rank debug".split()
 )
 # A finished run can be given more rounds.
 EXTENDABLE = frozenset({"rounds"})
@@ -76,13 +76,14 @@ class SelfRewardingConfig(TrainingArguments):
             problems.append(f"loss_type is {self.loss_type!r}; use one of {', '.join(LOSS_TYPES)}")
         if problems:
             raise InputError(problems)
+        # What was asked for, before TrainingArguments resolves it for this machine.
+        self._given = {f.name: getattr(self, f.name) for f in fields(self)}
         super().__post_init__()
 
     def recorded(self) -> dict[str, Any]:
         """The fields that decide what a run computes, as JSON values: every one of ours, and whatever is not at its default."""
-        plain = TrainingArguments(output_dir="unused").to_dict()
-        own = {f.name for f in fields(SelfRewardingConfig)} - set(plain) | _ALWAYS_RECORDED
-        kept = {name: value for name, value in self.to_dict().items() if name in own or value != plain[name]}
+        own = {f.name for f in fields(SelfRewardingConfig)} - {f.name for f in fields(TrainingArguments)}
+        kept = {name: value for name, value in self._given.items() if name in own | _ALWAYS_RECORDED or value != _plain(name)}
         return {name: _as_json(value) for name, value in sorted(kept.items()) if name not in COSMETIC}
 
 
@@ -121,6 +122,11 @@ def _problem(config: Any, name: str, lowest: float, closed: bool, advice: str) -
     if value < lowest or (value == lowest and not closed):
         return f"{name} is {value}; it must be {'at least' if closed else 'greater than'} {lowest:g} ({advice})"
     return None
+
+
+def _plain(name: str) -> Any:
+    found = next(f for f in fields(TrainingArguments) if f.name == name)
+    return found.default if found.default is not MISSING else found.default_factory()  # pyright: ignore[reportCallIssue]
 
 
 def _as_json(value: Any) -> Any:

@@ -11,23 +11,39 @@ from typing import Any
 
 import numpy as np
 
-from srlm.lm.mode_search import ModeBracket
-from srlm.lm.prompts import Prompt
 from srlm.lm.sampling import Response
 
 MASS_SLACK = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One prompt at one round: its samples, its mode bracket, and what is right among them (None: no known answer)."""
+class Modes:
+    """What a round's table of modes says about one prompt; see `ModeBracket`."""
 
-    prompt: Prompt
-    responses: Sequence[Response]
-    bracket: ModeBracket
-    samples_correct: Sequence[bool | None]
-    greedy_correct: bool | None
+    mode_tokens: tuple[int, ...]
+    logprob_lower: float
+    logprob_upper: float
+    certified: bool
+    margin_lower: float
+    expansions: int
     mode_correct: bool | None
+    greedy_correct: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One prompt at one round.
+
+    Attributes:
+        responses: its samples.
+        samples_correct: which of them are right (None: no known answer).
+        modes: its mode bracket and what is right of it.
+        base_mode: the certified mode of round 00, None where it was not certified.
+    """
+
+    responses: Sequence[Response]
+    samples_correct: Sequence[bool | None]
+    modes: Modes
     base_mode: tuple[int, ...] | None
 
 
@@ -40,9 +56,9 @@ def summarise(measured: Sequence[Measured], beta: float) -> dict[str, Any] | Non
     """
     if not measured:
         return None
-    lower = np.array([one.bracket.logprob_lower for one in measured])
-    upper = np.array([one.bracket.logprob_upper for one in measured])
-    margins = np.array([max(0.0, one.bracket.margin_lower) for one in measured])
+    lower = np.array([one.modes.logprob_lower for one in measured])
+    upper = np.array([one.modes.logprob_upper for one in measured])
+    margins = np.array([max(0.0, one.modes.margin_lower) for one in measured])
     logprobs = np.array([[r.logprob for r in one.responses] for one in measured])
     lengths = np.array([len(r.tokens) for one in measured for r in one.responses])
     log_kappa = {"lower": _log_mean_exp(-upper), "upper": _log_mean_exp(-lower)}
@@ -57,8 +73,8 @@ def summarise(measured: Sequence[Measured], beta: float) -> dict[str, Any] | Non
         "min_confidence": _bracket(np.exp(lower.min()), np.exp(upper.min())),
         "margin": float(margins.min()),
         "median_margin": float(np.median(margins)),
-        "certified_share": float(np.mean([one.bracket.certified for one in measured])),
-        "expansions": int(sum(one.bracket.expansions for one in measured)),
+        "certified_share": float(np.mean([one.modes.certified for one in measured])),
+        "expansions": int(sum(one.modes.expansions for one in measured)),
         "informative_pairs": _informative_pairs(measured),
         "mode_drift": _mode_drift(measured),
         "mean_response_tokens": float(lengths.mean()),
@@ -68,8 +84,8 @@ def summarise(measured: Sequence[Measured], beta: float) -> dict[str, Any] | Non
         "self_certainty": float(np.mean([r.self_certainty for one in measured for r in one.responses])),
         "accuracy": {
             "sample": _share([right for one in measured for right in one.samples_correct]),
-            "greedy": _share([one.greedy_correct for one in measured]),
-            "mode": _share([one.mode_correct for one in measured]),
+            "greedy": _share([one.modes.greedy_correct for one in measured]),
+            "mode": _share([one.modes.mode_correct for one in measured]),
         },
         "population": {
             "kappa_bound": float(1 + np.mean(np.exp(-margins / beta) * excess)),
@@ -100,8 +116,8 @@ def _informative_pairs(measured: Sequence[Measured]) -> float:
 def _mode_drift(measured: Sequence[Measured]) -> float | None:
     """Share of prompts whose certified mode is not the certified mode of round 00 (P5 says 0 for exact updates)."""
     moved = [
-        one.bracket.mode.tokens != one.base_mode
+        one.modes.mode_tokens != one.base_mode
         for one in measured
-        if one.base_mode is not None and one.bracket.certified
+        if one.base_mode is not None and one.modes.certified
     ]
     return float(np.mean(moved)) if moved else None

@@ -5,11 +5,14 @@ Knows: peft and safetensors. Adapters stay adapters in every checkpoint, because
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model, load_peft_weights, set_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_model as load_safetensors
 
 from srlm.errors import InputError
@@ -63,6 +66,31 @@ def restore_policy(model: Any, folder: Path) -> None:
             raise InputError(f"the adapter in {folder} does not fit the model; it has {outcome.unexpected_keys[0]}")
         return
     load_safetensors(model, folder / _WEIGHTS, strict=False, device=str(model.device))
+
+
+@contextmanager
+def merged(model: Any) -> Iterator[None]:
+    """Within the block the adapter is part of the weights, for inference without its overhead; afterwards nothing has changed.
+
+    The merged weights are new tensors and the base's own are put back, so nothing drifts. Only in float32: in lower precision
+    a merged model is not the model that is trained.
+    """
+    layers = [module for module in model.modules() if isinstance(module, LoraLayer) and hasattr(module, "get_delta_weight")]
+    weights = [layer.get_base_layer().weight for layer in layers]
+    if not isinstance(model, PeftModel) or any(weight.dtype != torch.float32 for weight in weights):
+        yield
+        return
+    kept = [weight.data for weight in weights]
+    try:
+        with torch.no_grad():
+            for layer, weight in zip(layers, weights, strict=True):
+                for adapter in layer.active_adapters:
+                    weight.data = weight.data + layer.get_delta_weight(adapter)  # pyright: ignore[reportCallIssue]
+        with model.disable_adapter():
+            yield
+    finally:
+        for weight, data in zip(weights, kept, strict=True):
+            weight.data = data
 
 
 def export_model(model: Any, tokenizer: Any, folder: Path) -> None:

@@ -8,29 +8,26 @@ every stage is a function of the configuration, the seed and the files before it
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-
-from srlm.lm.grading import decode
-from srlm.lm.mode_search import KnownResponse, ModeBracket, search_modes
+from srlm.lm._frontier import Complete
+from srlm.lm.mode_search import ModeBracket, search_modes
 from srlm.lm.sampling import Response, draw_uniforms, sample_responses
-from srlm.records.run_directory import RoundDirectory, RunDirectory
-from srlm.training.measurement import Measured, summarise
-from srlm.training.policy import export_model, restore_policy, save_policy
+from srlm.records.atomic import replace_folder
+from srlm.records.run_directory import RunDirectory
+from srlm.training.measurement import Measured, Modes, summarise
+from srlm.training.policy import export_model, merged, restore_policy, save_policy
+from srlm.training.tables import modes_from_table, modes_to_table, samples_from_table, samples_to_table
 
 if TYPE_CHECKING:
-    from srlm.training.trainer import SelfRewardingTrainer, TrainingGroup
+    from srlm.training.trainer import SelfRewardingTrainer
 
 
 class Observer:
-    """Is told what a run is doing; this one does nothing. The command line draws progress, tests count."""
+    """Is told what a run is doing; this one does nothing. The command line draws progress, tests count and kill."""
 
     def stage(self, round_number: int, name: str, total: int) -> None:
-        """A stage ("sample", "certify", "train", "save") of a round begins; `total` steps lie before it."""
+        """A stage ("sample", "certify", "train", "save") of a round begins, with `total` steps before it."""
 
     def advance(self, done: int, total: int) -> None:
         """`done` of `total` steps of the stage are done."""
@@ -39,78 +36,124 @@ class Observer:
         """The round's metrics are on disk."""
 
 
-def run_rounds(trainer: "SelfRewardingTrainer", directory: RunDirectory, observer: Observer) -> None:
-    """Bring the run in `directory` to its last round, doing only what is not on disk yet.
+class Rounds:
+    """One run in progress.
 
     Args:
         trainer: the policy, its prompts and its configuration.
         directory: the run's folder, created or opened by the caller.
         observer: is told about every stage.
     """
-    _Run(trainer, directory, observer).go()
 
+    def __init__(self, trainer: "SelfRewardingTrainer", directory: RunDirectory, observer: Observer) -> None:
+        self._trainer, self._directory, self._observer = trainer, directory, observer
+        self._in_memory: int | None = None  # the round whose policy the model is; None while it is between two
 
-@dataclass(slots=True)
-class _Run:
-    trainer: "SelfRewardingTrainer"
-    directory: RunDirectory
-    observer: Observer
-    # Round whose policy the model in memory is; None until a checkpoint was restored or made.
-    current: int | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def go(self) -> None:
-        rounds = self.trainer.args.rounds
-        for number in range(rounds + 1):
-            folder = self.directory.round(number)
-            if folder.is_complete("metrics"):
-                continue
-            self.seconds = {"sample": 0.0, "certify": 0.0, "train": 0.0}
-            outcome = self._reach_policy(number)
-            samples = self._samples(number)
-            brackets = self._modes(number, samples)
-            metrics = self._metrics(number, samples, brackets, outcome)
-            folder.write_metrics(metrics)
-            self.observer.round_done(self.directory, number, metrics)
+    def finish(self) -> None:
+        """Bring the run to its last round and export its model, doing only what is not on disk yet."""
+        for number in range(self._trainer.args.rounds + 1):
+            if not self._directory.round(number).is_complete("metrics"):
+                self._round(number)
         self._export()
+        self._directory.update(status="done", reason=None)
 
-    def _reach_policy(self, number: int) -> "_Training | None":
-        """Put policy `number` into the model: restored from its checkpoint, or trained from the round before."""
-        folder = self.directory.round(number)
-        model = self.trainer.policy
-        outcome = None
-        if number > 0 and not folder.is_complete("checkpoint"):
-            self._restore(number - 1)
-            outcome = self._train(number)
+    def _round(self, number: int) -> None:
+        folder = self._directory.round(number)
+        seconds = {"sample": 0.0, "certify": 0.0, "train": 0.0}
         if not folder.is_complete("checkpoint"):
-            self.observer.stage(number, "save", 1)
-            with folder.writing_checkpoint(outcome.as_record() if outcome else {}) as target:
-                save_policy(model, target)
-            self.current = number
-        self._restore(number)
-        return outcome or _Training.from_record(folder.checkpoint_record())
+            self._make_policy(number)
+        trained = folder.checkpoint_facts()
+        seconds["train"] = trained["seconds"]
+        if not folder.is_complete("samples"):
+            began = time.perf_counter()
+            samples = self._sample(number)
+            folder.write_table("samples", samples_to_table(self._trainer, samples, time.perf_counter() - began))
+        samples, seconds["sample"] = samples_from_table(folder.read_table("samples"))
+        if not folder.is_complete("modes"):
+            began = time.perf_counter()
+            brackets = self._certify(number, samples)
+            folder.write_table("modes", modes_to_table(self._trainer, brackets, time.perf_counter() - began))
+        modes, seconds["certify"] = modes_from_table(folder.read_table("modes"))
+        metrics = self._metrics(number, samples, modes)
+        metrics |= {
+            "seconds": seconds,
+            "tokens": {
+                "sampled": sum(len(r.tokens) for responses in samples for r in responses),
+                "trained": trained["tokens"],
+            },
+            "loss": trained["loss"],
+        }
+        folder.write_metrics(metrics)
+        self._observer.round_done(self._directory, number, metrics)
+
+    def _make_policy(self, number: int) -> None:
+        """Train policy `number` from the round before (or take the base model) and write its checkpoint."""
+        facts: dict[str, Any] = {"loss": None, "tokens": 0, "seconds": 0.0}
+        if number > 0:
+            self._restore(number - 1)
+            samples, _ = samples_from_table(self._directory.round(number - 1).read_table("samples"))
+            began = time.perf_counter()
+            self._in_memory = None
+            groups = self._trainer.groups(samples)
+            self._observer.stage(number, "train", self._trainer.steps_per_update(len(groups)))
+            facts["loss"] = self._trainer.update(groups, self._observer.advance)
+            facts["tokens"] = sum(len(tokens) for group in groups for tokens in group.responses)
+            facts["seconds"] = time.perf_counter() - began
+        self._observer.stage(number, "save", 1)
+        with self._directory.round(number).writing_checkpoint(facts) as target:
+            save_policy(self._trainer.policy, target)
+        self._in_memory = number
 
     def _restore(self, number: int) -> None:
-        if self.current != number:
-            restore_policy(self.trainer.policy, self.directory.round(number).checkpoint())
-            self.current = number
+        if self._in_memory != number:
+            restore_policy(self._trainer.policy, self._directory.round(number).checkpoint())
+            self._in_memory = number
+        self._trainer.policy.eval()
 
-    def _train(self, number: int) -> "_Training":
-        from srlm.training.trainer import TrainingGroup
-
-        began = time.perf_counter()
-        rows = self._read_samples(number - 1)
-        groups = [
-            TrainingGroup(
-                tuple(self.trainer.encoded[at]),
-                tuple(response.tokens for response in responses),
-                tuple(response.logprob for response in responses),
-                tuple(response.logprob for response in responses),
+    def _sample(self, number: int) -> list[list[Response]]:
+        args, prompts = self._trainer.args, self._trainer.encoded
+        self._restore(number)
+        self._observer.stage(number, "sample", len(prompts))
+        uniforms = draw_uniforms(args.seed, number, range(len(prompts)), args.num_generations, args.max_completion_length)
+        with merged(self._trainer.policy):
+            return sample_responses(
+                self._trainer.policy,
+                prompts,
+                uniforms,
+                end_token_ids=self._trainer.loaded.end_token_ids,
+                rows_per_pass=args.rows_per_pass,
+                tree_attention=self._trainer.tree_attention,
+                progress=self._observer.advance,
             )
-            for at, responses in enumerate(rows)
-            if self.trainer.prompts[at].split == "train"
-        ]
-        self.current = None  # the model is between two policies until the update is through
-        loss = self.trainer.update(groups, lambda done, total: self.observer.advance(done, total), number)
-        tokens = sum(len(tokens) for group in groups for tokens in group.responses)
-        return _Training(loss, tokens, time.perf_counter() - began)
+
+    def _certify(self, number: int, samples: Sequence[Sequence[Response]]) -> list[ModeBracket]:
+        self._restore(number)
+        self._observer.stage(number, "certify", len(samples))
+        with merged(self._trainer.policy):
+            return search_modes(
+                self._trainer.policy,
+                self._trainer.encoded,
+                max_new_tokens=self._trainer.args.max_completion_length,
+                end_token_ids=self._trainer.loaded.end_token_ids,
+                known=[[Complete(r.tokens, r.logprob, r.ended) for r in responses] for responses in samples],
+                max_expansions=self._trainer.args.max_expansions,
+                progress=self._observer.advance,
+            )
+
+    def _metrics(self, number: int, samples: Sequence[Sequence[Response]], modes: Sequence[Modes]) -> dict[str, Any]:
+        base = modes if number == 0 else modes_from_table(self._directory.round(0).read_table("modes"))[0]
+        splits: dict[str, list[Measured]] = {"train": [], "held_out": []}
+        for prompt, responses, mode, origin in zip(self._trainer.prompts, samples, modes, base, strict=True):
+            correct = [prompt.grade(self._trainer.text(response.tokens)) for response in responses]
+            start = origin.mode_tokens if origin.certified else None
+            splits[prompt.split].append(Measured(responses, correct, mode, start))
+        beta = self._trainer.args.beta
+        trained = summarise(splits["train"], beta)
+        return {"round": number, **(trained or {}), "held_out": summarise(splits["held_out"], beta)}
+
+    def _export(self) -> None:
+        folder = self._directory.path / "model"
+        self._restore(self._trainer.args.rounds)
+        self._observer.stage(self._trainer.args.rounds, "save", 1)
+        with replace_folder(folder) as fresh:
+            export_model(self._trainer.policy, self._trainer.loaded.tokenizer, fresh)

@@ -4,8 +4,13 @@ Knows: `Trainer`'s hooks. The loss is in `losses.py`, the packing of responses i
 `rounds.py`; this class only connects them.
 """
 
+import math
+import platform
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,13 +19,14 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 
 from srlm.lm.loading import LoadedModel, as_loaded
-from srlm.lm.prompts import as_prompts, encode_prompts
+from srlm.lm.prompts import as_prompts, checksum_of, encode_prompts
+from srlm.lm.sampling import Response
 from srlm.lm.scoring import has_tree_attention, pack, pad, response_logprobs
-from srlm.records.run_directory import RunDirectory
-from srlm.training.config import SelfRewardingConfig
+from srlm.records.run_directory import RUN_FILE, RunDirectory
+from srlm.training.config import EXTENDABLE, SelfRewardingConfig
 from srlm.training.losses import GroupedBatch, regression_loss
 from srlm.training.policy import make_trainable
-from srlm.training.rounds import Observer, run_rounds
+from srlm.training.rounds import Observer, Rounds
 
 LOSSES: dict[str, Callable[[GroupedBatch, float], Tensor]] = {"regression": regression_loss}
 
@@ -71,6 +77,16 @@ class Collator:
         }
 
 
+class _StepProgress(TrainerCallback):
+    """Passes on how far an update has come."""
+
+    call: Callable[[int, int], None] | None = None
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.call is not None:
+            self.call(state.global_step, state.max_steps)
+
+
 class SelfRewardingTrainer(Trainer):
     """Trains a causal language model on its own judgement, one certified round after the other.
 
@@ -103,17 +119,29 @@ class SelfRewardingTrainer(Trainer):
         self.encoded = encode_prompts(
             self.prompts, self.loaded, max_new_tokens=args.max_completion_length, raw=args.raw_prompts
         )
+        self._step_progress = _StepProgress()
         self.tree_attention = has_tree_attention(self.loaded.model)
         super().__init__(
             model=make_trainable(self.loaded.model, args, peft_config),
             args=args,
             data_collator=Collator(self.tree_attention),
             processing_class=self.loaded.tokenizer,
-            callbacks=callbacks,
+            callbacks=[*(callbacks or []), self._step_progress],
         )
 
-    def train(self, resume_from_checkpoint: bool = False, observer: Observer | None = None) -> RunDirectory:
-        """Run the rounds that `args` asks for and return the run's folder.
+    @property
+    def policy(self) -> Any:
+        """The model being trained, outside any wrapper that accelerate put around it."""
+        return self.accelerator.unwrap_model(self.model)
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """A response as a person reads it: decoded, without special tokens."""
+        return self.loaded.tokenizer.decode(list(tokens), skip_special_tokens=True)
+
+    def train(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, resume_from_checkpoint: bool = False, observer: Observer | None = None
+    ) -> RunDirectory:
+        """Run the rounds that `args` asks for, and return the run's folder.
 
         Args:
             resume_from_checkpoint: go on with the run in `args.output_dir`; what it finished is not done again.
@@ -122,13 +150,60 @@ class SelfRewardingTrainer(Trainer):
         Raises:
             InputError: the folder holds another run, or this run with another configuration.
         """
-        return run_rounds(self, resume=resume_from_checkpoint, observer=observer or Observer())
+        directory = self._directory(resume_from_checkpoint)
+        Rounds(self, directory, observer or Observer()).finish()
+        return directory
 
-    def update(self, groups: Sequence[TrainingGroup]) -> float:
-        """One round's update on its groups, with a fresh optimiser and schedule; returns the mean loss of its steps."""
+    def groups(self, samples: Sequence[Sequence[Response]]) -> list[TrainingGroup]:
+        """What an update sees of a round's samples: the trained prompts, their log-probability as reference and reward (P1)."""
+        return [
+            TrainingGroup(
+                prompt=tuple(tokens),
+                responses=tuple(response.tokens for response in responses),
+                reference_logps=tuple(response.logprob for response in responses),
+                rewards=tuple(response.logprob for response in responses),
+            )
+            for prompt, tokens, responses in zip(self.prompts, self.encoded, samples, strict=True)
+            if prompt.split == "train"
+        ]
+
+    def steps_per_update(self, groups: int) -> int:
+        """Optimiser steps of one update on so many groups."""
+        per_step = self.args.train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
+        return max(1, math.ceil(math.ceil(groups / per_step) * self.args.num_train_epochs))
+
+    def update(self, groups: Sequence[TrainingGroup], progress: Callable[[int, int], None] | None = None) -> float:
+        """One round's update on its groups, with a fresh optimiser and schedule; returns the mean loss of its steps.
+
+        Args:
+            groups: the prompts and responses of the round.
+            progress: called with (steps done, steps in all).
+        """
         self.train_dataset = GroupDataset(groups)
         self.optimizer = self.lr_scheduler = None
+        self._step_progress.call = progress
         return float(super().train().training_loss)
+
+    def _directory(self, resume: bool) -> RunDirectory:
+        path = Path(self.args.output_dir or "runs/srlm")
+        configuration = self.args.recorded() | {
+            "model": self.loaded.name,
+            "model_checksum": self.loaded.checksum,
+            "prompts_checksum": checksum_of(self.prompts, self.encoded),
+        }
+        if resume and (path / RUN_FILE).is_file():
+            directory = RunDirectory.open(path)
+            directory.require_same(configuration, may_differ=EXTENDABLE)
+            directory.update(status="running", reason=None, configuration=configuration)
+            return directory
+        counts = Counter(prompt.split for prompt in self.prompts)
+        about = {
+            "seed": self.args.seed,
+            "prompts": {"train": counts["train"], "held_out": counts["held_out"]},
+            "versions": {name: version(name) for name in ("srlm", "torch", "transformers", "peft", "numpy")}
+            | {"python": platform.python_version()},
+        }
+        return RunDirectory.create(path, configuration, about)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

@@ -1,0 +1,285 @@
+"""Exact modes: the likeliest response of a causal language model to each prompt, with a proof (theory.md P6).
+
+Knows: how best-first searches at many prompts share model steps. The search itself is in `_frontier.py`, the evaluation of
+prefixes in `_node_pool.py`.
+"""
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from srlm.lm._frontier import ROOT, Complete, Evaluation, Frontier
+from srlm.lm._node_pool import NodePool, Query, open_pool
+from srlm.lm.scoring import has_tree_attention
+
+# Next tokens listed for one prefix at most; what lies beyond is bounded, and listed by a second look if it ever matters.
+_LISTED = 1024
+
+
+class SearchStatus(Enum):
+    """How a search ended; the value says it in a word."""
+
+    CERTIFIED = "certified"
+    BUDGET = "budget"
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return "" if self is SearchStatus.CERTIFIED else "raise the expansions, or allow fewer new tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class ModeBracket:
+    """What a search proved about one prompt. Log-probabilities are natural logs of untempered probabilities.
+
+    Attributes:
+        mode: the likeliest complete response found; the mode when `certified`.
+        logprob_lower, logprob_upper: bracket of log pi(y*|x); equal when certified.
+        certified: no response is likelier than `mode`.
+        runner_up: the second likeliest response found, None where there is none.
+        runner_up_certified: `runner_up` is the second likeliest response, so `margin_lower` is the exact margin.
+        margin_lower: lower bound on log pi(y*|x) - max over others of log pi(y|x), >= 0; 0 where nothing is certified. inf
+            where no other response exists.
+        greedy: what greedy decoding answers.
+        expansions: prefixes the search expanded, at most L / pi(y*|x).
+        evaluations: prefixes run through the model, those of the greedy dive included.
+        status: how the search ended.
+    """
+
+    mode: Complete
+    logprob_lower: float
+    logprob_upper: float
+    certified: bool
+    runner_up: Complete | None
+    runner_up_certified: bool
+    margin_lower: float
+    greedy: Complete
+    expansions: int
+    evaluations: int
+    status: SearchStatus
+
+
+@dataclass(slots=True)
+class _Lane:
+    frontier: Frontier
+    evaluations: int = 0
+    greedy: Complete | None = None
+    settled_at: int | None = None
+
+    def budget(self, expansions: int, extra: int) -> int:
+        """Expansions allowed in all: once the mode is proved, only `extra` more go into the runner-up."""
+        if self.settled_at is None and self.frontier.expansions and self.frontier.is_settled(1):
+            self.settled_at = self.frontier.expansions
+        return expansions if self.settled_at is None else min(expansions, self.settled_at + extra)
+
+
+def search_modes(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    end_token_ids: Collection[int],
+    known: Sequence[Sequence[Complete]] | None = None,
+    k_best: int = 2,
+    max_expansions: int = 2000,
+    runner_up_expansions: int = 32,
+    nodes_per_step: int = 96,
+    lanes: int = 40,
+    memory_limit_bytes: int = 1_000_000_000,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[ModeBracket]:
+    """Find the mode of every prompt's response distribution by best-first search over prefixes (theory.md P6).
+
+    A response is at most `max_new_tokens` tokens, ended by an end token or cut there; a cut response is a response. The search
+    expands only prefixes likelier than the mode, fewer than 1/pi(y*|x) at each depth; stopped early its bracket still holds.
+
+    Args:
+        model: a causal model in evaluation mode.
+        prompts: token ids of each prompt, at least one token.
+        max_new_tokens: L >= 1.
+        end_token_ids: tokens that end a response.
+        known: complete responses already known at each prompt, with their log-probabilities (samples): lower bounds.
+        k_best: responses to settle, >= 1; 2 aims at the exact margin.
+        max_expansions: budget of one prompt, >= 1.
+        runner_up_expansions: of these, how many may be spent after the mode is proved.
+        nodes_per_step: prefixes run through the model at once, over all prompts.
+        lanes: prompts searched side by side.
+        memory_limit_bytes: keys and values kept; above it they are dropped and computed again when needed.
+        progress: called with (prompts done, prompts in all).
+
+    Returns:
+        One bracket a prompt.
+
+    Raises:
+        ValueError: an argument outside its domain.
+        FloatingPointError: the model returned NaN.
+    """
+    for name, value in (
+        ("max_new_tokens", max_new_tokens),
+        ("k_best", k_best),
+        ("max_expansions", max_expansions),
+        ("nodes_per_step", nodes_per_step),
+        ("lanes", lanes),
+    ):
+        if value < 1:
+            raise ValueError(f"{name} is {value}; it must be at least 1")
+    if not all(prompts):
+        raise ValueError("every prompt needs at least one token")
+    if known is not None and len(known) != len(prompts):
+        raise ValueError(f"known has {len(known)} entries for {len(prompts)} prompts")
+    seeds = known or [()] * len(prompts)
+    groups = max(1, math.ceil(len(prompts) / lanes))
+    found: dict[int, ModeBracket] = {}
+    # Prompts of like length share a pool, so that little is padded.
+    order = sorted(range(len(prompts)), key=lambda at: len(prompts[at]))
+    with torch.inference_mode():
+        tree_attention = has_tree_attention(model)
+        for group in np.array_split(np.array(order), groups) if prompts else ():
+            search = _GroupSearch(
+                open_pool(model, [prompts[at] for at in group], tree_attention, memory_limit_bytes),
+                [_Lane(Frontier(max_new_tokens, end_token_ids, k_best, seeds[at])) for at in group],
+                tuple(sorted(end_token_ids)),
+                max_new_tokens,
+            )
+            search.dive()
+            for at, bracket in search.run(max_expansions, runner_up_expansions, nodes_per_step):
+                found[int(group[at])] = bracket
+                if progress is not None:
+                    progress(len(found), len(prompts))
+    return [found[at] for at in range(len(prompts))]
+
+
+class _GroupSearch:
+    """Searches that share one pool."""
+
+    def __init__(self, pool: NodePool, lanes: list[_Lane], ends: tuple[int, ...], limit: int) -> None:
+        self._pool, self._lanes, self._limit = pool, lanes, limit
+        self._ends = torch.tensor(ends, dtype=torch.long)
+        self._end_set = frozenset(ends)
+        everyone = list(range(len(lanes)))
+        self._take_in([(lane, ROOT) for lane in everyone], pool.root_logits, expand=False)
+
+    def dive(self) -> None:
+        """Greedy decoding at every prompt; its prefixes stay evaluated for the search."""
+        at = {lane: ROOT for lane in range(len(self._lanes))}
+        logits = self._pool.root_logits
+        depth = 0
+        while at:
+            depth += 1
+            chosen = logits.argmax(-1).tolist()
+            own = torch.log_softmax(logits.float(), -1).amax(-1).tolist()
+            onward: dict[int, int] = {}
+            for (lane, node), token, logprob in zip(at.items(), chosen, own, strict=True):
+                frontier = self._lanes[lane].frontier
+                ended = token in self._end_set
+                if ended or depth == self._limit:
+                    total = frontier.logprob(node) + logprob
+                    self._lanes[lane].greedy = Complete(frontier.response(node, token), total, ended)
+                    frontier.offer(Complete(frontier.response(node, token), total, ended))
+                else:
+                    onward[lane] = frontier.greedy_child(node, token, logprob)
+            at = onward
+            if at:
+                logits = self._evaluate(list(at.items()), expand=False)
+
+    def run(self, expansions: int, extra: int, nodes_per_step: int) -> "list[tuple[int, ModeBracket]]":
+        """Search until every lane is settled or out of budget; yields (lane, bracket) as lanes finish."""
+        return list(self._run(expansions, extra, nodes_per_step))
+
+    def _run(self, expansions: int, extra: int, nodes_per_step: int):  # noqa: ANN202
+        alive = list(range(len(self._lanes)))
+        pooled = len(alive)
+        while alive:
+            share = max(1, nodes_per_step // len(alive))
+            step: list[tuple[int, int]] = []
+            going: list[int] = []
+            for number in alive:
+                lane = self._lanes[number]
+                nodes = lane.frontier.take(share, lane.budget(expansions, extra))
+                if nodes:
+                    going.append(number)
+                    step.extend((number, node) for node in nodes)
+                else:
+                    yield number, _bracket(lane)
+            alive = going
+            if alive and len(alive) < 0.7 * pooled:
+                self._pool.keep(alive)
+                pooled = len(alive)
+            if step:
+                self._evaluate(step, expand=True)
+
+    def _evaluate(self, step: list[tuple[int, int]], *, expand: bool) -> Tensor:
+        queries = []
+        for lane, node in step:
+            frontier = self._lanes[lane].frontier
+            queries.append(Query(lane, tuple((at, frontier.token(at)) for at in frontier.path(node))))
+        roots = [at for at, (_, node) in enumerate(step) if node == ROOT]
+        others = [at for at, (_, node) in enumerate(step) if node != ROOT]
+        if not roots:
+            logits = self._pool.evaluate(queries)
+        else:  # the empty prefix is the prompt itself, whose logits are kept
+            logits = self._pool.root_logits.new_empty(len(step), self._pool.root_logits.shape[-1])
+            logits[roots] = self._pool.root_logits[[step[at][0] for at in roots]]
+            if others:
+                logits[others] = self._pool.evaluate([queries[at] for at in others])
+        self._take_in(step, logits, expand=expand)
+        return logits
+
+    def _take_in(self, step: list[tuple[int, int]], logits: Tensor, *, expand: bool) -> None:
+        """Turn logits into evaluations: what is above each search's threshold, and a bound on the rest."""
+        logprobs = torch.log_softmax(logits.float(), dim=-1)
+        if bool(torch.isnan(logprobs).any()):
+            raise FloatingPointError("the model returned logits that are not numbers")
+        frontiers = [self._lanes[lane].frontier for lane, _ in step]
+        floors = torch.tensor(
+            [frontier.threshold - frontier.logprob(node) for frontier, (_, node) in zip(frontiers, step, strict=True)]
+        )
+        wanted = int((logprobs > floors[:, None].to(logprobs)).sum(-1).max()) + len(self._ends) + 3
+        listed = min(max(wanted, 8), _LISTED, logits.shape[-1] - 1)
+        values, tokens = (part.cpu() for part in torch.topk(logprobs, listed + 1, dim=-1))
+        ends = logprobs[:, self._ends.to(logprobs.device)].cpu().double().numpy()
+        rest = values[:, -1].double().tolist()
+        everything = listed + 1 == logits.shape[-1]
+        for at, (lane, node) in enumerate(step):
+            shown = listed + 1 if everything else listed
+            self._lanes[lane].evaluations += 1
+            self._lanes[lane].frontier.record(
+                node,
+                Evaluation(
+                    tokens[at, :shown].numpy(),
+                    values[at, :shown].double().numpy(),
+                    -math.inf if everything else rest[at],
+                    ends[at],
+                ),
+                expand=expand,
+            )
+
+
+def _bracket(lane: _Lane) -> ModeBracket:
+    frontier = lane.frontier
+    best = frontier.best[0]
+    certified = frontier.is_settled(1)
+    upper = best.logprob if certified else max(best.logprob, frontier.open_bound)
+    other = frontier.runner_up_bound
+    greedy = lane.greedy
+    if greedy is None:
+        raise RuntimeError("the greedy dive comes before the search")
+    return ModeBracket(
+        mode=best,
+        logprob_lower=best.logprob,
+        logprob_upper=upper,
+        certified=certified,
+        runner_up=frontier.best[1] if len(frontier.best) > 1 else None,
+        runner_up_certified=certified and len(frontier.best) > 1 and other <= frontier.best[1].logprob,
+        margin_lower=max(0.0, best.logprob - other) if certified else 0.0,
+        greedy=greedy,
+        expansions=frontier.expansions,
+        evaluations=lane.evaluations,
+        status=SearchStatus.CERTIFIED if certified else SearchStatus.BUDGET,
+    )

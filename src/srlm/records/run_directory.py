@@ -1,0 +1,231 @@
+"""A run's folder: what is in it, what of it is complete, and whether it is still what was written.
+
+Knows: `run.json` and the stages of a round (samples, modes, checkpoint, metrics). A stage counts once its manifest (names, sizes,
+checksums, rows) has been renamed into place after its files, and every read checks the file against it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from srlm.errors import InputError
+from srlm.records.atomic import replace_folder, write_bytes, write_json
+
+RUN_FILE = "run.json"
+FORMAT = 1
+Status = Literal["running", "done", "stopped", "failed"]
+Stage = Literal["samples", "modes", "checkpoint", "metrics"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The folder of one run. Make one with `create` or `open`."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, configuration: Mapping[str, Any], about: Mapping[str, Any]) -> "RunDirectory":
+        """Start a run in a new or empty folder.
+
+        Args:
+            path: the folder.
+            configuration: everything that decides what the run computes, as JSON values.
+            about: what is worth knowing beside it (versions, model checksum, seed, prompt counts).
+
+        Raises:
+            InputError: the folder holds a run already, or something else.
+        """
+        if (path / RUN_FILE).is_file():
+            raise InputError(f"{path} holds a run already; add --resume to go on with it, or give another --out")
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise InputError(f"{path} exists and is no run; give an --out that is new or empty")
+        directory = cls(path)
+        now = _now()
+        directory._write(
+            {
+                "format": FORMAT,
+                "status": "running",
+                "reason": None,
+                "created": now,
+                "updated": now,
+                "configuration": dict(configuration),
+                **about,
+            }
+        )
+        return directory
+
+    @classmethod
+    def open(cls, path: Path) -> "RunDirectory":
+        """The run in an existing folder.
+
+        Raises:
+            InputError: there is no run, or one of a newer format.
+        """
+        directory = cls(path)
+        found = directory.record().get("format")
+        if found != FORMAT:
+            raise InputError(f"{path / RUN_FILE} has format {found!r}, this srlm reads {FORMAT}; use the srlm that wrote it")
+        return directory
+
+    def record(self) -> dict[str, Any]:
+        """The contents of `run.json`."""
+        try:
+            return _object((self.path / RUN_FILE).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise InputError(f"{self.path} holds no run ({RUN_FILE} is missing); give the folder that `srlm run --out` wrote") from error
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.path / RUN_FILE} cannot be read ({error})") from error
+
+    def require_same(self, configuration: Mapping[str, Any], may_differ: frozenset[str] = frozenset()) -> None:
+        """Check that a resumed run is told what the run was told before.
+
+        Raises:
+            InputError: names every field that differs, with both values.
+        """
+        before = self.record()["configuration"]
+        now = json.loads(json.dumps(configuration))
+        differing = [
+            f"{name} was {before.get(name)!r} and is now {now.get(name)!r}"
+            for name in sorted(before.keys() | now.keys())
+            if name not in may_differ and before.get(name) != now.get(name)
+        ]
+        if differing:
+            raise InputError(
+                f"the run in {self.path} was started differently: {'; '.join(differing)}; give the same values, or another --out"
+            )
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of `run.json` (status, reason, configuration, ...)."""
+        self._write(self.record() | changes | {"updated": _now()})
+
+    def round(self, number: int) -> "RoundDirectory":
+        """The folder of round `number` >= 0, whether or not anything is in it yet."""
+        return RoundDirectory(self.path / "rounds" / f"{number:02d}", number)
+
+    def completed_rounds(self) -> list[int]:
+        """Numbers of the rounds whose metrics are on disk, without gaps from 0."""
+        number = 0
+        while self.round(number).is_complete("metrics"):
+            number += 1
+        return list(range(number))
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        write_json(self.path / RUN_FILE, record)
+
+
+@dataclass(frozen=True, slots=True)
+class RoundDirectory:
+    """The folder of one round."""
+
+    path: Path
+    number: int
+
+    def is_complete(self, stage: Stage) -> bool:
+        """Whether the stage's manifest is in place."""
+        return self._manifest_path(stage).is_file()
+
+    def write_table(self, stage: Stage, table: pa.Table) -> None:
+        """Write `samples.parquet` or `modes.parquet` and its manifest."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        name = f"{stage}.parquet"
+        write_bytes(self.path / name, sink.getvalue().to_pybytes())
+        self._seal(stage, [self.path / name], {"rows": table.num_rows})
+
+    def read_table(self, stage: Stage) -> pa.Table:
+        """Read a table back, checked against its manifest."""
+        manifest = self._checked(stage)
+        table = pq.read_table(self.path / f"{stage}.parquet")
+        if table.num_rows != manifest["rows"]:
+            raise self._damaged(stage, f"{table.num_rows} rows instead of {manifest['rows']}")
+        return table
+
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Write `metrics.json` and its manifest: the round is complete."""
+        write_json(self.path / "metrics.json", metrics)
+        self._seal("metrics", [self.path / "metrics.json"], {})
+
+    def metrics(self) -> dict[str, Any]:
+        """Read `metrics.json` back, checked against its manifest."""
+        self._checked("metrics")
+        return _object((self.path / "metrics.json").read_text(encoding="utf-8"))
+
+    @contextmanager
+    def writing_checkpoint(self, facts: Mapping[str, Any]) -> Iterator[Path]:
+        """A folder to save the policy into; it becomes `checkpoint/`, complete with its manifest, when the block ends.
+
+        Args:
+            facts: JSON values kept with the checkpoint (how it was trained).
+        """
+        folder = self.path / "checkpoint"
+        with replace_folder(folder) as fresh:
+            yield fresh
+        self._seal("checkpoint", [path for path in sorted(folder.rglob("*")) if path.is_file()], {"facts": dict(facts)})
+
+    def checkpoint(self) -> Path:
+        """The checkpoint's folder, checked against its manifest."""
+        self._checked("checkpoint")
+        return self.path / "checkpoint"
+
+    def checkpoint_facts(self) -> dict[str, Any]:
+        """What was kept with the checkpoint."""
+        return self._manifest("checkpoint")["facts"]
+
+    def _manifest_path(self, stage: Stage) -> Path:
+        return self.path / f"{stage}.manifest.json"
+
+    def _seal(self, stage: Stage, files: list[Path], more: Mapping[str, Any]) -> None:
+        entries = {
+            path.relative_to(self.path).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in files
+        }
+        write_json(self._manifest_path(stage), {"files": entries, **more})
+
+    def _manifest(self, stage: Stage) -> dict[str, Any]:
+        try:
+            return _object(self._manifest_path(stage).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise InputError(f"{self.path} has no complete {stage}; resume the run to make it") from error
+        except ValueError as error:
+            raise self._damaged(stage, "its manifest is not JSON") from error
+
+    def _checked(self, stage: Stage) -> dict[str, Any]:
+        manifest = self._manifest(stage)
+        for name, facts in manifest["files"].items():
+            path = self.path / name
+            if not path.is_file():
+                raise self._damaged(stage, f"{name} is missing")
+            if path.stat().st_size != facts["bytes"]:
+                raise self._damaged(stage, f"{name} has {path.stat().st_size} bytes instead of {facts['bytes']}")
+            if _sha256(path) != facts["sha256"]:
+                raise self._damaged(stage, f"{name} does not match its checksum")
+        return manifest
+
+    def _damaged(self, stage: Stage, what: str) -> InputError:
+        return InputError(
+            f"the {stage} of round {self.number} in {self.path} are damaged: {what}; "
+            f"delete {self._manifest_path(stage).name} there and resume to make them anew"
+        )
+
+
+def _object(text: str) -> dict[str, Any]:
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise ValueError("not a JSON object")
+    return document
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
