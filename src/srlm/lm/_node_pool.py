@@ -83,7 +83,9 @@ class _TreePool:
         if self._columns > self._width and sum(layer.bytes_used() for layer in self._layers) > self._limit:
             self._evict()
         # Slots of this step: each lane's new prefixes, ancestors that were evicted included, in order of depth.
-        fresh: dict[int, list[tuple[int, int, int, list[int]]]] = {}  # lane: (key, token, depth, columns of its ancestors)
+        fresh: dict[
+            int, list[tuple[int, int, int, list[int]]]
+        ] = {}  # lane: (key, token, depth, columns of its ancestors)
         places: list[tuple[int, int]] = []
         for query in queries:
             seen: list[int] = []
@@ -111,7 +113,9 @@ class _TreePool:
         ids = torch.zeros(lanes, count, dtype=torch.long)
         positions = torch.zeros_like(ids)
         visible = torch.zeros(lanes, count, self._columns + count, dtype=torch.bool)
-        visible[:, range(count), range(self._columns, self._columns + count)] = True  # a slot sees itself, unused ones too
+        visible[:, range(count), range(self._columns, self._columns + count)] = (
+            True  # a slot sees itself, unused ones too
+        )
         for lane, entries in fresh.items():
             row, start = self._rows[lane], self._width - self._lengths[lane]
             for at, (_, token, depth, ancestors) in enumerate(entries):

@@ -7,6 +7,8 @@ code unless asked for. Everything above receives a `LoadedModel` and never asks 
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,9 +82,10 @@ def load_model(
         raise InputError(f"model folder {name!r} holds no config.json; give a folder written by save_pretrained")
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
-        model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=trust_remote_code
-        )
+        with quiet():
+            model = AutoModelForCausalLM.from_pretrained(
+                source, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=trust_remote_code
+            )
     except (OSError, ValueError, KeyError, ImportError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
@@ -152,6 +155,18 @@ def _checked_device(device: str | None) -> torch.device:
     return place
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """transformers draws no progress bars of its own within the block."""
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
 def cache_folder() -> Path:
     """Where converted models are kept: `$XDG_CACHE_HOME/srlm`, by default `~/.cache/srlm`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "srlm"
@@ -163,7 +178,7 @@ def _embedded_folder() -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(str(folder) + ".lock"):
         if not _is_intact(folder):
-            with replace_folder(folder) as fresh:
+            with quiet(), replace_folder(folder) as fresh:
                 _convert_embedded(fresh)
     return folder
 
@@ -185,14 +200,8 @@ def _convert_embedded(folder: Path) -> None:
         raise InputError(
             f"the embedded model's file {source / _EMBEDDED_FILE} is missing or damaged; run: {_EMBEDDED_INSTALL}"
         )
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(source), gguf_file=_EMBEDDED_FILE)
-        model = AutoModelForCausalLM.from_pretrained(str(source), gguf_file=_EMBEDDED_FILE, dtype=torch.float32)
-    finally:
-        if bars:
-            transformers_logging.enable_progress_bar()
+    tokenizer = AutoTokenizer.from_pretrained(str(source), gguf_file=_EMBEDDED_FILE)
+    model = AutoModelForCausalLM.from_pretrained(str(source), gguf_file=_EMBEDDED_FILE, dtype=torch.float32)
     # A model read from GGUF is de-quantised but keeps the quantizer's marks, and save_pretrained and Trainer then
     # refuse it as "purely quantized" (transformers 5.23).
     for mark in ("is_quantized", "quantization_method", "hf_quantizer"):

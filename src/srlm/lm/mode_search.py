@@ -5,7 +5,7 @@ prefixes in `_node_pool.py`.
 """
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -47,8 +47,8 @@ class ModeBracket:
         margin_lower: lower bound on log pi(y*|x) - max over others of log pi(y|x), >= 0; 0 where nothing is certified. inf
             where no other response exists.
         greedy: what greedy decoding answers.
-        expansions: prefixes the search expanded, at most L / pi(y*|x).
-        evaluations: prefixes run through the model, those of the greedy dive included.
+        expansions: prefixes expanded until the mode was proved (or the search stopped), at most L / pi(y*|x).
+        evaluations: prefixes run through the model in all, those of the greedy dive and for the runner-up included.
         status: how the search ended.
     """
 
@@ -167,7 +167,7 @@ class _GroupSearch:
 
     def dive(self) -> None:
         """Greedy decoding at every prompt; its prefixes stay evaluated for the search."""
-        at = {lane: ROOT for lane in range(len(self._lanes))}
+        at = dict.fromkeys(range(len(self._lanes)), ROOT)
         logits = self._pool.root_logits
         depth = 0
         while at:
@@ -188,11 +188,8 @@ class _GroupSearch:
             if at:
                 logits = self._evaluate(list(at.items()), expand=False)
 
-    def run(self, expansions: int, extra: int, nodes_per_step: int) -> "list[tuple[int, ModeBracket]]":
+    def run(self, expansions: int, extra: int, nodes_per_step: int) -> Iterator[tuple[int, ModeBracket]]:
         """Search until every lane is settled or out of budget; yields (lane, bracket) as lanes finish."""
-        return list(self._run(expansions, extra, nodes_per_step))
-
-    def _run(self, expansions: int, extra: int, nodes_per_step: int):  # noqa: ANN202
         alive = list(range(len(self._lanes)))
         pooled = len(alive)
         while alive:
@@ -279,7 +276,7 @@ def _bracket(lane: _Lane) -> ModeBracket:
         runner_up_certified=certified and len(frontier.best) > 1 and other <= frontier.best[1].logprob,
         margin_lower=max(0.0, best.logprob - other) if certified else 0.0,
         greedy=greedy,
-        expansions=frontier.expansions,
+        expansions=frontier.expansions if lane.settled_at is None else lane.settled_at,
         evaluations=lane.evaluations,
         status=SearchStatus.CERTIFIED if certified else SearchStatus.BUDGET,
     )

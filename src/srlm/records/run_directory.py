@@ -72,7 +72,9 @@ class RunDirectory:
         directory = cls(path)
         found = directory.record().get("format")
         if found != FORMAT:
-            raise InputError(f"{path / RUN_FILE} has format {found!r}, this srlm reads {FORMAT}; use the srlm that wrote it")
+            raise InputError(
+                f"{path / RUN_FILE} has format {found!r}, this srlm reads {FORMAT}; use the srlm that wrote it"
+            )
         return directory
 
     def record(self) -> dict[str, Any]:
@@ -80,7 +82,9 @@ class RunDirectory:
         try:
             return _object((self.path / RUN_FILE).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise InputError(f"{self.path} holds no run ({RUN_FILE} is missing); give the folder that `srlm run --out` wrote") from error
+            raise InputError(
+                f"{self.path} holds no run ({RUN_FILE} is missing); give the folder that `srlm run --out` wrote"
+            ) from error
         except (OSError, ValueError) as error:
             raise InputError(f"{self.path / RUN_FILE} cannot be read ({error})") from error
 
@@ -184,7 +188,8 @@ class RoundDirectory:
 
     def _seal(self, stage: Stage, files: list[Path], more: Mapping[str, Any]) -> None:
         entries = {
-            path.relative_to(self.path).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in files
+            path.relative_to(self.path).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+            for path in files
         }
         write_json(self._manifest_path(stage), {"files": entries, **more})
 

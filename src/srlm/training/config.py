@@ -15,9 +15,7 @@ from srlm.errors import InputError
 
 # Differences in these never change what a run computes, so a resumed run may set them anew.
 COSMETIC = frozenset(
-    "output_dir run_name report_to logging_steps logging_strategy logging_first_step log_level log_level_replica disable_tqdm "
-    "project trackio_space_id push_to_hub hub_token hub_model_id hub_private_repo hub_strategy save_total_limit "
-    "resume_from_checkpoint dataloader_num_workers local_rank debug".split()
+    ["output_dir", "run_name", "report_to", "logging_steps", "logging_strategy", "logging_first_step", "log_level", "log_level_replica", "disable_tqdm", "project", "trackio_space_id", "push_to_hub", "hub_token", "hub_model_id", "hub_private_repo", "hub_strategy", "save_total_limit", "resume_from_checkpoint", "dataloader_num_workers", "dataloader_pin_memory", "local_rank", "debug"]
 )
 # A finished run can be given more rounds.
 EXTENDABLE = frozenset({"rounds"})
@@ -54,6 +52,7 @@ class SelfRewardingConfig(TrainingArguments):
     save_strategy: str = field(default="no")  # pyright: ignore[reportAssignmentType]
     remove_unused_columns: bool | None = field(default=False)
     disable_tqdm: bool | None = field(default=True)
+    dataloader_pin_memory: bool = field(default=False)
     seed: int = field(default=0)
 
     rounds: int = field(default=3)
@@ -83,7 +82,11 @@ class SelfRewardingConfig(TrainingArguments):
     def recorded(self) -> dict[str, Any]:
         """The fields that decide what a run computes, as JSON values: every one of ours, and whatever is not at its default."""
         own = {f.name for f in fields(SelfRewardingConfig)} - {f.name for f in fields(TrainingArguments)}
-        kept = {name: value for name, value in self._given.items() if name in own | _ALWAYS_RECORDED or value != _plain(name)}
+        kept = {
+            name: value
+            for name, value in self._given.items()
+            if name in own | _ALWAYS_RECORDED or value != _plain(name)
+        }
         return {name: _as_json(value) for name, value in sorted(kept.items()) if name not in COSMETIC}
 
 

@@ -116,8 +116,6 @@ def _informative_pairs(measured: Sequence[Measured]) -> float:
 def _mode_drift(measured: Sequence[Measured]) -> float | None:
     """Share of prompts whose certified mode is not the certified mode of round 00 (P5 says 0 for exact updates)."""
     moved = [
-        one.modes.mode_tokens != one.base_mode
-        for one in measured
-        if one.base_mode is not None and one.modes.certified
+        one.modes.mode_tokens != one.base_mode for one in measured if one.base_mode is not None and one.modes.certified
     ]
     return float(np.mean(moved)) if moved else None

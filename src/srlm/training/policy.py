@@ -5,6 +5,7 @@ Knows: peft and safetensors. Adapters stay adapters in every checkpoint, because
 """
 
 import copy
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_model as load_safetensors
 
 from srlm.errors import InputError
+from srlm.lm.loading import quiet
 from srlm.training.config import SelfRewardingConfig
 
 _WEIGHTS = "model.safetensors"
@@ -43,7 +45,10 @@ def make_trainable(model: Any, config: SelfRewardingConfig, adapter: PeftConfig 
         target_modules=config.lora_target_modules,
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng():  # peft draws the adapter from torch's global generator
+    # peft draws the adapter from torch's global generator. peft 0.21 asks for a property that transformers 5.23 deprecates;
+    # the filter can go once peft asks for is_activation_checkpointing.
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
         torch.manual_seed(config.seed)
         try:
             return get_peft_model(model, chosen)
@@ -55,7 +60,8 @@ def make_trainable(model: Any, config: SelfRewardingConfig, adapter: PeftConfig 
 
 def save_policy(model: Any, folder: Path) -> None:
     """Write what training changed (the adapter, or all weights) as safetensors."""
-    model.save_pretrained(folder, safe_serialization=True)
+    with quiet():
+        model.save_pretrained(folder)
 
 
 def restore_policy(model: Any, folder: Path) -> None:
@@ -75,7 +81,9 @@ def merged(model: Any) -> Iterator[None]:
     The merged weights are new tensors and the base's own are put back, so nothing drifts. Only in float32: in lower precision
     a merged model is not the model that is trained.
     """
-    layers = [module for module in model.modules() if isinstance(module, LoraLayer) and hasattr(module, "get_delta_weight")]
+    layers = [
+        module for module in model.modules() if isinstance(module, LoraLayer) and hasattr(module, "get_delta_weight")
+    ]
     weights = [layer.get_base_layer().weight for layer in layers]
     if not isinstance(model, PeftModel) or any(weight.dtype != torch.float32 for weight in weights):
         yield
@@ -96,5 +104,6 @@ def merged(model: Any) -> Iterator[None]:
 def export_model(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write a model that `AutoModelForCausalLM.from_pretrained` loads without any adapter library."""
     whole = copy.deepcopy(model).merge_and_unload() if isinstance(model, PeftModel) else model
-    whole.save_pretrained(folder, safe_serialization=True)
+    with quiet():
+        whole.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

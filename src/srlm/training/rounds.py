@@ -114,7 +114,9 @@ class Rounds:
         args, prompts = self._trainer.args, self._trainer.encoded
         self._restore(number)
         self._observer.stage(number, "sample", len(prompts))
-        uniforms = draw_uniforms(args.seed, number, range(len(prompts)), args.num_generations, args.max_completion_length)
+        uniforms = draw_uniforms(
+            args.seed, number, range(len(prompts)), args.num_generations, args.max_completion_length
+        )
         with merged(self._trainer.policy):
             return sample_responses(
                 self._trainer.policy,

@@ -66,7 +66,7 @@ def _configuration(options: Mapping[str, Any], file: Path | None) -> SelfRewardi
         except (OSError, ValueError) as error:
             raise InputError(f"configuration file {str(file)!r} cannot be read as JSON ({error})") from error
         if not isinstance(values, dict):
-            raise InputError(f"configuration file {str(file)!r} is not a JSON object; write {{\"rounds\": 3, ...}}")
+            raise InputError(f'configuration file {str(file)!r} is not a JSON object; write {{"rounds": 3, ...}}')
     known = {f.name for f in fields(SelfRewardingConfig)}
     unknown = sorted(set(values) - known)
     if unknown:

@@ -20,7 +20,9 @@ _TOKENS = pa.list_(pa.int32())
 _SECONDS = b"seconds"
 
 
-def samples_to_table(trainer: "SelfRewardingTrainer", samples: Sequence[Sequence[Response]], seconds: float) -> pa.Table:
+def samples_to_table(
+    trainer: "SelfRewardingTrainer", samples: Sequence[Sequence[Response]], seconds: float
+) -> pa.Table:
     """One row a response, prompts in order; `seconds` is the time it took to draw them."""
     rows: list[dict[str, Any]] = []
     for number, (prompt, responses) in enumerate(zip(trainer.prompts, samples, strict=True)):

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from transformers import PreTrainedModel, Trainer, TrainerCallback
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback
 
 from srlm.lm.loading import LoadedModel, as_loaded
 from srlm.lm.prompts import as_prompts, checksum_of, encode_prompts
@@ -128,6 +128,8 @@ class SelfRewardingTrainer(Trainer):
             processing_class=self.loaded.tokenizer,
             callbacks=[*(callbacks or []), self._step_progress],
         )
+        # What the steps log goes to trackers and to the round's record; printing it would break the progress display.
+        self.remove_callback(PrinterCallback)
 
     @property
     def policy(self) -> Any:

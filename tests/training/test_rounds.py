@@ -1,0 +1,225 @@
+"""Whole runs on a tiny model: what they leave on disk, and that a killed run ends as an undisturbed one."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from srlm.errors import InputError
+from srlm.records.run_directory import RunDirectory
+from srlm.training.rounds import Observer
+
+# Runs in a process of its own, so that SIGKILL kills it: kills itself at the n-th event of one kind.
+_VICTIM = """
+import os, signal, sys
+from pathlib import Path
+from srlm.training import rounds
+from srlm.training.start import start_run
+
+model, prompts, out, what, number = sys.argv[1:]
+
+class Killer(rounds.Observer):
+    stages = 0
+    def stage(self, round_number, name, total):
+        self.name, self.round = name, round_number
+        if what == "save" and name == "save" and round_number == int(number):
+            save = rounds.save_policy
+            def die(policy, folder):
+                save(policy, folder)
+                os.kill(os.getpid(), signal.SIGKILL)
+            rounds.save_policy = die
+    def advance(self, done, total):
+        if self.name == what and self.round == int(number):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+options = dict(rounds=2, num_generations=4, max_completion_length=3, beta=1.0, learning_rate=3e-3,
+               per_device_train_batch_size=3, logging_strategy="no", output_dir=out)
+start_run(model=model, prompts=prompts, options=options, device="cpu", resume=True, observer=Killer())
+"""
+
+
+def numbers(directory: RunDirectory) -> list[dict[str, Any]]:
+    """Every round's metrics without the seconds, which no two runs share."""
+    found = []
+    for number in directory.completed_rounds():
+        metrics = directory.round(number).metrics()
+        metrics.pop("seconds")
+        found.append(metrics)
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_model_folder: Path, prompts_file: str, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    from srlm.training.start import start_run
+
+    options: dict[str, Any] = {
+        "rounds": 2,
+        "num_generations": 4,
+        "max_completion_length": 3,
+        "beta": 1.0,
+        "learning_rate": 3e-3,
+        "per_device_train_batch_size": 3,
+        "logging_strategy": "no",
+        "output_dir": str(tmp_path_factory.mktemp("runs") / "undisturbed"),
+    }
+    return start_run(model=str(tiny_model_folder), prompts=prompts_file, options=options, device="cpu")
+
+
+def test_a_run_leaves_what_the_contract_promises(undisturbed: RunDirectory) -> None:
+    record = undisturbed.record()
+    assert record["status"] == "done"
+    assert record["configuration"]["beta"] == 1.0
+    assert record["prompts"] == {"train": 6, "held_out": 2}
+    assert undisturbed.completed_rounds() == [0, 1, 2]
+    for number in range(3):
+        metrics = undisturbed.round(number).metrics()
+        for block in (metrics, metrics["held_out"]):
+            assert 1 <= block["kappa"]["lower"] <= block["kappa"]["upper"]
+            assert 0 <= block["failure_rate"]["lower"] <= block["failure_rate"]["upper"] <= 1
+            assert 0 < block["min_confidence"]["lower"] <= 1
+            assert block["margin"] >= 0
+            assert 0 <= block["informative_pairs"] <= 1
+            assert block["certified_share"] == 1
+            assert set(block["accuracy"]) == {"sample", "greedy", "mode"}
+        assert set(metrics["seconds"]) == {"sample", "certify", "train"}
+        assert metrics["tokens"]["sampled"] > 0
+        assert (metrics["tokens"]["trained"] > 0) == (number > 0)
+        assert metrics["mode_drift"] is not None
+        assert undisturbed.round(number).read_table("samples").num_rows == 32
+        assert undisturbed.round(number).read_table("modes").num_rows == 8
+        assert (undisturbed.round(number).checkpoint() / "adapter_model.safetensors").is_file()
+    assert undisturbed.round(0).metrics()["mode_drift"] == 0
+
+
+def test_training_contracts_kappa_on_the_trained_prompts(undisturbed: RunDirectory) -> None:
+    first, last = (undisturbed.round(number).metrics() for number in (0, 2))
+    assert last["kappa"]["upper"] < first["kappa"]["lower"]
+    assert last["self_reward_mean"] > first["self_reward_mean"]
+
+
+def test_the_exported_model_needs_no_adapter_library_and_gives_the_last_rounds_metrics(
+    undisturbed: RunDirectory, start: Callable[..., Any], tmp_path: Path
+) -> None:
+    code = (
+        "import sys; sys.modules['peft'] = None\n"
+        "from transformers import AutoModelForCausalLM\n"
+        "AutoModelForCausalLM.from_pretrained(sys.argv[1])"
+    )
+    env = os.environ | {"HF_HUB_OFFLINE": "1"}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(undisturbed.path / "model")], check=True, env=env)
+    again = start(tmp_path / "again", model=str(undisturbed.path / "model"), rounds=1).round(0).metrics()
+    last = undisturbed.round(2).metrics()
+    for key in ("kappa", "failure_rate", "min_confidence"):
+        assert again[key] == pytest.approx(last[key], rel=1e-4), key
+    assert again["accuracy"]["mode"] == last["accuracy"]["mode"]
+    assert again["accuracy"]["greedy"] == last["accuracy"]["greedy"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "number"), [("sample", 0), ("certify", 1), ("train", 1), ("save", 1), ("sample", 2), ("train", 2)]
+)
+def test_a_killed_and_resumed_run_equals_an_undisturbed_one(
+    undisturbed: RunDirectory,
+    tiny_model_folder: Path,
+    prompts_file: str,
+    start: Callable[..., Any],
+    tmp_path: Path,
+    stage: str,
+    number: int,
+) -> None:
+    out = tmp_path / "killed"
+    arguments = [str(tiny_model_folder), prompts_file, str(out), stage, str(number)]
+    victim = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _VICTIM, *arguments], check=False, capture_output=True
+    )
+    assert victim.returncode == -signal.SIGKILL, victim.stderr.decode()
+    assert len(RunDirectory.open(out).completed_rounds()) < 3
+    assert numbers(start(out, resume=True)) == numbers(undisturbed)
+
+
+def test_a_finished_run_is_resumed_for_more_rounds_and_nothing_is_done_twice(
+    undisturbed: RunDirectory, start: Callable[..., Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "more"
+    shutil.copytree(undisturbed.path, out)
+
+    class Stages(Observer):
+        seen: list[tuple[int, str]] = []
+
+        def stage(self, round_number: int, name: str, total: int) -> None:
+            self.seen.append((round_number, name))
+
+    start(out, resume=True, rounds=3, observer=Stages())
+    assert {number for number, name in Stages.seen if name != "save"} == {3}
+    assert RunDirectory.open(out).completed_rounds() == [0, 1, 2, 3]
+
+
+def test_resuming_with_another_configuration_names_every_difference(
+    undisturbed: RunDirectory, start: Callable[..., Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "other"
+    shutil.copytree(undisturbed.path, out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=r"beta was 1\.0 and is now 2\.0; learning_rate was 0\.003 and is now 0\.1"):
+        start(out, resume=True, beta=2.0, learning_rate=0.1)
+    assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def test_another_runs_folder_is_refused_without_resume(
+    undisturbed: RunDirectory, start: Callable[..., Any], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="holds a run already; add --resume"):
+        start(undisturbed.path)
+    (tmp_path / "note.txt").write_text("mine")
+    with pytest.raises(InputError, match="is not empty"):
+        start(tmp_path)
+
+
+def test_damaged_records_are_named_and_can_be_made_anew(
+    undisturbed: RunDirectory, start: Callable[..., Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "damaged"
+    shutil.copytree(undisturbed.path, out)
+    round_two = RunDirectory.open(out).round(2)
+    (round_two.path / "metrics.manifest.json").unlink()
+    samples = round_two.path / "samples.parquet"
+    samples.write_bytes(samples.read_bytes()[:-3])
+    with pytest.raises(InputError, match=r"samples of round 2 .* are damaged"):
+        start(out, resume=True)
+    (round_two.path / "samples.manifest.json").unlink()
+    assert numbers(start(out, resume=True)) == numbers(undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_generations": 1}, "num_generations is 1"),
+        ({"rounds": 0}, "rounds is 0"),
+        ({"beta": 0.0}, "beta is 0"),
+        ({"beta": float("nan")}, "beta is nan"),
+        ({"num_generations": 1, "beta": -1.0}, r"num_generations is 1.*beta is -1"),
+        ({"loss_type": "magic"}, "loss_type is 'magic'"),
+        ({"lora_target_modules": ["nothing"]}, "the adapter does not fit"),
+    ],
+)
+def test_wrong_configurations_are_refused_before_anything_is_written(
+    start: Callable[..., Any], tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    out = tmp_path / "never"
+    with pytest.raises(InputError, match=message):
+        start(out, **options)
+    assert not out.exists()
+
+
+def test_all_weights_can_be_trained_instead_of_an_adapter(start: Callable[..., Any], tmp_path: Path) -> None:
+    directory = start(tmp_path / "full", use_peft=False, rounds=1)
+    first, last = (directory.round(number).metrics() for number in (0, 1))
+    assert last["kappa"]["upper"] < first["kappa"]["upper"]
+    assert json.loads((tmp_path / "full" / "model" / "config.json").read_text())["model_type"] == "llama"
