@@ -39,7 +39,8 @@ def test_packed_gradients_equal_plain_gradients(tiny_llama: Callable[..., Any]) 
 
 def test_pack_computes_shared_prefixes_once() -> None:
     tree = pack(GROUPS)
-    # 3 | 4 5 (6 (7)) | 9 2 (1 1 1) | and 3 4 5 of the third prompt's response [4, 5, 6] lies on the first prompt's path.
+    # 3 | 4 5 (6 (7)) | 9 2 (1 1 1) | and 3 4 5 of the third prompt's response [4, 5, 6] lies on the first prompt's
+    # path.
     assert len(tree.input_ids) == 10
     assert tree.count == 8
 

@@ -150,14 +150,14 @@ def test_a_finished_run_is_resumed_for_more_rounds_and_nothing_is_done_twice(
     out = tmp_path / "more"
     shutil.copytree(undisturbed.path, out)
 
-    class Stages(Observer):
-        seen: list[tuple[int, str]] = []
+    seen: list[tuple[int, str]] = []
 
+    class Stages(Observer):
         def stage(self, round_number: int, name: str, total: int) -> None:
-            self.seen.append((round_number, name))
+            seen.append((round_number, name))
 
     start(out, resume=True, rounds=3, observer=Stages())
-    assert {number for number, name in Stages.seen if name != "save"} == {3}
+    assert {number for number, name in seen if name != "save"} == {3}
     assert RunDirectory.open(out).completed_rounds() == [0, 1, 2, 3]
 
 

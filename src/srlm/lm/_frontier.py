@@ -1,8 +1,9 @@
 """Best-first search over the prefixes of one prompt's responses (theory.md P6), without a model.
 
-Knows: which prefixes were evaluated, which to evaluate next, what the best complete responses are and what every response not
-yet seen is bounded by. Children of an evaluated prefix are kept sorted and merged lazily, so the heap holds one entry a
-prefix; children that cannot matter any more are dropped, and the largest of them is remembered as a bound.
+Knows: which prefixes were evaluated, which to evaluate next, what the best complete responses are and what every
+response not yet seen is bounded by. Children of an evaluated prefix are kept sorted and merged lazily, so the heap
+holds one entry a prefix; children that cannot matter any more are dropped, and the largest of them is remembered as
+a bound.
 """
 
 import heapq
@@ -107,8 +108,8 @@ class Frontier:
     def take(self, count: int, budget: int) -> list[int]:
         """Up to `count` prefixes to evaluate next, likeliest first. Prefixes evaluated before are expanded on the way.
 
-        The first is among the prefixes that P6 counts. Others are speculation, made only while all expansions together stay
-        below L / (upper bound on the mode's probability), which is at most L / pi(y*|x).
+        The first is among the prefixes that P6 counts. Others are speculation, made only while all expansions
+        together stay below L / (upper bound on the mode's probability), which is at most L / pi(y*|x).
 
         Args:
             count: most prefixes to return.
@@ -197,7 +198,9 @@ class Frontier:
             self._dropped = max(self._dropped, bound)
 
     def _pop(self) -> int:
-        """Take the likeliest open prefix; one whose listed children ran out comes back itself, to be evaluated again."""
+        """Take the likeliest open prefix; one whose listed children ran out comes back itself, to be evaluated
+        again.
+        """
         if self._waiting:
             self._waiting = False
             return ROOT

@@ -1,9 +1,9 @@
 """Evaluate prefixes of several prompts at once without computing any token twice.
 
-Knows: tree attention over a pool. Each prompt is a lane of the batch; the keys and values of its prompt and of every prefix
-evaluated so far lie side by side in the lane, and a mask shows a new prefix its prompt and its own ancestors. Nothing is
-gathered, repeated or reordered. Where the architecture does not allow it, prefixes are run again from their first token:
-slower, and the same numbers.
+Knows: tree attention over a pool. Each prompt is a lane of the batch; the keys and values of its prompt and of every
+prefix evaluated so far lie side by side in the lane, and a mask shows a new prefix its prompt and its own ancestors.
+Nothing is gathered, repeated or reordered. Where the architecture does not allow it, prefixes are run again from
+their first token: slower, and the same numbers.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,9 @@ from srlm.lm.decoding import run_prompts, start_decoding
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One prefix to evaluate: its lane, and its prefixes from the first token on as (key, token); keys name them for reuse."""
+    """One prefix to evaluate: its lane, and its prefixes from the first token on as (key, token); keys name them for
+    reuse.
+    """
 
     lane: int
     path: tuple[tuple[int, int], ...]
@@ -75,7 +77,8 @@ class _TreePool:
         self._width = self._columns = max(self._lengths)
         self._rows = {lane: lane for lane in range(len(prompts))}
         self._slots: list[dict[int, int]] = [{} for _ in prompts]
-        self._layers = [_PoolLayer(layer.keys, layer.values) for layer in cache.layers]  # pyright: ignore[reportAttributeAccessIssue]
+        layers: list[Any] = list(cache.layers)
+        self._layers = [_PoolLayer(layer.keys, layer.values) for layer in layers]
         self._cache = Cache(layers=list(self._layers))
         self._limit = memory_limit
 

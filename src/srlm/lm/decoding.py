@@ -1,8 +1,8 @@
 """Next-token logits of a batch of growing sequences, each step run once.
 
-Knows: transformers' key-value caches. Rows are selected, repeated and dropped between steps by index, so that callers decide
-which sequences live on and which share their past. Without a usable cache the sequences are run again at every step:
-slower, and the same numbers.
+Knows: transformers' key-value caches. Rows are selected, repeated and dropped between steps by index, so that
+callers decide which sequences live on and which share their past. Without a usable cache the sequences are run again
+at every step: slower, and the same numbers.
 """
 
 from typing import Any
@@ -70,9 +70,10 @@ def run_prompts(model: Any, prompts: list[list[int]]) -> "tuple[DynamicCache, Fl
     for row, path in enumerate(paths):
         nodes[row, width - len(path) :] = torch.tensor(path)
     nodes = nodes.to(model.device)
-    for layer in cache.layers:
-        layer.keys = layer.keys[0][:, nodes].transpose(0, 1).contiguous()  # pyright: ignore[reportOptionalSubscript]
-        layer.values = layer.values[0][:, nodes].transpose(0, 1).contiguous()  # pyright: ignore[reportOptionalSubscript]
+    layers: list[Any] = list(cache.layers)
+    for layer in layers:
+        layer.keys = layer.keys[0][:, nodes].transpose(0, 1).contiguous()
+        layer.values = layer.values[0][:, nodes].transpose(0, 1).contiguous()
     return cache, output.logits[0][rows.to(model.device)]
 
 
@@ -83,7 +84,9 @@ class Decoder:
         self._model, self._ids, self._mask, self._cache = model, ids, mask, cache
 
     def advance(self, parents: Int[Tensor, "C"], tokens: Int[Tensor, "C"]) -> Float[Tensor, "C V"]:
-        """Replace the rows by C new ones, row c being row `parents[c]` with `tokens[c]` appended; logits of what follows."""
+        """Replace the rows by C new ones, row c being row `parents[c]` with `tokens[c]` appended; logits of what
+        follows.
+        """
         same = len(parents) == len(self._ids) and bool(
             (parents == torch.arange(len(parents), device=parents.device)).all()
         )

@@ -1,7 +1,7 @@
 """Is a short answer right? The one rule by which accuracy is measured where prompts carry an `answer`.
 
-Knows: text only. A numeric answer is compared with the last number of the response (working such as "2 + 3 = 5" is common);
-yes and no by the first of the two that appears; any other answer must appear in the response as whole words.
+Knows: text only. A numeric answer is compared with the last number of the response (working such as "2 + 3 = 5" is
+common); yes and no by the first of the two that appears; any other answer must appear in the response as whole words.
 """
 
 import re

@@ -89,16 +89,18 @@ def load_model(
     except (OSError, ValueError, KeyError, ImportError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"model {name!r} cannot be loaded: it is neither {EMBEDDED_MODEL!r}, nor a folder with a causal language model "
-            f"and its tokenizer in safetensors, nor a hub name that can be reached ({first_line})"
+            f"model {name!r} cannot be loaded: it is neither {EMBEDDED_MODEL!r}, nor a folder with a causal language "
+            f"model and its tokenizer in safetensors, nor a hub name that can be reached ({first_line})"
         ) from error
-    model.requires_grad_(False).to(place)
+    model.requires_grad_(False)
+    model.to(place)  # pyright: ignore[reportArgumentType]
     checksum = _checksum_of_weights(Path(source)) if local else f"commit:{getattr(model.config, '_commit_hash', None)}"
     return _described(model, tokenizer, name, checksum)
 
 
 def as_loaded(model: LoadedModel | PreTrainedModel | str, tokenizer: Any = None) -> LoadedModel:
-    """What the Python interface accepts as a model: a name for `load_model`, a loaded model, or a bare one and its tokenizer.
+    """What the Python interface accepts as a model: a name for `load_model`, a loaded model, or a bare one and its
+    tokenizer.
 
     Raises:
         InputError: a bare model without a tokenizer, or a model that cannot be loaded.
@@ -125,7 +127,9 @@ def _described(model: Any, tokenizer: Any, name: str, checksum: str) -> LoadedMo
 
 
 def end_token_ids(model: Any, tokenizer: Any, name: str = "the model") -> tuple[int, ...]:
-    """Every token id that ends a response, from the tokenizer, the model's configuration and its generation settings."""
+    """Every token id that ends a response, from the tokenizer, the model's configuration and its generation
+    settings.
+    """
     found: set[int] = set()
     for holder in (tokenizer, model.config, getattr(model, "generation_config", None)):
         value = getattr(holder, "eos_token_id", None)

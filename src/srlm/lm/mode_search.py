@@ -1,7 +1,7 @@
 """Exact modes: the likeliest response of a causal language model to each prompt, with a proof (theory.md P6).
 
-Knows: how best-first searches at many prompts share model steps. The search itself is in `_frontier.py`, the evaluation of
-prefixes in `_node_pool.py`.
+Knows: how best-first searches at many prompts share model steps. The search itself is in `_frontier.py`, the
+evaluation of prefixes in `_node_pool.py`.
 """
 
 import math
@@ -18,7 +18,8 @@ from srlm.lm._frontier import ROOT, Complete, Evaluation, Frontier
 from srlm.lm._node_pool import NodePool, Query, open_pool
 from srlm.lm.scoring import has_tree_attention
 
-# Next tokens listed for one prefix at most; what lies beyond is bounded, and listed by a second look if it ever matters.
+# Next tokens listed for one prefix at most; what lies beyond is bounded, and listed by a second look if it ever
+# matters.
 _LISTED = 1024
 
 
@@ -44,8 +45,8 @@ class ModeBracket:
         certified: no response is likelier than `mode`.
         runner_up: the second likeliest response found, None where there is none.
         runner_up_certified: `runner_up` is the second likeliest response, so `margin_lower` is the exact margin.
-        margin_lower: lower bound on log pi(y*|x) - max over others of log pi(y|x), >= 0; 0 where nothing is certified. inf
-            where no other response exists.
+        margin_lower: lower bound on log pi(y*|x) - max over others of log pi(y|x), >= 0; 0 where nothing is
+            certified. inf where no other response exists.
         greedy: what greedy decoding answers.
         expansions: prefixes expanded until the mode was proved (or the search stopped), at most L / pi(y*|x).
         evaluations: prefixes run through the model in all, those of the greedy dive and for the runner-up included.
@@ -96,8 +97,9 @@ def search_modes(
 ) -> list[ModeBracket]:
     """Find the mode of every prompt's response distribution by best-first search over prefixes (theory.md P6).
 
-    A response is at most `max_new_tokens` tokens, ended by an end token or cut there; a cut response is a response. The search
-    expands only prefixes likelier than the mode, fewer than 1/pi(y*|x) at each depth; stopped early its bracket still holds.
+    A response is at most `max_new_tokens` tokens, ended by an end token or cut there; a cut response is a response.
+    The search expands only prefixes likelier than the mode, fewer than 1/pi(y*|x) at each depth; stopped early its
+    bracket still holds.
 
     Args:
         model: a causal model in evaluation mode.

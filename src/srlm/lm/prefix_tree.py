@@ -1,7 +1,7 @@
 """Token sequences folded into the tree of their prefixes.
 
-Knows: which prefixes sequences share, and how a transformer sees a tree laid out as one row: a node attends to itself and its
-ancestors, and its position is its depth. Knows nothing of models.
+Knows: which prefixes sequences share, and how a transformer sees a tree laid out as one row: a node attends to
+itself and its ancestors, and its position is its depth. Knows nothing of models.
 """
 
 from collections.abc import Sequence
@@ -59,6 +59,8 @@ class PrefixTree:
 
 
 def additive_mask(visible: Bool[Tensor, "N N"], dtype: torch.dtype) -> Tensor:
-    """The 4-dimensional mask (1, 1, N, N) that transformers takes as it is: 0 where visible, the lowest number elsewhere."""
+    """The 4-dimensional mask (1, 1, N, N) that transformers takes as it is: 0 where visible, the lowest number
+    elsewhere.
+    """
     mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
     return mask.masked_fill_(~visible, torch.finfo(dtype).min)[None, None]

@@ -1,7 +1,7 @@
 """Where prompts come from and how they become tokens.
 
-Knows: JSON Lines, the bundled questions, reasoning-gym tasks, `datasets.load_dataset`, chat templates. Every prompt carries
-what is needed to judge a response to it, and whether it is trained on or held out.
+Knows: JSON Lines, the bundled questions, reasoning-gym tasks, `datasets.load_dataset`, chat templates. Every prompt
+carries what is needed to judge a response to it, and whether it is trained on or held out.
 """
 
 import hashlib
@@ -61,7 +61,8 @@ def load_prompts(
     """Read prompts.
 
     Args:
-        source: "bundled"; a JSON Lines file; "reasoning_gym:TASK"; or the name of a data set for `datasets.load_dataset`.
+        source: "bundled"; a JSON Lines file; "reasoning_gym:TASK"; or the name of a data set for
+            `datasets.load_dataset`.
         limit: use at most this many (the first ones, so that a limit is a fixed subset), by default all.
         held_out: share in [0, 1) of prompts to hold out where the records carry no `split` of their own.
         seed: chooses the held-out prompts and generates reasoning-gym tasks.
@@ -100,7 +101,8 @@ def load_prompts(
 
 
 def as_prompts(records: Any) -> list[Prompt]:
-    """What the Python interface accepts as prompts: `Prompt`s, or records (dicts, a data set) with a `prompt`; None is bundled.
+    """What the Python interface accepts as prompts: `Prompt`s, or records (dicts, a data set) with a `prompt`; None
+    is bundled.
 
     Raises:
         InputError: no prompts, or a malformed record (it is named).
@@ -128,9 +130,11 @@ def encode_prompts(
         raw: send string prompts as they are, without the chat template.
 
     Raises:
-        InputError: messages for a model without a chat template; a prompt that with its response would not fit the context.
+        InputError: messages for a model without a chat template; a prompt that with its response would not fit the
+            context.
     """
-    tokenizer, limit = loaded.tokenizer, loaded.context_length
+    limit = loaded.context_length
+    tokenizer: Any = loaded.tokenizer
     encoded: list[list[int]] = []
     problems: list[str] = []
     for number, prompt in enumerate(prompts, start=1):
@@ -138,7 +142,8 @@ def encode_prompts(
             ids = tokenizer(prompt.content)["input_ids"]
         elif not tokenizer.chat_template:
             raise InputError(
-                f"prompt {number} is a list of chat messages, but {loaded.name!r} has no chat template; give strings, or a chat model"
+                f"prompt {number} is a list of chat messages, but {loaded.name!r} has no chat template; "
+                "give strings, or a chat model"
             )
         else:
             messages = (
@@ -153,8 +158,8 @@ def encode_prompts(
             problems.append(f"prompt {number} has no tokens; give it some text")
         if limit is not None and len(ids) + max_new_tokens > limit:
             problems.append(
-                f"prompt {number} has {len(ids)} tokens, which with {max_new_tokens} new tokens exceeds the context of {limit}; "
-                "shorten it or lower --max-new-tokens"
+                f"prompt {number} has {len(ids)} tokens, which with {max_new_tokens} new tokens exceeds the context of "
+                f"{limit}; shorten it or lower --max-new-tokens"
             )
         encoded.append(list(ids))
     if problems:

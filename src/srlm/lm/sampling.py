@@ -44,7 +44,9 @@ class Response:
 def draw_uniforms(
     seed: int, round_number: int, prompt_ids: Sequence[int], responses: int, steps: int
 ) -> Float64[np.ndarray, "P K L"]:
-    """The uniform numbers in [0, 1) behind one round's samples: one independent stream for each prompt of each round."""
+    """The uniform numbers in [0, 1) behind one round's samples: one independent stream for each prompt of each
+    round.
+    """
     streams = [np.random.default_rng([seed, round_number, prompt]) for prompt in prompt_ids]
     return np.stack([stream.random((responses, steps)) for stream in streams])
 
@@ -64,8 +66,8 @@ def sample_responses(
     Args:
         model: a causal model in evaluation mode.
         prompts: token ids of each prompt.
-        uniforms: numbers in [0, 1); token l of response k to prompt p is the inverse of the model's distribution function
-            (in token order) at `uniforms[p, k, l]`.
+        uniforms: numbers in [0, 1); token l of response k to prompt p is the inverse of the model's distribution
+            function (in token order) at `uniforms[p, k, l]`.
         end_token_ids: tokens that end a response.
         rows_per_pass: most responses decoded at once.
         tree_attention: the model passed `has_tree_attention`; what prompts share is then computed once.
@@ -131,9 +133,11 @@ def _sample_batch(
 def _draw(
     logits: Float[Tensor, "B V"], rows: Int[Tensor, "A"], uniforms: Float64[Tensor, "A"]
 ) -> tuple[Int[Tensor, "A"], Float64[Tensor, "A 3"]]:
-    """For each response, the token by inverse distribution function of its row, and (log-probability, entropy, self-certainty).
+    """For each response, the token by inverse distribution function of its row, and (log-probability, entropy,
+    self-certainty).
 
-    The distribution function is summed in float64 over blocks of tokens, then within the one block that holds the level.
+    The distribution function is summed in float64 over blocks of tokens, then within the one block that holds the
+    level.
     """
     logprobs = torch.log_softmax(logits.float(), dim=-1)
     if not bool(torch.isfinite(logprobs.amax(dim=-1)).all()):

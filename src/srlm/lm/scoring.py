@@ -189,7 +189,9 @@ def edge_logprobs(
 def score_responses(
     model: Any, groups: Sequence[Group], *, tree_attention: bool, tokens_per_pass: int = 2048
 ) -> list[list[float]]:
-    """Summed log-probabilities (nats) of every group's responses, without gradients, at most about `tokens_per_pass` at once."""
+    """Summed log-probabilities (nats) of every group's responses, without gradients, at most about `tokens_per_pass`
+    at once.
+    """
     found: list[list[float]] = []
     with torch.inference_mode():
         for batch in batches_of(groups, tokens_per_pass):

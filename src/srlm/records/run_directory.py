@@ -1,7 +1,7 @@
 """A run's folder: what is in it, what of it is complete, and whether it is still what was written.
 
-Knows: `run.json` and the stages of a round (samples, modes, checkpoint, metrics). A stage counts once its manifest (names, sizes,
-checksums, rows) has been renamed into place after its files, and every read checks the file against it.
+Knows: `run.json` and the stages of a round (samples, modes, checkpoint, metrics). A stage counts once its manifest
+(names, sizes, checksums, rows) has been renamed into place after its files, and every read checks the file against it.
 """
 
 import hashlib
@@ -103,7 +103,8 @@ class RunDirectory:
         ]
         if differing:
             raise InputError(
-                f"the run in {self.path} was started differently: {'; '.join(differing)}; give the same values, or another --out"
+                f"the run in {self.path} was started differently: {'; '.join(differing)}; "
+                "give the same values, or another --out"
             )
 
     def update(self, **changes: Any) -> None:
@@ -120,6 +121,13 @@ class RunDirectory:
         while self.round(number).is_complete("metrics"):
             number += 1
         return list(range(number))
+
+    def summary(self) -> dict[str, Any]:
+        """The run in one JSON document: its record, and the metrics of every complete round."""
+        return self.record() | {
+            "folder": str(self.path),
+            "rounds": [self.round(number).metrics() for number in self.completed_rounds()],
+        }
 
     def _write(self, record: Mapping[str, Any]) -> None:
         write_json(self.path / RUN_FILE, record)

@@ -1,7 +1,7 @@
 """What a self-rewarding run is told: a `TrainingArguments` with the theory's own fields, checked all at once.
 
-Knows: names, defaults, domains. Names are trl's wherever trl has one (`num_generations`, `max_completion_length`, `beta`,
-`loss_type`, `use_peft`, `lora_r`, ...).
+Knows: names, defaults, domains. Names are trl's wherever trl has one (`num_generations`, `max_completion_length`,
+`beta`, `loss_type`, `use_peft`, `lora_r`, ...).
 """
 
 import math
@@ -15,7 +15,29 @@ from srlm.errors import InputError
 
 # Differences in these never change what a run computes, so a resumed run may set them anew.
 COSMETIC = frozenset(
-    ["output_dir", "run_name", "report_to", "logging_steps", "logging_strategy", "logging_first_step", "log_level", "log_level_replica", "disable_tqdm", "project", "trackio_space_id", "push_to_hub", "hub_token", "hub_model_id", "hub_private_repo", "hub_strategy", "save_total_limit", "resume_from_checkpoint", "dataloader_num_workers", "dataloader_pin_memory", "local_rank", "debug"]
+    {
+        "output_dir",
+        "run_name",
+        "report_to",
+        "logging_steps",
+        "logging_strategy",
+        "logging_first_step",
+        "log_level",
+        "log_level_replica",
+        "disable_tqdm",
+        "project",
+        "push_to_hub",
+        "hub_token",
+        "hub_model_id",
+        "hub_private_repo",
+        "hub_strategy",
+        "save_total_limit",
+        "resume_from_checkpoint",
+        "dataloader_num_workers",
+        "dataloader_pin_memory",
+        "local_rank",
+        "debug",
+    }
 )
 # A finished run can be given more rounds.
 EXTENDABLE = frozenset({"rounds"})
@@ -37,7 +59,8 @@ class SelfRewardingConfig(TrainingArguments):
         lora_r, lora_alpha, lora_dropout, lora_target_modules: the adapter, as in trl.
         raw_prompts: send string prompts without the chat template.
 
-    `num_train_epochs` counts the passes over one round's responses, `per_device_train_batch_size` the prompts of a step.
+    `num_train_epochs` counts the passes over one round's responses, `per_device_train_batch_size` the prompts of a
+    step.
 
     Raises:
         InputError: any field outside its domain; all such fields are named at once.
@@ -50,7 +73,7 @@ class SelfRewardingConfig(TrainingArguments):
     lr_scheduler_type: str = field(default="constant")  # pyright: ignore[reportAssignmentType]
     logging_steps: float = field(default=1)
     save_strategy: str = field(default="no")  # pyright: ignore[reportAssignmentType]
-    remove_unused_columns: bool | None = field(default=False)
+    remove_unused_columns: bool = field(default=False)
     disable_tqdm: bool | None = field(default=True)
     dataloader_pin_memory: bool = field(default=False)
     seed: int = field(default=0)
@@ -80,7 +103,9 @@ class SelfRewardingConfig(TrainingArguments):
         super().__post_init__()
 
     def recorded(self) -> dict[str, Any]:
-        """The fields that decide what a run computes, as JSON values: every one of ours, and whatever is not at its default."""
+        """The fields that decide what a run computes, as JSON values: every one of ours, and whatever is not at its
+        default.
+        """
         own = {f.name for f in fields(SelfRewardingConfig)} - {f.name for f in fields(TrainingArguments)}
         kept = {
             name: value

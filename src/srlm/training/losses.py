@@ -33,9 +33,9 @@ class GroupedBatch:
 def regression_loss(batch: GroupedBatch, beta: float) -> Float[Tensor, ""]:
     """Eq. 3 over all pairs within each group, divided by beta^2 and averaged over pairs, then over groups.
 
-    With a_i = beta*(log pi(y_i) - log pi_t(y_i)) - r_i the squared residual of a pair is (a_i - a_j)^2, and the sum over all
-    pairs of a group is K * sum_i (a_i - mean a)^2 (theory.md P2), so K forward passes give K(K-1)/2 pairs. Division by
-    beta^2 leaves the minimiser alone and makes the learning rate mean the same thing at every beta.
+    With a_i = beta*(log pi(y_i) - log pi_t(y_i)) - r_i the squared residual of a pair is (a_i - a_j)^2, and the sum
+    over all pairs of a group is K * sum_i (a_i - mean a)^2 (theory.md P2), so K forward passes give K(K-1)/2 pairs.
+    Division by beta^2 leaves the minimiser alone and makes the learning rate mean the same thing at every beta.
 
     Args:
         batch: log-probabilities, references and rewards; a group of one response has no pair and adds 0.

@@ -1,7 +1,7 @@
 """What a round's samples and mode brackets say about the policy: the numbers of `metrics.json`.
 
-Knows: samples, brackets, and the theory's definitions. Every quantity that rests on modes is a bracket, because a search that
-ran out of budget knows its mode only between two ends.
+Knows: samples, brackets, and the theory's definitions. Every quantity that rests on modes is a bracket, because a
+search that ran out of budget knows its mode only between two ends.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The policy being trained: what of it is trainable, how it is saved, restored and exported.
 
-Knows: peft and safetensors. Adapters stay adapters in every checkpoint, because merging and unmerging drifts from the base
-(huggingface/trl 6688); only the exported model is merged, from a copy.
+Knows: peft and safetensors. Adapters stay adapters in every checkpoint, because merging and unmerging drifts from
+the base (huggingface/trl 6688); only the exported model is merged, from a copy.
 """
 
 import copy
@@ -45,8 +45,8 @@ def make_trainable(model: Any, config: SelfRewardingConfig, adapter: PeftConfig 
         target_modules=config.lora_target_modules,
         task_type="CAUSAL_LM",
     )
-    # peft draws the adapter from torch's global generator. peft 0.21 asks for a property that transformers 5.23 deprecates;
-    # the filter can go once peft asks for is_activation_checkpointing.
+    # peft draws the adapter from torch's global generator. peft 0.21 asks for a property that transformers 5.23
+    # deprecates; the filter can go once peft asks for is_activation_checkpointing.
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
         torch.manual_seed(config.seed)
@@ -76,15 +76,16 @@ def restore_policy(model: Any, folder: Path) -> None:
 
 @contextmanager
 def merged(model: Any) -> Iterator[None]:
-    """Within the block the adapter is part of the weights, for inference without its overhead; afterwards nothing has changed.
+    """Within the block the adapter is part of the weights, for inference without its overhead; afterwards nothing
+    has changed.
 
-    The merged weights are new tensors and the base's own are put back, so nothing drifts. Only in float32: in lower precision
-    a merged model is not the model that is trained.
+    The merged weights are new tensors and the base's own are put back, so nothing drifts. Only in float32: in lower
+    precision a merged model is not the model that is trained.
     """
-    layers = [
+    layers: list[Any] = [
         module for module in model.modules() if isinstance(module, LoraLayer) and hasattr(module, "get_delta_weight")
     ]
-    weights = [layer.get_base_layer().weight for layer in layers]
+    weights: list[Any] = [layer.get_base_layer().weight for layer in layers]
     if not isinstance(model, PeftModel) or any(weight.dtype != torch.float32 for weight in weights):
         yield
         return

@@ -1,9 +1,10 @@
 """The order of a self-rewarding run: sample, certify, record, update, T times, resumable at any instant.
 
-Knows: the stages of a round and what each leaves on disk. Folder NN describes policy NN: its checkpoint, samples drawn from
-it, its certified modes, its metrics. Round 00 is the untouched base model; policy NN+1 is trained on the samples of folder
-NN. A stage that is complete on disk is never run again, one that is not is run anew from what lies before it, and since
-every stage is a function of the configuration, the seed and the files before it, a killed run ends as an undisturbed one.
+Knows: the stages of a round and what each leaves on disk. Folder NN describes policy NN: its checkpoint, samples
+drawn from it, its certified modes, its metrics. Round 00 is the untouched base model; policy NN+1 is trained on the
+samples of folder NN. A stage that is complete on disk is never run again, one that is not is run anew from what lies
+before it, and since every stage is a function of the configuration, the seed and the files before it, a killed run
+ends as an undisturbed one.
 """
 
 import time

@@ -71,7 +71,8 @@ def _configuration(options: Mapping[str, Any], file: Path | None) -> SelfRewardi
     unknown = sorted(set(values) - known)
     if unknown:
         raise InputError(
-            f"configuration file {str(file)!r} has unknown fields {', '.join(unknown)}; it takes those of SelfRewardingConfig"
+            f"configuration file {str(file)!r} has unknown fields {', '.join(unknown)}; "
+            "it takes those of SelfRewardingConfig"
         )
     try:
         return SelfRewardingConfig(**(values | dict(options)))

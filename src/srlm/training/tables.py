@@ -1,7 +1,7 @@
 """Samples and mode brackets as the tables of a round's folder, and back.
 
-Knows: the columns of `samples.parquet` and `modes.parquet`. Text and marks of right and wrong stand beside the tokens so that a
-reader needs neither model nor tokenizer; reading back for training uses the tokens alone.
+Knows: the columns of `samples.parquet` and `modes.parquet`. Text and marks of right and wrong stand beside the
+tokens so that a reader needs neither model nor tokenizer; reading back for training uses the tokens alone.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """`SelfRewardingTrainer`: a `transformers.Trainer` whose `train()` runs T self-rewarding rounds.
 
-Knows: `Trainer`'s hooks. The loss is in `losses.py`, the packing of responses in `lm/scoring.py`, the order of a round in
-`rounds.py`; this class only connects them.
+Knows: `Trainer`'s hooks. The loss is in `losses.py`, the packing of responses in `lm/scoring.py`, the order of a
+round in `rounds.py`; this class only connects them.
 """
 
 import math
@@ -63,7 +63,9 @@ class GroupDataset(Dataset[TrainingGroup]):
 
 @dataclass(frozen=True, slots=True)
 class Collator:
-    """Makes one batch of groups: their sequences (packed where the model has tree attention), references and rewards."""
+    """Makes one batch of groups: their sequences (packed where the model has tree attention), references and
+    rewards.
+    """
 
     tree_attention: bool
 
@@ -138,7 +140,7 @@ class SelfRewardingTrainer(Trainer):
 
     def text(self, tokens: Sequence[int]) -> str:
         """A response as a person reads it: decoded, without special tokens."""
-        return self.loaded.tokenizer.decode(list(tokens), skip_special_tokens=True)
+        return str(self.loaded.tokenizer.decode(list(tokens), skip_special_tokens=True))
 
     def train(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, resume_from_checkpoint: bool = False, observer: Observer | None = None
@@ -157,7 +159,9 @@ class SelfRewardingTrainer(Trainer):
         return directory
 
     def groups(self, samples: Sequence[Sequence[Response]]) -> list[TrainingGroup]:
-        """What an update sees of a round's samples: the trained prompts, their log-probability as reference and reward (P1)."""
+        """What an update sees of a round's samples: the trained prompts, their log-probability as reference and
+        reward (P1).
+        """
         return [
             TrainingGroup(
                 prompt=tuple(tokens),
