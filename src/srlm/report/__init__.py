@@ -1,0 +1,1 @@
+"""Pages about runs: read from records, never from models."""
