@@ -1,7 +1,8 @@
 """The shape of `run.json` and `metrics.json`, for readers.
 
-Knows: which fields a reader may count on. Unknown fields are kept, missing optional ones are None, so that pages can be drawn from
-records of an older or newer srlm of the same format; a field that is there with the wrong type is an error, never a guess.
+Knows: which fields a reader may count on. Unknown fields are kept, missing optional ones are None, so that pages can
+be drawn from records of an older or newer srlm of the same format; a field that is there with the wrong type is an
+error, never a guess.
 """
 
 import json
@@ -149,7 +150,8 @@ def parse(kind: type[_Kind], document: Mapping[str, Any], where: Path) -> _Kind:
     except ValidationError as error:
         problems = [
             f"{where}: {'.'.join(str(part) for part in one['loc']) or 'the document'} is "
-            f"{json.dumps(one['input'], default=str)[:60]} ({one['msg'].lower()}); was the file edited, or written by another srlm?"
+            f"{json.dumps(one['input'], default=str)[:60]} ({one['msg'].lower()}); was the file edited, or written "
+            "by another srlm?"
             for one in error.errors(include_url=False)
         ]
         raise InputError(problems) from error

@@ -1,12 +1,13 @@
 """Text that a model wrote, made safe to look at.
 
-Knows: which characters steer a terminal or reorder a page instead of being seen. Nothing here knows HTML: pages escape markup
-themselves, after this.
+Knows: which characters steer a terminal or reorder a page instead of being seen. Nothing here knows HTML: pages escape
+markup themselves, after this.
 """
 
 import unicodedata
 
-# Control, format (bidirectional overrides, zero-width), surrogate, private use, unassigned; line and paragraph separators.
+# Control, format (bidirectional overrides, zero-width), surrogate, private use, unassigned; line and paragraph
+# separators.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 

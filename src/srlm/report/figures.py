@@ -1,10 +1,12 @@
 """The figures of a page, as plotly figures with a sentence that says in words what each one shows.
 
-Knows: what is drawn against what, and colours that keep their contrast on light and dark paper alike. Text, grid and background colours
-are left to the page, which knows the reader's theme.
+Knows: what is drawn against what, and colours that keep their contrast on light and dark paper alike. Text, grid and
+background colours are left to the page, which knows the reader's theme.
 """
 
+import html
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +19,10 @@ from srlm.report.reading import RunView, Split
 
 # Okabe and Ito's colours, darkened or lightened until each has contrast 3:1 with white and with #15181c.
 BLUE, ORANGE, GREEN, PURPLE, GREY, RED = "#2f7fc1", "#d06a12", "#1f9070", "#9b6fc4", "#7d8790", "#d0514a"
-_SPLITS: tuple[tuple[Split, str, str], ...] = (("train", "trained prompts", BLUE), ("held_out", "held-out prompts", ORANGE))
+_SPLITS: tuple[tuple[Split, str, str], ...] = (
+    ("train", "trained prompts", BLUE),
+    ("held_out", "held-out prompts", ORANGE),
+)
 RUN_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY)
 
 Series = Sequence[tuple[int, SplitMetrics]]
@@ -59,18 +64,21 @@ def comparison_figures(runs: Sequence[tuple[str, RunView]]) -> list[Figure]:
     for split, where, _ in _SPLITS:
         if not any(run.split(split) for _, run in runs):
             continue
+        key = split.replace("_", "")
         figure = go.Figure()
         accuracy = go.Figure()
         for (name, run), colour in zip(runs, _cycle(len(runs)), strict=True):
-            series = run.split(split)
+            series, name = run.split(split), html.escape(name)  # plotly reads names as markup
             _line(figure, series, lambda one: one.kappa.upper, name, colour, bracket=lambda one: one.kappa)
             _line(accuracy, series, lambda one: one.accuracy.sample, f"{name}: samples", colour)
             _line(accuracy, series, lambda one: one.accuracy.mode, f"{name}: modes", colour, dash="dot")
-        figure.update_yaxes(type="log", title="κ")
+        _log(figure, "κ")
         _percent(accuracy)
-        words = "; ".join(f"{name}: {_from_to(run.split(split), numbers.kappa)}" for name, run in runs if run.split(split))
+        words = "; ".join(
+            f"{name}: {_from_to(run.split(split), numbers.kappa)}" for name, run in runs if run.split(split)
+        )
         found.append(
-            Figure(f"kappa{split}", f"κ on {where}", "Log scale; bars are certification brackets.", words, _spec(figure), True)
+            Figure(f"kappa{key}", f"κ on {where}", "Log scale; bars are certification brackets.", words, _spec(figure))
         )
         if accuracy.data:
             said = "; ".join(
@@ -79,8 +87,8 @@ def comparison_figures(runs: Sequence[tuple[str, RunView]]) -> list[Figure]:
                 if run.split(split)
             )
             caption = "Solid: share of right samples. Dotted: share of right modes."
-            found.append(Figure(f"accuracy{split}", f"Accuracy on {where}", caption, said, _spec(accuracy), True))
-    return [Figure(f.key.replace("_", ""), f.title, f.caption, f.words, f.spec, f.wide) for f in found]
+            found.append(Figure(f"accuracy{key}", f"Accuracy on {where}", caption, said, _spec(accuracy)))
+    return found
 
 
 def _kappa(run: RunView) -> Figure:
@@ -102,13 +110,16 @@ def _kappa(run: RunView) -> Figure:
         if exact:
             xs, ys = zip(*exact, strict=True)
             _marks(figure, list(xs), list(ys), "exact round, estimated", "diamond-open", 9)
-    figure.update_yaxes(type="log", title="κ (log scale)")
+    _log(figure, "κ (log scale)")
     caption = (
-        "Bars: certification brackets (none where every mode was proved). Grey dashes: what theorem P3 allows after an exact "
+        "Bars: certification brackets (none where every mode was proved). Grey dashes: what theorem P3 allows after "
+        "an exact "
         "round from the round before; grey diamonds: an estimate of that exact round"
     )
     caption += ", both for the trained prompts." if run.main_split() == "train" else "."
-    return Figure("kappa", "Condition number κ by round", caption, f"κ went {'; '.join(said)}.", _spec(figure, 400), True)
+    return Figure(
+        "kappa", "Condition number κ by round", caption, f"κ went {'; '.join(said)}.", _spec(figure, 400), True
+    )
 
 
 def _failure(run: RunView) -> Figure | None:
@@ -124,7 +135,7 @@ def _failure(run: RunView) -> Figure | None:
 
 def _accuracy(run: RunView, split: Split) -> Figure | None:
     series = run.split(split)
-    where = dict((key, name) for key, name, _ in _SPLITS)[split]
+    where = {key: name for key, name, _ in _SPLITS}[split]
     figure = go.Figure()
     lines: tuple[tuple[str, str, str, Callable[[SplitMetrics], float | None]], ...] = (
         ("samples", BLUE, "solid", lambda one: one.accuracy.sample),
@@ -141,8 +152,13 @@ def _accuracy(run: RunView, split: Split) -> Figure | None:
     if ceiling is not None and len(series) > 1:
         figure.add_hline(y=ceiling, line={"color": GREY, "width": 1, "dash": "dot"})
     _percent(figure)
-    caption = "Share of right answers. The thin line is the accuracy of the base model's modes, where exact rounds would end (P5)."
-    return Figure(f"accuracy{split.replace('_', '')}", f"Accuracy, {where}", caption, f"{'; '.join(said)}.", _spec(figure))
+    caption = (
+        "Share of right answers. The thin line is the accuracy of the base model's modes, where exact rounds would "
+        "end (P5)."
+    )
+    return Figure(
+        f"accuracy{split.replace('_', '')}", f"Accuracy, {where}", caption, f"{'; '.join(said)}.", _spec(figure)
+    )
 
 
 def _length(run: RunView) -> Figure | None:
@@ -173,7 +189,8 @@ def _sameness(run: RunView) -> Figure | None:
         return None
     _percent(figure)
     caption = (
-        "Modes that are no longer the base model's (the theory says none), and the share of sampled pairs whose two responses "
+        "Modes that are no longer the base model's (the theory says none), and the share of sampled pairs whose two "
+        "responses "
         "differ: only those teach anything."
     )
     return Figure("sameness", "Mode drift and informative pairs", caption, f"{'; '.join(said)}.", _spec(figure))
@@ -191,7 +208,7 @@ def _time(run: RunView) -> Figure | None:
         figure.add_bar(y=names, x=seconds, name=name, orientation="h", marker={"color": colour}, hovertemplate=hover)
     if total == 0:
         return None
-    figure.update_layout(barmode="stack")
+    figure.update_layout(barmode="stack", legend={"traceorder": "normal"})
     figure.update_xaxes(title="seconds", type="linear", dtick=None, tickmode="auto")
     figure.update_yaxes(autorange="reversed")
     words = f"{numbers.duration(total)} in all."
@@ -261,6 +278,21 @@ def _percent(figure: go.Figure) -> None:
     figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
 
 
+def _traces(figure: go.Figure) -> Any:
+    return figure.data  # plotly types this as the keys of a dictionary
+
+
+def _log(figure: go.Figure, title: str) -> None:
+    """A log axis labelled 1, 2, 5, 10, ... (powers of ten where there are many), never plotly's bare digits."""
+    values = [value for trace in _traces(figure) for value in trace.y if value > 0]
+    low, high = (math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))) if values else (0, 1)
+    decades = high - low
+    steps = (1, 2, 5) if decades <= 3 else (1,)
+    stride = max(1, round(decades / 8))
+    ticks = [step * 10.0**power for power in range(low, high + 1, stride) for step in steps]
+    figure.update_yaxes(type="log", title=title, tickvals=ticks, ticktext=[numbers.number(tick) for tick in ticks])
+
+
 def _spec(figure: go.Figure, height: int = 320, rounds: bool = True) -> dict[str, Any]:
     figure.update_layout(
         template="none",
@@ -276,12 +308,14 @@ def _spec(figure: go.Figure, height: int = 320, rounds: bool = True) -> dict[str
     if rounds:
         figure.update_xaxes(title="round", tickformat="d", dtick=_tick(figure), zeroline=False)
     figure.update_yaxes(zeroline=False)
+    figure.update_xaxes(title_font_size=13)
+    figure.update_yaxes(title_font_size=13)
     spec = json.loads(figure.to_json() or "{}")
     return {"data": spec["data"], "layout": spec["layout"]}
 
 
 def _tick(figure: go.Figure) -> int:
-    last = max((max(trace.x) for trace in figure.data if trace.x), default=1)
+    last = max((max(trace.x) for trace in _traces(figure) if trace.x), default=1)
     return max(1, round(last / 8))
 
 

@@ -1,18 +1,20 @@
-"""What a run amounts to, in words: the headline, the figures beside it, and each promise of the theory against what was measured.
+"""What a run amounts to, in words: the headline, its figures, and each promise of the theory against what was measured.
 
-Knows: the theory's statements by their labels (theory.md), and the difference between a bound that was broken, one that held, and one
-that the recorded brackets leave open. Writes nothing that is not in the records.
+Knows: the theory's statements by their labels (theory.md), and the difference between a bound that was broken, one
+that held, and one that the recorded brackets leave open. Writes nothing that is not in the records.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
-from srlm.records.schema import SplitMetrics
+from srlm.records.schema import Bracket, SplitMetrics
 from srlm.report import numbers
 from srlm.report.reading import Answer, RunView, Split
 
 Verdict = Literal["held", "departed", "open", "note"]
 _NAMES: dict[Split, str] = {"train": "trained prompts", "held_out": "held-out prompts"}
+_SPLITS: tuple[Split, ...] = ("train", "held_out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +67,21 @@ def standfirst(run: RunView) -> list[str]:
         return ["The page will fill as rounds complete."]
     last, now = series[-1]
     said = [
-        "κ is the number of samples it takes, on average over prompts, to see the model's own favourite response once; at 1 "
+        "κ is the number of samples it takes, on average over prompts, to see the model's own favourite response "
+        "once; at 1 "
         "the model always gives it."
     ]
     held = run.split("held_out")
     if last and run.main_split() == "train" and held:
-        said.append(f"On prompts never trained on, κ went from {numbers.kappa(held[0][1])} to {numbers.kappa(held[-1][1])}.")
+        said.append(
+            f"On prompts never trained on, κ went from {numbers.kappa(held[0][1])} to {numbers.kappa(held[-1][1])}."
+        )
     if last:
-        said += [text for name in ("train", "held_out") if (text := _accuracy_sentence(run, name))]
+        said += [text for name in _SPLITS if (text := _accuracy_sentence(run, name))]
     elif now.accuracy.sample is not None:
         said.append(
-            f"Of its samples {numbers.share(now.accuracy.sample)} are right, of its modes {numbers.share(now.accuracy.mode)}."
+            f"Of its samples {numbers.share(now.accuracy.sample)} are right, of its modes "
+            f"{numbers.share(now.accuracy.mode)}."
         )
     return said
 
@@ -86,22 +92,29 @@ def _accuracy_sentence(run: RunView, split: Split) -> str | None:
         return None
     before, after = series[0][1].accuracy.sample, series[-1][1].accuracy.sample
     greedy = [series[0][1].accuracy.greedy, series[-1][1].accuracy.greedy]
-    text = f"On {_NAMES[split]}, {numbers.share(before)} of samples were right before and {numbers.share(after)} are now"
+    text = (
+        f"On {_NAMES[split]}, {numbers.share(before)} of samples were right before and {numbers.share(after)} are now"
+    )
+    modes = [series[0][1].accuracy.mode, series[-1][1].accuracy.mode]
     if greedy[0] is not None and greedy[1] is not None:
         text += f"; greedy answers went from {numbers.share(greedy[0])} to {numbers.share(greedy[1])}"
+    if modes[0] is not None and modes[1] is not None:
+        text += f", the favourite responses from {numbers.share(modes[0])} to {numbers.share(modes[1])}"
     return text + "."
 
 
 def facts(run: RunView) -> list[Fact]:
     """The figures a reader should take away, trained prompts before held-out ones."""
     found: list[Fact] = []
-    for split in ("train", "held_out"):
+    for split in _SPLITS:
         series = run.split(split)
         if not series:
             continue
         base, now = series[0][1], series[-1][1]
         where = _NAMES[split]
-        found.append(Fact(f"Condition number κ, {where}", numbers.kappa(base), numbers.kappa(now), "1 is certain of itself"))
+        found.append(
+            Fact(f"Condition number κ, {where}", numbers.kappa(base), numbers.kappa(now), "1 is certain of itself")
+        )
         found.append(
             Fact(
                 f"Failure rate, {where}",
@@ -125,7 +138,7 @@ def facts(run: RunView) -> list[Fact]:
 def promises(run: RunView) -> list[Promise]:
     """Each promise of the theory that the records can speak to, for every split that was measured."""
     found: list[Promise] = []
-    for split in ("train", "held_out"):
+    for split in _SPLITS:
         series = run.split(split)
         if len(series) < 2:
             continue
@@ -135,11 +148,7 @@ def promises(run: RunView) -> list[Promise]:
 
 
 def _contraction(series: list[tuple[int, SplitMetrics]], split: Split) -> Promise:
-    steps = [
-        (number, before.population.kappa_bound, after.kappa)
-        for (_, before), (number, after) in zip(series, series[1:], strict=False)
-        if before.population is not None
-    ]
+    steps = _bounded_steps(series)
     label = f"P3, {_NAMES[split]}: an exact round shrinks κ − 1 by at least exp(−margin/β)"
     if not steps:
         return Promise(label, "not recorded", "not recorded", "open")
@@ -154,10 +163,19 @@ def _contraction(series: list[tuple[int, SplitMetrics]], split: Split) -> Promis
     return Promise(label, expected, measured, verdict)
 
 
+def _bounded_steps(series: list[tuple[int, SplitMetrics]]) -> list[tuple[int, float, Bracket]]:
+    """(round, P3's bound from the round before, measured kappa) of every round that has one."""
+    return [
+        (number, before.population.kappa_bound, after.kappa)
+        for (_, before), (number, after) in pairwise(series)
+        if before.population is not None
+    ]
+
+
 def _exact_round(series: list[tuple[int, SplitMetrics]], split: Split) -> list[Promise]:
     steps = [
         (number, before.population.kappa_estimate, after.kappa)
-        for (_, before), (number, after) in zip(series, series[1:], strict=False)
+        for (_, before), (number, after) in pairwise(series)
         if before.population is not None and before.population.kappa_estimate is not None
     ]
     if not steps:
@@ -216,18 +234,28 @@ def theory_sentence(run: RunView) -> str:
     found = promises(run)
     if not found:
         return "With the base model alone there is nothing to hold the theory against yet."
-    drift = [series[-1][1].mode_drift for split in ("train", "held_out") if (series := run.split(split))]
-    moved = [value for value in drift if value]
-    contraction = [promise for promise in found if promise.label.startswith("P3") and promise.verdict != "note"]
-    if contraction and all(promise.verdict == "held" for promise in contraction):
+    steps = [
+        (split, number, bound, value) for split in _SPLITS for number, bound, value in _bounded_steps(run.split(split))
+    ]
+    above = [(split, number, bound, value) for split, number, bound, value in steps if value.lower > bound]
+    if above:
+        told = ", ".join(
+            f"{_NAMES[split]} in round {number} ({numbers.bracket(value)} against at most {numbers.number(bound)})"
+            for split, number, bound, value in above
+        )
+        text = (
+            f"κ went above the theory's bound (P3) on {told}: that update was not the exact one the theory speaks of."
+        )
+    elif steps and all(value.upper <= bound for _, _, bound, value in steps):
         text = "κ stayed within the theory's bound (P3) after every round."
-    elif any(promise.verdict == "departed" for promise in contraction):
-        text = "κ went above the theory's bound (P3) after at least one round: the update was not the exact one the theory assumes."
     else:
-        text = "The recorded brackets do not decide whether κ stayed within the theory's bound (P3)."
+        text = "The records do not decide whether κ stayed within the theory's bound (P3)."
+    drift = [series[-1][1].mode_drift for split in _SPLITS if (series := run.split(split))]
+    moved = [value for value in drift if value]
     if moved:
         text += (
-            f" The theory's exact rounds never move a mode (P5); here up to {numbers.share(max(moved))} of the modes moved, so this "
+            f" The theory's exact rounds never move a mode (P5); here up to {numbers.share(max(moved))} of the modes "
+            "moved, so this "
             "run sharpened towards partly new favourites, and its ceiling is no longer the base model's modes."
         )
     elif any(value == 0 for value in drift):
@@ -238,7 +266,7 @@ def theory_sentence(run: RunView) -> str:
 def caveats(run: RunView) -> list[str]:
     """What a careful reader should keep in mind."""
     said: list[str] = []
-    for split in ("train", "held_out"):
+    for split in _SPLITS:
         series = run.split(split)
         if not series:
             continue
@@ -252,18 +280,21 @@ def caveats(run: RunView) -> list[str]:
         if open_rounds:
             listed = ", ".join(str(number) for number in open_rounds)
             said.append(
-                f"On {_NAMES[split]} some modes were not proved in round {listed}: what rests on them (κ, failure rate, minimum "
+                f"On {_NAMES[split]} some modes were not proved in round {listed}: what rests on them (κ, failure "
+                "rate, minimum "
                 "confidence) is a bracket that contains the true value."
             )
     if any(series and series[-1][1].certified_share == 1 for series in (run.split("train"), run.split("held_out"))):
         said.append(
-            "Where every mode was proved by exhaustive search, κ and the failure rate are exact for these prompts, not estimates; "
+            "Where every mode was proved by exhaustive search, κ and the failure rate are exact for these prompts, "
+            "not estimates; "
             "other prompts would give other numbers."
         )
     if not run.split("held_out"):
         said.append("No prompts were held out: nothing here says how the model does on prompts it was not trained on.")
     said.append(
-        "Sharpening makes latent ability the habit; it teaches nothing new. P3 and P5 speak of exact rounds; training by gradient "
+        "Sharpening makes latent ability the habit; it teaches nothing new. P3 and P5 speak of exact rounds; "
+        "training by gradient "
         "steps on a few samples is not exact, and the page says where it shows."
     )
     return said

@@ -1,11 +1,12 @@
 """Pages: one run, or several side by side, each a single HTML file that needs nothing but a browser.
 
-Knows: the templates. Whatever a model or a user wrote goes through `visible` and jinja's escaping; figures and texts come from the
-modules beside this one. No request leaves the page: plotly.js is in it.
+Knows: the templates. Whatever a model or a user wrote goes through `visible` and jinja's escaping; figures and texts
+come from the modules beside this one. No request leaves the page: plotly.js is in it.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +21,7 @@ from srlm.records.atomic import write_text
 from srlm.records.text import visible
 from srlm.report import findings, numbers
 from srlm.report.figures import comparison_figures, run_figures
-from srlm.report.reading import Answer, Reply, RunView, read_run
+from srlm.report.reading import Answer, Reply, read_run
 
 MOST_ANSWERS = 400
 _SHORT, _LONG = 140, 4000
@@ -32,6 +33,48 @@ _TAGS = (
     ("held_out", "held out"),
     ("train", "trained"),
 )
+
+
+def report(run_folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
+    """Draw the page of one run or of several, and say in JSON values what it says.
+
+    Args:
+        run_folders: one or more run folders.
+        out: the HTML file; may be left out for one run.
+
+    Returns:
+        `report` (the file), and `runs`: for each its folder, status, complete rounds, headline, and the verdicts on
+        the theory.
+
+    Raises:
+        InputError: as for `write_report`; several runs and no `out`; no run at all.
+        OSError: as for `write_report`.
+    """
+    if not run_folders:
+        raise InputError("no run was given; name at least one folder that `srlm run --out` wrote")
+    if len(run_folders) > 1 and out is None:
+        raise InputError("several runs have no folder of their own to put a page in; give --out FILE.html")
+    if out is None or len(run_folders) == 1:
+        page = write_report(run_folders[0], out)
+    else:
+        page = write_comparison(run_folders, out)
+    return {"report": str(page), "runs": [_summary(folder) for folder in run_folders]}
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    run = read_run(folder, answers=False)
+    return {
+        "run": str(folder),
+        "status": run.record.status,
+        "rounds": [one.round for one in run.rounds],
+        "headline": findings.headline(run),
+        "theory": [asdict(promise) for promise in findings.promises(run)],
+        "splits": {
+            split: {"first": series[0][1].model_dump(mode="json"), "last": series[-1][1].model_dump(mode="json")}
+            for split in ("train", "held_out")
+            if (series := run.split(split))
+        },
+    }
 
 
 def write_report(run_folder: Path, out: Path | None = None) -> Path:

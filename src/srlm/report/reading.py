@@ -1,7 +1,7 @@
 """A run as a page needs it: its record, its rounds, and how each prompt's answer changed.
 
-Knows: the run's folder through `srlm.records`, nothing of how a page looks. Only rounds whose metrics are complete are read, so a
-run in progress can be looked at.
+Knows: the run's folder through `srlm.records`, nothing of how a page looks. Only rounds whose metrics are complete are
+read, so a run in progress can be looked at.
 """
 
 from collections import defaultdict
