@@ -1,28 +1,39 @@
-"""Make text that a model wrote safe and visible for people.
+"""Text that a model wrote, made safe to look at.
 
-Knows: Unicode categories. HTML escaping is jinja's; this is about characters that a terminal obeys or a reader cannot see.
+Knows: which characters steer a terminal or reorder a page instead of being seen. Nothing here knows HTML: pages escape
+markup themselves, after this.
 """
 
 import unicodedata
 
-_SHOWN = {"\n": "\u23ce", "\t": "\u21e5", "\r": "\u240d"}
+# Control, format (bidirectional overrides, zero-width), surrogate, private use, unassigned; line and paragraph
+# separators.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def visible(text: str, limit: int | None = None) -> str:
-    """`text` with line breaks and control characters (escape sequences, direction overrides) replaced by visible signs.
+    """`text` on one line, with every character that would not be seen as itself written as an escape.
 
     Args:
-        text: anything.
-        limit: most characters to keep; what is cut is marked by an ellipsis.
+        text: anything, lone surrogates included.
+        limit: longest result in characters, at least 1; a longer one ends in "…".
+
+    Returns:
+        A string that holds no control, format, surrogate, private or unassigned character and always encodes as UTF-8.
     """
-    shown = "".join(_SHOWN.get(letter, letter) if not _is_control(letter) else _sign(letter) for letter in text)
-    return shown if limit is None or len(shown) <= limit else shown[: limit - 1] + "\u2026"
+    if limit is not None and len(text) > 16 * limit:
+        text = text[: 16 * limit]  # an escape never shortens, so what is dropped here could not be shown
+    shown = "".join(_escape(letter) if unicodedata.category(letter) in _UNSEEN else letter for letter in text)
+    if limit is not None and len(shown) > limit:
+        return shown[: limit - 1] + "…"
+    return shown
 
 
-def _is_control(letter: str) -> bool:
-    return letter not in _SHOWN and unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-
-
-def _sign(letter: str) -> str:
+def _escape(letter: str) -> str:
     code = ord(letter)
-    return chr(0x2400 + code) if code < 0x20 else f"\\u{code:04x}"
+    if letter in _SHORT:
+        return _SHORT[letter]
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,1 +1,5 @@
-"""Pages about runs: read from records, never from models."""
+"""Pages and pictures drawn from records alone.
+
+Knows: what is promised to callers: `write_report`, `write_comparison`, `report` in `page`, `write_overview_svg` in
+`overview`.
+"""

@@ -1,131 +1,255 @@
-"""One self-contained page about a run.
+"""Pages: one run, or several side by side, each a single HTML file that needs nothing but a browser.
 
-Knows: the run directory and the template. Everything a model wrote is escaped; the page makes no request.
+Knows: the templates. Whatever a model or a user wrote goes through `visible` and jinja's escaping; figures and texts
+come from the modules beside this one. No request leaves the page: plotly.js is in it.
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import asdict
+from datetime import datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from srlm.errors import InputError
 from srlm.records.atomic import write_text
-from srlm.records.run_directory import RunDirectory
 from srlm.records.text import visible
-from srlm.report import figures, story
+from srlm.report import findings, numbers
+from srlm.report.figures import comparison_figures, run_figures
+from srlm.report.reading import Answer, Reply, read_run
 
-_CONFIG = {"displayModeBar": False, "responsive": True}
+MOST_ANSWERS = 400
+_SHORT, _LONG = 140, 4000
+_TAGS = (
+    ("changed", "answer changed"),
+    ("gained", "greedy turned right"),
+    ("lost", "greedy turned wrong"),
+    ("moved", "mode moved"),
+    ("held_out", "held out"),
+    ("train", "trained"),
+)
 
 
-def environment() -> Environment:
-    """The templates, with autoescape on and model text made visible by the filter `shown`."""
-    found = Environment(loader=PackageLoader("srlm.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    found.filters["shown"] = visible
-    return found
+def report(run_folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
+    """Draw the page of one run or of several, and say in JSON values what it says.
+
+    Args:
+        run_folders: one or more run folders.
+        out: the HTML file; may be left out for one run.
+
+    Returns:
+        `report` (the file), and `runs`: for each its folder, status, complete rounds, headline, and the verdicts on
+        the theory.
+
+    Raises:
+        InputError: as for `write_report`; several runs and no `out`; no run at all.
+        OSError: as for `write_report`.
+    """
+    if not run_folders:
+        raise InputError("no run was given; name at least one folder that `srlm run --out` wrote")
+    if len(run_folders) > 1 and out is None:
+        raise InputError("several runs have no folder of their own to put a page in; give --out FILE.html")
+    if out is None or len(run_folders) == 1:
+        page = write_report(run_folders[0], out)
+    else:
+        page = write_comparison(run_folders, out)
+    return {"report": str(page), "runs": [_summary(folder) for folder in run_folders]}
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    run = read_run(folder, answers=False)
+    return {
+        "run": str(folder),
+        "status": run.record.status,
+        "rounds": [one.round for one in run.rounds],
+        "headline": findings.headline(run),
+        "theory": [asdict(promise) for promise in findings.promises(run)],
+        "splits": {
+            split: {"first": series[0][1].model_dump(mode="json"), "last": series[-1][1].model_dump(mode="json")}
+            for split in ("train", "held_out")
+            if (series := run.split(split))
+        },
+    }
 
 
 def write_report(run_folder: Path, out: Path | None = None) -> Path:
-    """Write the page of a run, finished or not.
+    """Draw the page of one run, finished or not.
 
     Args:
         run_folder: what `srlm run --out` wrote.
-        out: where the page goes, by default `report.html` in the run's folder.
+        out: the HTML file; by default `report.html` in the run's folder.
 
     Returns:
-        The page's path.
+        The file written.
 
     Raises:
-        InputError: no run there, or none of its rounds is complete.
+        InputError: no run there, damaged records, or `out` is a folder.
+        OSError: the file cannot be written; an older page stays as it was.
     """
-    directory = RunDirectory.open(run_folder)
-    numbers = directory.completed_rounds()
-    if not numbers:
-        raise InputError(f"{run_folder} has no complete round yet; resume the run first")
-    rounds = [directory.round(number).metrics() for number in numbers]
-    record = directory.record()
-    page = environment().get_template("run.html").render(
-        record=record,
-        rounds=rounds,
-        headline=story.headline(rounds),
-        tiles=story.tiles(rounds),
-        statements=story.statements(rounds, record["configuration"]["beta"]),
-        panels=_panels(rounds),
-        answers=_answers(directory, numbers[-1]),
-        configuration=sorted(record["configuration"].items()),
-        times=_times(rounds),
-        plotly=Markup(get_plotlyjs()),  # noqa: S704 - plotly's own library, shipped with the package
+    target = _target(out or run_folder / "report.html")
+    run = read_run(run_folder)
+    figures = run_figures(run)
+    rows = [_row(one) for one in _chosen(run.answers)]
+    context = {
+        "title": f"{visible(str(run.record.configuration.get('model', 'a model')), 60)}: self-rewarding run",
+        "run": run,
+        "figures": figures,
+        "headline": findings.headline(run),
+        "standfirst": findings.standfirst(run),
+        "facts": findings.facts(run),
+        "promises": findings.promises(run),
+        "theory_sentence": findings.theory_sentence(run),
+        "caveats": findings.caveats(run) if run.rounds else [],
+        "changes": [said for split in ("train", "held_out") if (said := findings.changes(run.answers, split))],
+        "answers": rows,
+        "filters": _filters(rows),
+        "answers_left_out": max(0, len(run.answers) - MOST_ANSWERS),
+        "configuration": _flat(run.record.configuration),
+    }
+    return _render("run.html", target, figures, context)
+
+
+def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
+    """Draw several runs side by side.
+
+    Args:
+        run_folders: two or more run folders.
+        out: the HTML file.
+
+    Raises:
+        InputError, OSError: as for `write_report`.
+    """
+    target = _target(out)
+    names = names_of(run_folders)
+    runs = [(name, read_run(folder, answers=False)) for name, folder in zip(names, run_folders, strict=True)]
+    figures = comparison_figures(runs)
+    flat = {name: _flat(run.record.configuration) for name, run in runs}
+    fields = sorted({field for one in flat.values() for field in one})
+    differing = [field for field in fields if len({one.get(field, "") for one in flat.values()}) > 1]
+    context = {
+        "title": f"{len(runs)} self-rewarding runs side by side",
+        "runs": runs,
+        "figures": figures,
+        "rows": [(name, run, findings.headline(run), findings.theory_sentence(run)) for name, run in runs],
+        "differences": [(field, [flat[name].get(field, "") for name, _ in runs]) for field in differing],
+    }
+    return _render("comparison.html", target, figures, context)
+
+
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """Short names that tell folders apart: the last part of each path, or the whole path where that is not enough."""
+    last = [visible(folder.resolve().name) for folder in folders]
+    counts = Counter(last)
+    whole = [visible(str(folder)) for folder in folders]
+    named = [name if counts[name] == 1 else path for name, path in zip(last, whole, strict=True)]
+    seen: Counter[str] = Counter()
+    for at, name in enumerate(named):
+        seen[name] += 1
+        if seen[name] > 1:
+            named[at] = f"{name} ({seen[name]})"
+    return named
+
+
+def _target(out: Path) -> Path:
+    if out.is_dir():
+        raise InputError(f"--out {out} is a folder; give the name of an HTML file, for example {out / 'report.html'}")
+    return out
+
+
+def _render(template: str, target: Path, figures: Sequence[Any], context: dict[str, Any]) -> Path:
+    environment = Environment(
+        loader=PackageLoader("srlm.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    path = out or run_folder / "report.html"
-    write_text(path, page)
-    return path
+    environment.filters |= {
+        "visible": visible,
+        "moment": _moment,
+        "kappa": numbers.kappa,
+        "share": numbers.share,
+        "share_bracket": numbers.share_bracket,
+        "bracket": numbers.bracket,
+        "number": numbers.number,
+    }
+    room = files("srlm.report") / "templates"
+    page = environment.get_template(template).render(
+        style=Markup((room / "style.css").read_text(encoding="utf-8")),
+        script=Markup((room / "page.js").read_text(encoding="utf-8")),
+        plotly=Markup(get_plotlyjs()) if figures else None,
+        specs={figure.key: figure.spec for figure in figures},
+        **context,
+    )
+    write_text(target, page)
+    return target
 
 
-def _panels(rounds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    drawn: list[tuple[str, str, go.Figure | None]] = [
-        (
-            "How far from certain",
-            "kappa is the mean of 1 / (probability of the most likely answer); 1 means certain. "
-            "Grey marks: what an exact round would have given.",
-            figures.kappa_figure(rounds),
-        ),
-        ("Failure rate", "Share of prompts whose most likely answer has probability at most one half.", figures.failure_figure(rounds)),
-        ("Accuracy", "Right answers among samples, greedy answers and proved modes. Dashed: held-out prompts.", figures.accuracy_figure(rounds)),
-        ("Answer length", "Tokens of a sampled answer. A fall to almost nothing is a collapse.", figures.length_figure(rounds)),
-        (
-            "What still moves",
-            "Pairs of samples that differ teach something; modes that moved are a departure from exact sharpening.",
-            figures.movement_figure(rounds),
-        ),
-    ]
-    return [
-        {"title": title, "note": note, "label": f"{title}: {note}", "html": Markup(figure.to_html(full_html=False, include_plotlyjs=False, config=_CONFIG))}  # noqa: S704 - numbers only
-        for title, note, figure in drawn
-        if figure is not None
-    ]
+def _chosen(answers: Sequence[Answer]) -> list[Answer]:
+    """At most MOST_ANSWERS: where there are more, those whose greedy answer or mode changed come first."""
+    if len(answers) <= MOST_ANSWERS:
+        return list(answers)
+    return sorted(answers, key=lambda one: not _changed(one))[:MOST_ANSWERS]
 
 
-def _answers(directory: RunDirectory, last: int) -> list[dict[str, Any]]:
-    """One row a prompt: base greedy answer, base mode, last mode, and what changed."""
-    base = directory.round(0).read_table("modes").to_pylist()
-    end = directory.round(last).read_table("modes").to_pylist()
-    return [
-        {
-            "prompt": before["prompt"],
-            "split": before["split"],
-            "answer": ", ".join(before["answer"]),
-            "greedy": before["greedy_text"],
-            "greedy_correct": before["greedy_correct"],
-            "before": before["mode_text"],
-            "before_correct": before["mode_correct"],
-            "before_p": _probability(before["mode_logprob_lower"]),
-            "after": after["mode_text"],
-            "after_correct": after["mode_correct"],
-            "after_p": _probability(after["mode_logprob_lower"]),
-            "moved": before["mode_tokens"] != after["mode_tokens"],
-            "greedy_missed": before["greedy_tokens"] != before["mode_tokens"],
-        }
-        for before, after in zip(base, end, strict=True)
-    ]
+def _row(answer: Answer) -> dict[str, Any]:
+    before, after = answer.base.greedy.correct, answer.last.greedy.correct
+    tags = [answer.split]
+    if _changed(answer):
+        tags.append("changed")
+    if before is not None and after is not None and before != after:
+        tags.append("gained" if after else "lost")
+    if answer.base.mode.text != answer.last.mode.text:
+        tags.append("moved")
+    return {
+        "prompt": _cut(answer.prompt),
+        "known": visible(", ".join(answer.known), 80),
+        "held_out": answer.split == "held_out",
+        "tags": tags,
+        "columns": [
+            {
+                "name": name,
+                "greedy": _reply(at.greedy),
+                "mode": _reply(at.mode),
+                "same": at.greedy.text == at.mode.text,
+                "certified": at.certified,
+                "samples": at.sample_accuracy,
+            }
+            for name, at in (("base model", answer.base), ("last round", answer.last))
+        ],
+    }
 
 
-def _probability(logprob: float) -> str:
-    value = 2.718281828459045**logprob
-    return f"{value:.2g}" if value < 0.0995 else f"{value:.2f}"
+def _filters(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, int]]:
+    """(tag, button text, rows) of every filter that would show some rows but not all."""
+    counts = Counter(tag for row in rows for tag in row["tags"])
+    return [(tag, name, counts[tag]) for tag, name in _TAGS if 0 < counts[tag] < len(rows)]
 
 
-def _times(rounds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "round": one["round"],
-            **{name: f"{one['seconds'][name]:.1f}" for name in ("sample", "certify", "train")},
-            "all": str(timedelta(seconds=round(sum(one["seconds"].values())))),
-            "sampled": one["tokens"]["sampled"],
-            "trained": one["tokens"]["trained"],
-        }
-        for one in rounds
-    ]
+def _changed(answer: Answer) -> bool:
+    return answer.base.greedy.text != answer.last.greedy.text or answer.base.mode.text != answer.last.mode.text
+
+
+def _reply(reply: Reply) -> dict[str, Any]:
+    return _cut(reply.text) | {"correct": reply.correct}
+
+
+def _cut(text: str) -> dict[str, Any]:
+    shown = visible(text, _LONG)
+    return {"short": visible(text, _SHORT), "whole": shown if len(shown) > _SHORT else None}
+
+
+def _flat(values: dict[str, Any]) -> dict[str, str]:
+    return {visible(str(name), 80): visible(str(value), 300) for name, value in sorted(values.items())}
+
+
+def _moment(value: str) -> str:
+    try:
+        return datetime.fromisoformat(value).strftime("%d %B %Y, %H:%M UTC").lstrip("0")
+    except ValueError:
+        return visible(value, 40)

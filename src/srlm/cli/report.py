@@ -1,0 +1,28 @@
+"""`srlm report`: one self-contained page about a run, or about several side by side.
+
+Knows: the command's arguments.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    runs: Annotated[list[Path], typer.Argument(help="Folders that `srlm run --out` wrote.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The HTML file.  [default: RUN/report.html; needed for several runs]", show_default=False),
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Draw the page of a run, finished or not, or of several runs side by side."""
+    from srlm.cli.output import print_json
+    from srlm.report.page import report
+
+    drawn = report(runs, out)
+    if json_output:
+        print_json(drawn)
+    else:
+        typer.echo(f"{drawn['report']}")

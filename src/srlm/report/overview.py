@@ -1,0 +1,102 @@
+"""One picture of a run for a README or a slide: kappa falling inside its bracket, and accuracy beside it.
+
+Knows: matplotlib, without its global state.
+"""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+
+from srlm.errors import InputError
+from srlm.records.atomic import write_bytes
+from srlm.records.schema import SplitMetrics
+from srlm.report import numbers
+from srlm.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE
+from srlm.report.reading import RunView, Split, read_run
+
+_SPLITS: tuple[tuple[Split, str, str], ...] = (
+    ("train", "trained prompts", BLUE),
+    ("held_out", "held-out prompts", ORANGE),
+)
+
+
+def write_overview_svg(run_folder: Path, out: Path) -> Path:
+    """Draw the picture; the same records give the same bytes.
+
+    Args:
+        run_folder: what `srlm run --out` wrote.
+        out: the SVG file.
+
+    Returns:
+        The file written.
+
+    Raises:
+        InputError: no run there, damaged records, or no complete round.
+    """
+    run = read_run(run_folder, answers=False)
+    if not run.rounds:
+        raise InputError(f"{run_folder} has no complete round yet; draw the picture once it has")
+    settings: Any = {"svg.hashsalt": "srlm", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
+    with matplotlib.rc_context(settings):
+        figure = Figure(figsize=(9.2, 3.5), layout="constrained", facecolor="white")
+        left, right = figure.subplots(1, 2)
+        _draw_kappa(left, run)
+        _draw_accuracy(right, run)
+        for axes in (left, right):
+            axes.set_xlabel("round")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.grid(color="#e3e6e8", linewidth=0.8)
+            axes.set_axisbelow(True)
+        sink = io.BytesIO()
+        figure.savefig(sink, format="svg", metadata={"Date": None, "Title": "A self-rewarding run"})
+    write_bytes(out, sink.getvalue())
+    return out
+
+
+def _draw_kappa(axes: Any, run: RunView) -> None:
+    for split, where, colour in _SPLITS:
+        series = run.split(split)
+        if not series:
+            continue
+        rounds = [number for number, _ in series]
+        low, high = [one.kappa.lower for _, one in series], [one.kappa.upper for _, one in series]
+        axes.fill_between(rounds, low, high, color=colour, alpha=0.25, linewidth=0)
+        axes.plot(rounds, high, color=colour, marker="o", markersize=5, linewidth=2, label=where)
+    series = run.split(run.main_split())
+    bounds = [
+        (number + 1, before.population.kappa_bound) for (number, before) in series[:-1] if before.population is not None
+    ]
+    if bounds:
+        x, y = zip(*bounds, strict=True)
+        axes.plot(
+            x, y, linestyle="", marker="_", markersize=14, markeredgewidth=2, color=GREY, label="bound P3, exact rounds"
+        )
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.number(value)))
+    axes.set_title("condition number κ", loc="left", fontsize=11)
+    axes.legend(frameon=False)
+
+
+def _draw_accuracy(axes: Any, run: RunView) -> None:
+    lines: tuple[tuple[str, str, Callable[[SplitMetrics], float | None]], ...] = (
+        ("samples", BLUE, lambda one: one.accuracy.sample),
+        ("greedy", PURPLE, lambda one: one.accuracy.greedy),
+        ("modes", GREEN, lambda one: one.accuracy.mode),
+    )
+    styles: tuple[tuple[Split, str, str], ...] = (("train", "-", "trained"), ("held_out", ":", "held out"))
+    for split, style, where in styles:
+        for name, colour, value in lines:
+            points = [(number, known) for number, one in run.split(split) if (known := value(one)) is not None]
+            if points:
+                x, y = zip(*points, strict=True)
+                axes.plot(x, y, style, color=colour, marker="o", markersize=4, linewidth=2, label=f"{name}, {where}")
+    axes.set_ylim(-0.03, 1.03)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.set_title("right answers", loc="left", fontsize=11)
+    if axes.lines:
+        axes.legend(frameon=False, ncols=2, fontsize=8.5)
