@@ -39,16 +39,17 @@ class Counting(SelfRewardingTrainer):
     """Counts the matrix-product operations of the updates: what the packed trees really hold."""
 
     operations = 0.0
-    naive = 0.0
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], **rest: Any) -> Any:
         tree: PackedTree = inputs["sequences"]
         config = self.loaded.model.config
         head = config.vocab_size * config.hidden_size
-        body = sum(p.numel() for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name and "lm_head" not in name)
+        outside = ("embed", "lm_head")
+        matrices = [(n, p) for n, p in model.named_parameters() if p.ndim == 2]
+        body = sum(p.numel() for n, p in matrices if not any(o in n for o in outside))
         adapter = sum(p.numel() for p in model.parameters() if p.requires_grad)
         nodes, scored = len(tree.input_ids), len(tree.parents.unique())
-        # Forward 2 operations a weight and token; backward as much again for activations, and once more for adapter weights.
+        # Forward 2 operations a weight and token; backward as much again for activations, once more for adapter weights.
         self.operations += nodes * (4 * body + 2 * adapter) + scored * 4 * head
         return super().compute_loss(model, inputs, **rest)
 
@@ -84,24 +85,23 @@ def main() -> None:
         directory = trainer.train(observer=clock)
         clock.close()
         rounds = [directory.round(number).metrics() for number in directory.completed_rounds()]
-    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n")
+    print(
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
+    )
     print("| round | sample s | certify s | train s | save s | sampled tokens/s | expansions/s | trained tokens/s |")
     print("|---|---|---|---|---|---|---|---|")
     for number, metrics in enumerate(rounds):
-        spent = {stage: clock.spent[number, stage] for stage in ("sample", "certify", "train", "save")}
-        blocks = [metrics] + ([metrics["held_out"]] if metrics["held_out"] else [])
-        expansions = sum(block["expansions"] for block in blocks)
-        trained = metrics["tokens"]["trained"] * config.num_train_epochs
-        print(
-            f"| {number:02d} | {spent['sample']:.1f} | {spent['certify']:.1f} | {spent['train']:.1f} | {spent['save']:.1f} "
-            f"| {metrics['tokens']['sampled'] / spent['sample']:.0f} | {expansions / spent['certify']:.0f} "
-            f"| {trained / spent['train']:.0f} |" if spent["train"] else
-            f"| {number:02d} | {spent['sample']:.1f} | {spent['certify']:.1f} | - | {spent['save']:.1f} "
-            f"| {metrics['tokens']['sampled'] / spent['sample']:.0f} | {expansions / spent['certify']:.0f} | - |"
+        spent = [clock.spent[number, stage] for stage in ("sample", "certify", "train", "save")]
+        blocks = [block for block in (metrics, metrics["held_out"]) if block]
+        rates = (
+            metrics["tokens"]["sampled"] / spent[0],
+            sum(block["expansions"] for block in blocks) / spent[1],
+            metrics["tokens"]["trained"] * config.num_train_epochs / spent[2] if spent[2] else 0.0,
         )
+        print(" | ".join([f"| {number:02d}", *(f"{s:.1f}" for s in spent), *(f"{rate:.0f}" for rate in rates)]) + " |")
     training = sum(seconds for (_, stage), seconds in clock.spent.items() if stage == "train")
     reached = trainer.operations / training
-    print(f"\nmatrix-product peak {peak / 1e9:.0f} GFLOP/s; training reaches {reached / 1e9:.0f} GFLOP/s, {reached / peak:.0%} of it")
+    print(f"\nmatrix-product peak {peak / 1e9:.0f} GFLOP/s; training reaches {reached / 1e9:.0f}, {reached / peak:.0%}")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
 
 

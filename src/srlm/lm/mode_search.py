@@ -244,7 +244,9 @@ class _GroupSearch:
         wanted = int((logprobs > floors[:, None].to(logprobs)).sum(-1).max()) + len(self._ends) + 3
         # A prefix whose list ran out is listed again, further.
         again = max(f.listed(node) for f, (_, node) in zip(frontiers, step, strict=True))
-        listed = min(max(wanted, 8), again + len(self._ends) + (_LISTED if expand else _LISTED_GREEDILY), logits.shape[-1] - 1)
+        listed = min(
+            max(wanted, 8), again + len(self._ends) + (_LISTED if expand else _LISTED_GREEDILY), logits.shape[-1] - 1
+        )
         values, tokens = (part.cpu() for part in torch.topk(logprobs, listed + 1, dim=-1))
         ends = logprobs[:, self._ends.to(logprobs.device)].cpu().double().numpy()
         rest = values[:, -1].double().tolist()

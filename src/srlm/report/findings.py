@@ -234,7 +234,7 @@ def theory_sentence(run: RunView) -> str:
     found = promises(run)
     if not found:
         return "With the base model alone there is nothing to hold the theory against yet."
-    steps = [
+    steps: list[tuple[Split, int, float, Bracket]] = [
         (split, number, bound, value) for split in _SPLITS for number, bound, value in _bounded_steps(run.split(split))
     ]
     above = [(split, number, bound, value) for split, number, bound, value in steps if value.lower > bound]
