@@ -49,7 +49,7 @@ class Counting(SelfRewardingTrainer):
         body = sum(p.numel() for n, p in matrices if not any(o in n for o in outside))
         adapter = sum(p.numel() for p in model.parameters() if p.requires_grad)
         nodes, scored = len(tree.input_ids), len(tree.parents.unique())
-        # Forward 2 operations a weight and token; backward as much again for activations, once more for adapter weights.
+        # 2 operations a weight and token forward, as many backward for activations, once more for adapter weights.
         self.operations += nodes * (4 * body + 2 * adapter) + scored * 4 * head
         return super().compute_loss(model, inputs, **rest)
 
