@@ -68,8 +68,7 @@ def standfirst(run: RunView) -> list[str]:
     last, now = series[-1]
     said = [
         "κ is the number of samples it takes, on average over prompts, to see the model's own favourite response "
-        "once; at 1 "
-        "the model always gives it."
+        "once; at 1 the model always gives it."
     ]
     held = run.split("held_out")
     if last and run.main_split() == "train" and held:
@@ -234,10 +233,10 @@ def theory_sentence(run: RunView) -> str:
     found = promises(run)
     if not found:
         return "With the base model alone there is nothing to hold the theory against yet."
-    steps = [
-        (split, number, bound, value) for split in _SPLITS for number, bound, value in _bounded_steps(run.split(split))
-    ]
-    above = [(split, number, bound, value) for split, number, bound, value in steps if value.lower > bound]
+    steps: list[tuple[Split, int, float, Bracket]] = []
+    for split in _SPLITS:
+        steps += [(split, *step) for step in _bounded_steps(run.split(split))]
+    above = [step for step in steps if step[3].lower > step[2]]
     if above:
         told = ", ".join(
             f"{_NAMES[split]} in round {number} ({numbers.bracket(value)} against at most {numbers.number(bound)})"
@@ -255,8 +254,8 @@ def theory_sentence(run: RunView) -> str:
     if moved:
         text += (
             f" The theory's exact rounds never move a mode (P5); here up to {numbers.share(max(moved))} of the modes "
-            "moved, so this "
-            "run sharpened towards partly new favourites, and its ceiling is no longer the base model's modes."
+            "moved, so this run sharpened towards partly new favourites, and its ceiling is no longer the base "
+            "model's modes."
         )
     elif any(value == 0 for value in drift):
         text += " No proved mode moved (P5): the run sharpened what the base model already preferred."
@@ -281,21 +280,18 @@ def caveats(run: RunView) -> list[str]:
             listed = ", ".join(str(number) for number in open_rounds)
             said.append(
                 f"On {_NAMES[split]} some modes were not proved in round {listed}: what rests on them (κ, failure "
-                "rate, minimum "
-                "confidence) is a bracket that contains the true value."
+                "rate, minimum confidence) is a bracket that contains the true value."
             )
     if any(series and series[-1][1].certified_share == 1 for series in (run.split("train"), run.split("held_out"))):
         said.append(
             "Where every mode was proved by exhaustive search, κ and the failure rate are exact for these prompts, "
-            "not estimates; "
-            "other prompts would give other numbers."
+            "not estimates; other prompts would give other numbers."
         )
     if not run.split("held_out"):
         said.append("No prompts were held out: nothing here says how the model does on prompts it was not trained on.")
     said.append(
         "Sharpening makes latent ability the habit; it teaches nothing new. P3 and P5 speak of exact rounds; "
-        "training by gradient "
-        "steps on a few samples is not exact, and the page says where it shows."
+        "training by gradient steps on a few samples is not exact, and the page says where it shows."
     )
     return said
 
