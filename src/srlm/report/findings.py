@@ -235,7 +235,8 @@ def theory_sentence(run: RunView) -> str:
         return "With the base model alone there is nothing to hold the theory against yet."
     steps: list[tuple[Split, int, float, Bracket]] = []
     for split in _SPLITS:
-        steps += [(split, *step) for step in _bounded_steps(run.split(split))]
+        for number, bound, value in _bounded_steps(run.split(split)):
+            steps.append((split, number, bound, value))
     above = [step for step in steps if step[3].lower > step[2]]
     if above:
         told = ", ".join(
