@@ -31,11 +31,11 @@ def test_from_log_writes_what_a_float_cannot_hold() -> None:
 
 def test_a_bracket_reads_as_one_number_only_where_its_ends_do() -> None:
     assert bracket(Bracket(lower=2.0, upper=2.0)) == "2"
-    assert bracket(Bracket(lower=2.0, upper=2.5)) == "2 to 2.5"
+    assert bracket(Bracket(lower=2.0, upper=2.5)) == "2–2.5"
 
 
 def test_words() -> None:
     assert (share(0.125), share(None), duration(4.24), duration(65), duration(200), duration(7300)) == (
-        "12 %", "not known", "4.2 s", "65 s", "3 min", "2.0 h",
+        "12%", "not known", "4.2 s", "65 s", "3 min", "2.0 h",
     )  # fmt: skip
     assert (plural(1, "round"), plural(0, "round")) == ("1 round", "0 rounds")

@@ -57,8 +57,8 @@ def test_page_says_what_was_measured(make_run: MakeRun, tmp_path: Path) -> None:
     first, last = (json.loads((run / f"rounds/0{at}/metrics.json").read_text()) for at in (0, 3))
     assert f"fell from {first['kappa']['upper']:.3g} to {last['kappa']['upper']:.3g} in 3 rounds" in text
     for split in (last, last["held_out"]):
-        assert f"{100 * split['accuracy']['sample']:.0f} %" in text
-        assert f"{100 * split['failure_rate']['upper']:.0f} %" in text
+        assert f"{100 * split['accuracy']['sample']:.0f}%" in text
+        assert f"{100 * split['failure_rate']['upper']:.0f}%" in text
     assert "question 3" in text
     assert "question 103" in text
     assert "2.13.0+cpu" in text

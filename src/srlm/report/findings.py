@@ -4,6 +4,7 @@ Knows: the theory's statements by their labels (theory.md), and the difference b
 that held, and one that the recorded brackets leave open. Writes nothing that is not in the records.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -151,8 +152,8 @@ def _contraction(series: list[tuple[int, SplitMetrics]], split: Split) -> Promis
     label = f"P3, {_NAMES[split]}: an exact round shrinks κ − 1 by at least exp(−margin/β)"
     if not steps:
         return Promise(label, "not recorded", "not recorded", "open")
-    expected = "; ".join(f"round {number}: κ at most {numbers.number(bound)}" for number, bound, _ in steps)
-    measured = "; ".join(f"round {number}: {numbers.bracket(value)}" for number, _, value in steps)
+    expected = _listed(f"round {number}: κ at most {numbers.number(bound)}" for number, bound, _ in steps)
+    measured = _listed(f"round {number}: {numbers.bracket(value)}" for number, _, value in steps)
     if any(value.lower > bound for _, bound, value in steps):
         verdict: Verdict = "departed"
     elif all(value.upper <= bound for _, bound, value in steps):
@@ -160,6 +161,12 @@ def _contraction(series: list[tuple[int, SplitMetrics]], split: Split) -> Promis
     else:
         verdict = "open"
     return Promise(label, expected, measured, verdict)
+
+
+def _listed(parts: Iterable[str]) -> str:
+    """The parts in a row; of more than six the first two and the last two."""
+    told = list(parts)
+    return "; ".join(told if len(told) <= 6 else [*told[:2], "…", *told[-2:]])
 
 
 def _bounded_steps(series: list[tuple[int, SplitMetrics]]) -> list[tuple[int, float, Bracket]]:
@@ -179,8 +186,8 @@ def _exact_round(series: list[tuple[int, SplitMetrics]], split: Split) -> list[P
     ]
     if not steps:
         return []
-    expected = "; ".join(f"round {number}: about {numbers.number(value)}" for number, value, _ in steps)
-    measured = "; ".join(f"round {number}: {numbers.bracket(value)}" for number, _, value in steps)
+    expected = _listed(f"round {number}: about {numbers.number(value)}" for number, value, _ in steps)
+    measured = _listed(f"round {number}: {numbers.bracket(value)}" for number, _, value in steps)
     label = f"The exact round itself, {_NAMES[split]} (estimated from the samples of the round before; not a bound)"
     return [Promise(label, expected, measured, "note")]
 
