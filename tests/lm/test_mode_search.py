@@ -199,7 +199,8 @@ def test_a_long_list_of_next_tokens_is_looked_at_again_when_it_matters(
     model = tiny_llama(7, torch.float64, vocab_size=40, sharpness=0.1)
     for prompt, bracket in zip(PROMPTS[:2], search(model, 2, {0}, PROMPTS[:2], k_best=2), strict=True):
         truth = every_response(model, prompt, 2, {0})
-        assert bracket.logprob_lower - 1e-5 <= max(truth.values()) <= bracket.logprob_upper + 1e-5
+        assert bracket.certified
+        assert bracket.logprob_lower == pytest.approx(max(truth.values()), abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,10 @@ class Frontier:
             if expand:
                 self._expand(node)
 
+    def listed(self, node: int) -> int:
+        """How many next tokens of a prefix were listed already (0 for one not evaluated yet)."""
+        return len(self._children[node][0]) if node in self._expanded else 0
+
     def greedy_child(self, node: int, token: int, logprob: float) -> int:
         """The prefix one token longer, for a greedy dive; `logprob` is the token's own."""
         return self._child_of(node, token, self._logprobs[node] + logprob)

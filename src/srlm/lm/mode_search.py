@@ -21,6 +21,8 @@ from srlm.lm.scoring import has_tree_attention
 # Next tokens listed for one prefix at most; what lies beyond is bounded, and listed by a second look if it ever
 # matters.
 _LISTED = 1024
+# A greedy dive comes before there is a good lower bound, when nearly every token would have to be listed.
+_LISTED_GREEDILY = 96
 
 
 class SearchStatus(Enum):
@@ -240,7 +242,11 @@ class _GroupSearch:
             [frontier.threshold - frontier.logprob(node) for frontier, (_, node) in zip(frontiers, step, strict=True)]
         )
         wanted = int((logprobs > floors[:, None].to(logprobs)).sum(-1).max()) + len(self._ends) + 3
-        listed = min(max(wanted, 8), _LISTED, logits.shape[-1] - 1)
+        # A prefix whose list ran out is listed again, further.
+        again = max(f.listed(node) for f, (_, node) in zip(frontiers, step, strict=True))
+        listed = min(
+            max(wanted, 8), again + len(self._ends) + (_LISTED if expand else _LISTED_GREEDILY), logits.shape[-1] - 1
+        )
         values, tokens = (part.cpu() for part in torch.topk(logprobs, listed + 1, dim=-1))
         ends = logprobs[:, self._ends.to(logprobs.device)].cpu().double().numpy()
         rest = values[:, -1].double().tolist()

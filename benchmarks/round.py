@@ -1,0 +1,109 @@
+"""Where a round's time goes, tokens a second, and the share of the machine's matrix-product peak that training reaches.
+
+Usage: python benchmarks/round.py [PROMPTS]     (default 72 bundled prompts, K = 4, L = 12, LoRA r = 16, 2 rounds)
+
+Prints a Markdown table; the committed one is benchmarks/results/round.md.
+"""
+
+import platform
+import resource
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from srlm.lm.loading import load_model
+from srlm.lm.prompts import load_prompts
+from srlm.lm.scoring import PackedTree
+from srlm.training.config import SelfRewardingConfig
+from srlm.training.rounds import Observer
+from srlm.training.trainer import SelfRewardingTrainer
+
+
+def matrix_peak() -> float:
+    """Best float32 matrix-product rate of this machine (FLOP/s): 2048^3 products, the fastest of ten."""
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    best = 0.0
+    for _ in range(10):
+        began = time.perf_counter()
+        a @ b
+        best = max(best, 2 * 2048**3 / (time.perf_counter() - began))
+    return best
+
+
+class Counting(SelfRewardingTrainer):
+    """Counts the matrix-product operations of the updates: what the packed trees really hold."""
+
+    operations = 0.0
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], **rest: Any) -> Any:
+        tree: PackedTree = inputs["sequences"]
+        config = self.loaded.model.config
+        head = config.vocab_size * config.hidden_size
+        outside = ("embed", "lm_head")
+        matrices = [(n, p) for n, p in model.named_parameters() if p.ndim == 2]
+        body = sum(p.numel() for n, p in matrices if not any(o in n for o in outside))
+        adapter = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        nodes, scored = len(tree.input_ids), len(tree.parents.unique())
+        # Forward 2 operations a weight and token; backward as much again for activations, once more for adapter weights.
+        self.operations += nodes * (4 * body + 2 * adapter) + scored * 4 * head
+        return super().compute_loss(model, inputs, **rest)
+
+
+class Clock(Observer):
+    """Seconds of every stage of every round."""
+
+    def __init__(self) -> None:
+        self.spent: dict[tuple[int, str], float] = defaultdict(float)
+        self._open: tuple[int, str] | None = None
+        self._began = 0.0
+
+    def stage(self, round_number: int, name: str, total: int) -> None:
+        self.close()
+        self._open, self._began = (round_number, name), time.perf_counter()
+
+    def round_done(self, directory: Any, round_number: int, metrics: dict[str, Any]) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._open is not None:
+            self.spent[self._open] += time.perf_counter() - self._began
+            self._open = None
+
+
+def main() -> None:
+    limit = int(sys.argv[1]) if len(sys.argv) > 1 else None
+    peak = matrix_peak()
+    with tempfile.TemporaryDirectory() as folder:
+        config = SelfRewardingConfig(output_dir=str(Path(folder) / "run"), rounds=2)
+        trainer = Counting(load_model(), config, load_prompts(limit=limit))
+        clock = Clock()
+        directory = trainer.train(observer=clock)
+        clock.close()
+        rounds = [directory.round(number).metrics() for number in directory.completed_rounds()]
+    print(
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
+    )
+    print("| round | sample s | certify s | train s | save s | sampled tokens/s | expansions/s | trained tokens/s |")
+    print("|---|---|---|---|---|---|---|---|")
+    for number, metrics in enumerate(rounds):
+        spent = [clock.spent[number, stage] for stage in ("sample", "certify", "train", "save")]
+        blocks = [block for block in (metrics, metrics["held_out"]) if block]
+        rates = (
+            metrics["tokens"]["sampled"] / spent[0],
+            sum(block["expansions"] for block in blocks) / spent[1],
+            metrics["tokens"]["trained"] * config.num_train_epochs / spent[2] if spent[2] else 0.0,
+        )
+        print(" | ".join([f"| {number:02d}", *(f"{s:.1f}" for s in spent), *(f"{rate:.0f}" for rate in rates)]) + " |")
+    training = sum(seconds for (_, stage), seconds in clock.spent.items() if stage == "train")
+    reached = trainer.operations / training
+    print(f"\nmatrix-product peak {peak / 1e9:.0f} GFLOP/s; training reaches {reached / 1e9:.0f}, {reached / peak:.0%}")
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
+
+
+if __name__ == "__main__":
+    main()
