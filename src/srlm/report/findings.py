@@ -240,10 +240,11 @@ def theory_sentence(run: RunView) -> str:
     found = promises(run)
     if not found:
         return "With the base model alone there is nothing to hold the theory against yet."
-    steps: list[tuple[Split, int, float, Bracket]] = [
-        (split, number, bound, value) for split in _SPLITS for number, bound, value in _bounded_steps(run.split(split))
-    ]
-    above = [(split, number, bound, value) for split, number, bound, value in steps if value.lower > bound]
+    steps: list[tuple[Split, int, float, Bracket]] = []
+    for split in _SPLITS:
+        for number, bound, value in _bounded_steps(run.split(split)):
+            steps.append((split, number, bound, value))
+    above = [step for step in steps if step[3].lower > step[2]]
     if above:
         told = ", ".join(
             f"{_NAMES[split]} in round {number} ({numbers.bracket(value)} against at most {numbers.number(bound)})"
