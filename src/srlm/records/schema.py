@@ -150,8 +150,8 @@ def parse(kind: type[_Kind], document: Mapping[str, Any], where: Path) -> _Kind:
     except ValidationError as error:
         problems = [
             f"{where}: {'.'.join(str(part) for part in one['loc']) or 'the document'} is "
-            f"{json.dumps(one['input'], default=str)[:60]} ({one['msg'].lower()}); was the file edited, or written "
-            "by another srlm?"
+            f"{json.dumps(one['input'], default=str)[:60]} ({one['msg'].lower()}); was the file edited, or written by "
+            "another srlm?"
             for one in error.errors(include_url=False)
         ]
         raise InputError(problems) from error

@@ -113,8 +113,7 @@ def _kappa(run: RunView) -> Figure:
     _log(figure, "κ (log scale)")
     caption = (
         "Bars: certification brackets (none where every mode was proved). Grey dashes: what theorem P3 allows after "
-        "an exact "
-        "round from the round before; grey diamonds: an estimate of that exact round"
+        "an exact round from the round before; grey diamonds: an estimate of that exact round"
     )
     caption += ", both for the trained prompts." if run.main_split() == "train" else "."
     return Figure(
@@ -190,8 +189,7 @@ def _sameness(run: RunView) -> Figure | None:
     _percent(figure)
     caption = (
         "Modes that are no longer the base model's (the theory says none), and the share of sampled pairs whose two "
-        "responses "
-        "differ: only those teach anything."
+        "responses differ: only those teach anything."
     )
     return Figure("sameness", "Mode drift and informative pairs", caption, f"{'; '.join(said)}.", _spec(figure))
 

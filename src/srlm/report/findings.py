@@ -4,6 +4,7 @@ Knows: the theory's statements by their labels (theory.md), and the difference b
 that held, and one that the recorded brackets leave open. Writes nothing that is not in the records.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -68,8 +69,7 @@ def standfirst(run: RunView) -> list[str]:
     last, now = series[-1]
     said = [
         "κ is the number of samples it takes, on average over prompts, to see the model's own favourite response "
-        "once; at 1 "
-        "the model always gives it."
+        "once; at 1 the model always gives it."
     ]
     held = run.split("held_out")
     if last and run.main_split() == "train" and held:
@@ -152,8 +152,8 @@ def _contraction(series: list[tuple[int, SplitMetrics]], split: Split) -> Promis
     label = f"P3, {_NAMES[split]}: an exact round shrinks κ − 1 by at least exp(−margin/β)"
     if not steps:
         return Promise(label, "not recorded", "not recorded", "open")
-    expected = "; ".join(f"round {number}: κ at most {numbers.number(bound)}" for number, bound, _ in steps)
-    measured = "; ".join(f"round {number}: {numbers.bracket(value)}" for number, _, value in steps)
+    expected = _listed(f"round {number}: κ at most {numbers.number(bound)}" for number, bound, _ in steps)
+    measured = _listed(f"round {number}: {numbers.bracket(value)}" for number, _, value in steps)
     if any(value.lower > bound for _, bound, value in steps):
         verdict: Verdict = "departed"
     elif all(value.upper <= bound for _, bound, value in steps):
@@ -161,6 +161,12 @@ def _contraction(series: list[tuple[int, SplitMetrics]], split: Split) -> Promis
     else:
         verdict = "open"
     return Promise(label, expected, measured, verdict)
+
+
+def _listed(parts: Iterable[str]) -> str:
+    """The parts in a row; of more than six the first two and the last two."""
+    told = list(parts)
+    return "; ".join(told if len(told) <= 6 else [*told[:2], "…", *told[-2:]])
 
 
 def _bounded_steps(series: list[tuple[int, SplitMetrics]]) -> list[tuple[int, float, Bracket]]:
@@ -180,8 +186,8 @@ def _exact_round(series: list[tuple[int, SplitMetrics]], split: Split) -> list[P
     ]
     if not steps:
         return []
-    expected = "; ".join(f"round {number}: about {numbers.number(value)}" for number, value, _ in steps)
-    measured = "; ".join(f"round {number}: {numbers.bracket(value)}" for number, _, value in steps)
+    expected = _listed(f"round {number}: about {numbers.number(value)}" for number, value, _ in steps)
+    measured = _listed(f"round {number}: {numbers.bracket(value)}" for number, _, value in steps)
     label = f"The exact round itself, {_NAMES[split]} (estimated from the samples of the round before; not a bound)"
     return [Promise(label, expected, measured, "note")]
 
@@ -234,9 +240,10 @@ def theory_sentence(run: RunView) -> str:
     found = promises(run)
     if not found:
         return "With the base model alone there is nothing to hold the theory against yet."
-    steps: list[tuple[Split, int, float, Bracket]] = [
-        (split, number, bound, value) for split in _SPLITS for number, bound, value in _bounded_steps(run.split(split))
-    ]
+    steps: list[tuple[Split, int, float, Bracket]] = []
+    for split in _SPLITS:
+        for number, bound, value in _bounded_steps(run.split(split)):
+            steps.append((split, number, bound, value))
     above = [step for step in steps if step[3].lower > step[2]]
     if above:
         told = ", ".join(
@@ -255,8 +262,8 @@ def theory_sentence(run: RunView) -> str:
     if moved:
         text += (
             f" The theory's exact rounds never move a mode (P5); here up to {numbers.share(max(moved))} of the modes "
-            "moved, so this "
-            "run sharpened towards partly new favourites, and its ceiling is no longer the base model's modes."
+            "moved, so this run sharpened towards partly new favourites, and its ceiling is no longer the base "
+            "model's modes."
         )
     elif any(value == 0 for value in drift):
         text += " No proved mode moved (P5): the run sharpened what the base model already preferred."
@@ -281,21 +288,18 @@ def caveats(run: RunView) -> list[str]:
             listed = ", ".join(str(number) for number in open_rounds)
             said.append(
                 f"On {_NAMES[split]} some modes were not proved in round {listed}: what rests on them (κ, failure "
-                "rate, minimum "
-                "confidence) is a bracket that contains the true value."
+                "rate, minimum confidence) is a bracket that contains the true value."
             )
     if any(series and series[-1][1].certified_share == 1 for series in (run.split("train"), run.split("held_out"))):
         said.append(
             "Where every mode was proved by exhaustive search, κ and the failure rate are exact for these prompts, "
-            "not estimates; "
-            "other prompts would give other numbers."
+            "not estimates; other prompts would give other numbers."
         )
     if not run.split("held_out"):
         said.append("No prompts were held out: nothing here says how the model does on prompts it was not trained on.")
     said.append(
         "Sharpening makes latent ability the habit; it teaches nothing new. P3 and P5 speak of exact rounds; "
-        "training by gradient "
-        "steps on a few samples is not exact, and the page says where it shows."
+        "training by gradient steps on a few samples is not exact, and the page says where it shows."
     )
     return said
 

@@ -1,4 +1,4 @@
-"""How numbers are written on a page: three figures, brackets as "a to b", and never more certainty than was measured.
+"""How numbers are written on a page: three figures, brackets as "a–b", and never more certainty than was measured.
 
 Knows: formats.
 """
@@ -32,11 +32,11 @@ def from_log(log_value: float) -> str:
 
 def share(value: float | None) -> str:
     """A share of one as a whole percentage."""
-    return "not known" if value is None else f"{100 * value:.0f} %"
+    return "not known" if value is None else f"{100 * value:.0f}%"
 
 
 def bracket(value: Bracket) -> str:
-    """One number where both ends read the same, "a to b" otherwise."""
+    """One number where both ends read the same, "a–b" otherwise."""
     return _between(number(value.lower), number(value.upper))
 
 
@@ -67,4 +67,4 @@ def plural(count: int, noun: str) -> str:
 
 
 def _between(low: str, high: str) -> str:
-    return low if low == high else f"{low} to {high}"
+    return low if low == high else f"{low}–{high}"
