@@ -68,9 +68,9 @@ class SelfRewardingConfig(TrainingArguments):
 
     output_dir: str | None = field(default="runs/srlm")
     per_device_train_batch_size: int = field(default=8)
-    num_train_epochs: float = field(default=3.0)
+    num_train_epochs: float = field(default=4.0)
     learning_rate: float = field(default=2e-4)
-    lr_scheduler_type: str = field(default="constant")  # pyright: ignore[reportAssignmentType]
+    lr_scheduler_type: str = field(default="linear")  # pyright: ignore[reportAssignmentType]
     logging_steps: float = field(default=1)
     save_strategy: str = field(default="no")  # pyright: ignore[reportAssignmentType]
     remove_unused_columns: bool = field(default=False)
@@ -81,7 +81,7 @@ class SelfRewardingConfig(TrainingArguments):
     rounds: int = field(default=3)
     num_generations: int = field(default=4)
     max_completion_length: int = field(default=12)
-    beta: float = field(default=5.0)
+    beta: float = field(default=1.0)
     loss_type: str = field(default="regression")
     max_expansions: int = field(default=2000)
     rows_per_pass: int = field(default=128)
