@@ -25,10 +25,10 @@ def command(
     responses: Annotated[int | None, typer.Option(help="Responses a prompt and round, K >= 2.  [default: 4]")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(help="Longest response in tokens.  [default: 12]")] = None,
     beta: Annotated[
-        float | None, typer.Option(help="KL strength; an exact round is pi^(1+1/beta).  [default: 5]")
+        float | None, typer.Option(help="KL strength; an exact round is pi^(1+1/beta).  [default: 1]")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="[default: 2e-4]")] = None,
-    passes: Annotated[float | None, typer.Option(help="Passes over a round's responses.  [default: 3]")] = None,
+    passes: Annotated[float | None, typer.Option(help="Passes over a round's responses.  [default: 4]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Prompts a step.  [default: 8]")] = None,
     expansions: Annotated[int | None, typer.Option(help="Budget of the mode search a prompt.  [default: 2000]")] = None,
     limit: Annotated[int | None, typer.Option(help="Use the first so many prompts.")] = None,
