@@ -1,0 +1,46 @@
+"""Domains of arguments: outside them a clear sentence, never a propagated NaN.
+
+Knows: how a numeric argument is checked and described.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from srlm.errors import InputError
+
+Array = Any  # a float or an array of floats; results have the broadcast shape
+
+
+def real(
+    name: str,
+    value: Array,
+    low: float = -np.inf,
+    high: float = np.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> np.ndarray:
+    """`value` as float64, every entry finite and in the interval.
+
+    Raises:
+        InputError: names the argument, the first offending value and the interval.
+    """
+    try:
+        found = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is {value!r}; give a number") from error
+    below = found <= low if open_low else found < low
+    above = found >= high if open_high else found > high
+    wrong = ~np.isfinite(found) | below | above
+    if wrong.any():
+        first = found[wrong].flat[0] if found.ndim else float(found)
+        left = "(" if open_low or low == -np.inf else "["
+        right = ")" if open_high or high == np.inf else "]"
+        raise InputError(f"{name} is {first:g}; it must be finite and lie in {left}{low:g}, {high:g}{right}")
+    return found
+
+
+def result(value: Any) -> Any:
+    """A float where everything was scalar, else the array."""
+    return float(value) if np.ndim(value) == 0 else np.asarray(value)

@@ -1,0 +1,205 @@
+"""How kappa moves from round to round: exact sharpening, one round with error, the recurrence (theory.md sections 2
+and 4).
+
+Knows: P3, P4, lemma C.1, the one-round failure coefficient, the tail integral (eq. 52-56), the recurrence (eq. 59-66).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from srlm.errors import InputError
+from srlm.theory._domain import Array, real, result
+
+
+def population_kappa_bound(kappa: Array, margin: Array, beta: Array) -> Array:
+    """P3: an exact round contracts, kappa_{t+1} - 1 <= exp(-gamma_t/beta) * (kappa_t - 1). A bound without hidden
+    constants.
+
+    Args:
+        kappa: kappa_t >= 1.
+        margin: gamma_t >= 0 in nats; at 0 nothing contracts.
+        beta: KL strength > 0.
+
+    >>> population_kappa_bound(11.0, 0.0, 1.0)
+    11.0
+    """
+    kappa, gamma = real("kappa", kappa, 1), real("margin", margin, 0)
+    strength = real("beta", beta, 0, open_low=True)
+    return result(1 + np.exp(-gamma / strength) * (kappa - 1))
+
+
+def population_margin(margin: Array, beta: Array) -> Array:
+    """P3: gamma_{t+1} = (1 + 1/beta) * gamma_t under an exact round. Arguments as `population_kappa_bound`."""
+    return result(real("margin", margin, 0) * (1 + 1 / real("beta", beta, 0, open_low=True)))
+
+
+def population_kappa_bounds(kappa0: float, margin: float, beta: float, rounds: int) -> np.ndarray:
+    """P3 iterated: bounds on kappa_0..kappa_T, with the margin growing by 1 + 1/beta each round.
+
+    Args:
+        kappa0, margin, beta: as in `population_kappa_bound`, at round 0.
+        rounds: T >= 0.
+    """
+    kappa, gamma = float(real("kappa0", kappa0, 1)), float(real("margin", margin, 0))
+    steps, strength = int(real("rounds", rounds, 0)), float(real("beta", beta, 0, open_low=True))
+    found = [kappa]
+    for _ in range(steps):
+        found.append(1 + np.exp(-gamma / strength) * (found[-1] - 1))
+        gamma = min(gamma * (1 + 1 / strength), 1e300)
+    return np.array(found)
+
+
+def certified_kappa_bound(kappa: Array, margin: Array, beta: Array, error: Array) -> Array:
+    """P4: with log-ratio error at most eps, kappa_hat - 1 <= exp(eps - gamma/beta) * (kappa - 1).
+
+    Args:
+        kappa, margin, beta: as `population_kappa_bound`.
+        error: eps >= 0 in nats, on log(pi(y)/pi(y*)) of every response; contraction is guaranteed when eps <
+            gamma/beta.
+    """
+    kappa, gamma = real("kappa", kappa, 1), real("margin", margin, 0)
+    strength, eps = real("beta", beta, 0, open_low=True), real("error", error, 0)
+    with np.errstate(over="ignore"):
+        return result(1 + np.exp(eps - gamma / strength) * (kappa - 1))
+
+
+def failure_from_suboptimality(suboptimality: Array, margin: Array, mass_slack: Array = 0.5) -> Array:
+    """Lemma C.1: fail(delta) <= (J(pi*) - J(pi)) / (gamma * delta), J(pi) = E[log pi_t(y|x)]. No constants; at most 1.
+
+    Args:
+        suboptimality: J(pi*) - J(pi) >= 0 in nats.
+        margin: gamma > 0; at gamma = 0 the lemma says nothing, and 1 is returned.
+        mass_slack: delta in (0, 1).
+    """
+    gap, gamma = real("suboptimality", suboptimality, 0), real("margin", margin, 0)
+    slack = real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bound = np.where(gamma > 0, gap / (gamma * slack), 1.0)
+    return result(np.minimum(bound, 1.0))
+
+
+def statistical_error(pairs: Array, log_class_size: Array, rho: Array = 0.05, constant: float = 1.0) -> Array:
+    """eps_stat = C * log(n|Pi|/rho) / sqrt(n) (section 4; C universal, 1 unless said).
+
+    Args:
+        pairs: n >= 1.
+        log_class_size: log|Pi| >= 0 in nats.
+        rho: failure probability in (0, 1).
+        constant: C > 0.
+    """
+    n, size = real("pairs", pairs, 1), real("log_class_size", log_class_size, 0)
+    chance, scale = real("rho", rho, 0, 1, open_low=True, open_high=True), real("constant", constant, 0, open_low=True)
+    return result(scale * (np.log(n) + size - np.log(chance)) / np.sqrt(n))
+
+
+def failure_coefficient(kappa: Array, error: Array, beta: Array, margin: Array) -> Array:
+    """A_t = (eps_stat * sqrt(kappa_t) + beta * log(kappa_t)) / gamma, so that fail_{t+1}(delta) <= A_t/delta (eq. 43).
+
+    Args:
+        kappa: kappa_t >= 1.
+        error: eps_stat >= 0.
+        beta: KL strength >= 0.
+        margin: gamma > 0.
+    """
+    kappa, eps = real("kappa", kappa, 1), real("error", error, 0)
+    strength, gamma = real("beta", beta, 0), real("margin", margin, 0, open_low=True)
+    return result((eps * np.sqrt(kappa) + strength * np.log(kappa)) / gamma)
+
+
+def one_round_failure_bound(coefficient: Array, mass_slack: Array = 0.5) -> Array:
+    """Eq. 43: fail_{t+1}(delta) <= min(1, A_t/delta). A bound; 1 is vacuous.
+
+    Args:
+        coefficient: A_t >= 0.
+        mass_slack: delta in (0, 1).
+    """
+    a = real("coefficient", coefficient, 0)
+    slack = real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True)
+    return result(np.minimum(1.0, a / slack))
+
+
+def tail_integral_bound(coefficient: Array, min_confidence: Array) -> Array:
+    """Eq. 52-56: kappa_{t+1} <= 1 + integral_1^{1/c} min{1, A s/(s-1)} ds. A bound; it saturates at 1/c.
+
+    Closed: 1 + A*[1/c + log((1-c)(1-A)/(c*A))] where A < 1 and 1/(1-A) < 1/c, else 1/c. Increasing in A, decreasing
+    in c; 1 at A = 0.
+
+    Args:
+        coefficient: A >= 0.
+        min_confidence: c in (0, 1].
+
+    >>> round(tail_integral_bound(0.01, 0.05), 10)
+    1.2753955883
+    """
+    a, c = real("coefficient", coefficient, 0), real("min_confidence", min_confidence, 0, 1, open_low=True)
+    a, c = np.broadcast_arrays(a, c)
+    closed = (a > 0) & (a < 1 - c)
+    inner = np.where(closed, a, 0.5 * (1 - c) + 1e-300)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log1p(-c) + np.log1p(-inner) - np.log(c) - np.log(inner)
+        value = 1 + inner * (1 / c + logs)
+    # Rounding can put the closed form an ulp above the saturated value at the transition.
+    saturated = 1 / c
+    return result(np.where(a == 0, 1.0, np.where(closed, np.minimum(value, saturated), saturated)))
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """kappa_{t+1} <= F(kappa_t) = a + d*sqrt(kappa_t), eq. 59-66; a = 1, d = (eps_stat + beta) / (gamma*c).
+
+    Attributes:
+        slope: d >= 0.
+        fixed_point: kappa_inf = ((d + sqrt(d^2 + 4a))/2)^2.
+        contraction_factor: q = F'(kappa_inf) = d/(d + sqrt(d^2 + 4a)) < 1/2.
+    """
+
+    slope: Array
+    fixed_point: Array
+    contraction_factor: Array
+
+    def step(self, kappa: Array) -> Array:
+        """F(kappa), kappa >= 1."""
+        return result(1 + np.asarray(self.slope) * np.sqrt(real("kappa", kappa, 1)))
+
+    def bound_after(self, kappa0: Array, rounds: Array) -> Array:
+        """kappa_t <= kappa_inf + q^t * max(0, kappa_0 - kappa_inf) (eq. 66), since F is concave and increasing.
+
+        Args:
+            kappa0: kappa_0 >= 1.
+            rounds: t >= 0.
+        """
+        start, steps = real("kappa0", kappa0, 1), real("rounds", rounds, 0)
+        fixed, factor = np.asarray(self.fixed_point), np.asarray(self.contraction_factor)
+        return result(fixed + factor**steps * np.maximum(0.0, start - fixed))
+
+
+def recurrence(error: Array, beta: Array, margin: Array, min_confidence: Array) -> Recurrence:
+    """The recurrence of eq. 59-66 with b = eps_stat/(gamma*c), h = beta/(gamma*c), d = b + h (log k <= sqrt k).
+
+    Args:
+        error: eps_stat >= 0.
+        beta: KL strength >= 0.
+        margin: gamma > 0.
+        min_confidence: c in (0, 1], over rounds t >= 1 where the start is to be forgotten (theory.md, caveat).
+    """
+    eps, strength = real("error", error, 0), real("beta", beta, 0)
+    gamma, c = real("margin", margin, 0, open_low=True), real("min_confidence", min_confidence, 0, 1, open_low=True)
+    with np.errstate(over="ignore"):
+        d = (eps + strength) / (gamma * c)
+    if not np.isfinite(d).all():
+        raise InputError("margin * min_confidence is too small for the recurrence; its slope exceeds the float range")
+    root = np.hypot(d, 2.0)
+    fixed: Any = ((d + root) / 2) ** 2
+    return Recurrence(result(d), result(fixed), result(d / (d + root)))
+
+
+def expansions_bound(length: Array, mode_probability: Array) -> Array:
+    """P6: exact mode search needs at most L / pi(y*|x) expansions, hence E_x <= L * kappa.
+
+    Args:
+        length: L >= 1, longest response in tokens.
+        mode_probability: pi(y*|x) in (0, 1].
+    """
+    return result(real("length", length, 1) / real("mode_probability", mode_probability, 0, 1, open_low=True))

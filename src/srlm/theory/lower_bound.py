@@ -1,0 +1,283 @@
+"""One step is not enough: theorem 4.1, its examples and its hard instance (theory.md section 3).
+
+Knows: the implicit equation, its closed form by Lambert W in logarithms, and the exact Bayes failure P7.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammaln
+
+from srlm.theory._domain import Array, real, result
+
+
+def lower_bound_level(kappa0: Array, pairs: Array, log_class_size: Array, constant: float = 1.0) -> Array:
+    """log a, a = C0 * kappa_0 * log|Pi| / n, the level of theorem 4.1's equation, in logarithms so that it cannot
+    overflow.
+
+    Args:
+        kappa0: kappa_0 >= 1.
+        pairs: n >= 1 samples.
+        log_class_size: log|Pi| > 0 in nats.
+        constant: C0 > 0, universal and not known; 1 unless said.
+    """
+    kappa0, pairs = real("kappa0", kappa0, 1), real("pairs", pairs, 1)
+    size = real("log_class_size", log_class_size, 0, open_low=True)
+    scale = real("constant", constant, 0, open_low=True)
+    return result(np.log(scale) + np.log(kappa0) + np.log(size) - np.log(pairs))
+
+
+def failure_lower_bound(kappa0: Array, pairs: Array, log_class_size: Array, constant: float = 1.0) -> Array:
+    """Theorem 4.1: on some instance every one-round algorithm has failure rate at least eps*.
+
+    eps* is the root of eps^2 * (1 + log(kappa_0/eps)) = a on (0, 1], in closed form (eq. 99, lower branch of Lambert W)
+    eps* = sqrt(-2a / W_{-1}(-2a / (e^2 kappa_0^2))), and 1 where a exceeds the left side at 1. A bound up to the
+    universal constant C0. Increasing in kappa_0 and log|Pi|, decreasing in n.
+
+    Args, Raises: as `lower_bound_level`.
+
+    Returns:
+        eps* in (0, 1], of the broadcast shape.
+
+    >>> round(failure_lower_bound(10, 1000, 1.0), 10)  # a = 0.01
+    0.0390897044
+    """
+    log_a = np.asarray(lower_bound_level(kappa0, pairs, log_class_size, constant))
+    return failure_at_level(kappa0, np.exp(np.minimum(log_a, 700.0)), log_a)
+
+
+def failure_at_level(kappa0: Array, level: Array, log_level: Array | None = None) -> Array:
+    """The root eps* of theorem 4.1 at a given level a > 0 (eq. 99).
+
+    Args:
+        kappa0: kappa_0 >= 1.
+        level: a > 0.
+        log_level: log a, where a itself underflows.
+    """
+    kappa = real("kappa0", kappa0, 1)
+    if log_level is None:
+        log_a = np.log(real("level", level, 0, open_low=True))
+    else:
+        log_a = np.asarray(log_level, dtype=np.float64)
+    log_kappa = np.log(kappa)
+    saturated = log_a >= np.log1p(log_kappa)
+    # With u = -W the equation w e^w = z reads u - log u = -log(-z) =: m, m = 2 + 2 log kappa_0 - log 2a >= 1.
+    m = np.where(saturated, 2.0, 2.0 + 2.0 * log_kappa - math.log(2.0) - log_a)
+    u = _lower_branch(np.maximum(m, 1.0))
+    eps = np.exp(0.5 * (math.log(2.0) + log_a - np.log(u)))
+    return result(np.where(saturated, 1.0, np.minimum(eps, 1.0)))
+
+
+def failure_lower_bound_asymptotic(kappa0: Array, pairs: Array, log_class_size: Array, constant: float = 1.0) -> Array:
+    """Eq. 100, the large-n form sqrt(2a / log(e^2 kappa_0^2 / (2a))); a rate, not a bound. 1 where it says more or
+    nothing.
+
+    Args, Raises: as `lower_bound_level`.
+    """
+    log_a = np.asarray(lower_bound_level(kappa0, pairs, log_class_size, constant))
+    m = 2.0 + 2.0 * np.log(np.asarray(kappa0, dtype=np.float64)) - math.log(2.0) - log_a
+    with np.errstate(divide="ignore", invalid="ignore"):
+        eps = np.exp(0.5 * (math.log(2.0) + log_a - np.log(m)))
+    return result(np.where((m > 0) & (eps < 1), eps, 1.0))
+
+
+def near_uniform_kappa(responses: Array) -> Array:
+    """Example of [W]: a policy uniform over M responses has kappa = M. `responses`: M >= 1."""
+    return result(real("responses", responses, 1))
+
+
+def autoregressive_kappa(top_probability: Array, length: Array) -> Array:
+    """Example of [W]: top-1 token probability at most alpha at each of L steps gives kappa >= alpha^(-L) (inf on
+    overflow).
+
+    Args:
+        top_probability: alpha in (0, 1].
+        length: L >= 0.
+    """
+    alpha = real("top_probability", top_probability, 0, 1, open_low=True)
+    steps = real("length", length, 0)
+    with np.errstate(over="ignore"):
+        return result(np.exp(-steps * np.log(alpha)))
+
+
+@dataclass(frozen=True, slots=True)
+class HardInstance:
+    """[W] appendix D. Prompt x_0 has one sure response; at each of d others one of M responses is the hidden favourite.
+
+    Attributes:
+        informative_mass: p = D({x_1..x_d}) in [0, 1].
+        responses: M at each informative prompt (a float, since it can exceed every integer type).
+        informative_prompts: d.
+        bias: g, the favourite has probability (1+g)/M.
+        pairs: n samples.
+        failure_rate: exact failure of the Bayes-optimal learner (P7).
+    """
+
+    informative_mass: float
+    responses: float
+    informative_prompts: int
+    bias: float
+    pairs: float
+    failure_rate: float
+
+
+def hard_instance_kappa(informative_mass: Array, responses: Array, bias: float = 1.0) -> Array:
+    """kappa = (1-p) + p*M/(1+g) of the hard instance ([W] appendix D)."""
+    mass, number = real("informative_mass", informative_mass, 0, 1), real("responses", responses, 2)
+    g = real("bias", bias, 0, open_low=True)
+    return result((1 - mass) + mass * number / (1 + g))
+
+
+def bayes_failure(
+    informative_mass: float, responses: float, informative_prompts: int, pairs: float, bias: float = 1.0
+) -> float:
+    """P7: exact failure rate of the Bayes-optimal learner on the hard instance.
+
+    p * (1 - (p/d)(1+g)/M)^n * E[1 - 1/(labels never seen at x_i) | the favourite never seen]. The expectation is
+    exact by the occupancy distribution for M <= 4096; beyond, the mean number of unseen labels stands for their
+    distribution, with a relative error below 1/M^2.
+
+    Args:
+        informative_mass: p in [0, 1].
+        responses: M >= 2, with (1+g)/M <= 1.
+        informative_prompts: d >= 1.
+        pairs: n >= 0.
+        bias: g > 0.
+    """
+    p = float(real("informative_mass", informative_mass, 0, 1))
+    g = float(real("bias", bias, 0, open_low=True))
+    m = float(real("responses", responses, max(2.0, 1 + g)))
+    d = float(real("informative_prompts", informative_prompts, 1))
+    n = float(real("pairs", pairs, 0))
+    hit = (p / d) * (1 + g) / m
+    if hit >= 1.0:
+        return 0.0 if n > 0 else p * (1 - 1 / m)
+    unseen = math.exp(n * math.log1p(-hit))
+    others = (
+        (p / d) * (1 - (1 + g) / m) / (1 - hit)
+    )  # chance that a sample shows another label of x_i, given no favourite
+    return p * unseen * (1 - _guess(m, n, others))
+
+
+def worst_hard_instance(kappa0: float, pairs: float, informative_prompts: int = 1, bias: float = 1.0) -> HardInstance:
+    """The adversary's best hard instance for given kappa_0, d and n: p (hence M) that maximises P7.
+
+    Its failure rate approaches sqrt(d*kappa_0/(2*e*n)) for large n (up to the factor from g).
+
+    Args:
+        kappa0: kappa_0 >= 1; at 1 nothing can be hidden and the failure rate is 0.
+        pairs: n >= 1.
+        informative_prompts: d >= 1.
+        bias: g > 0.
+    """
+    kappa, n = float(real("kappa0", kappa0, 1)), float(real("pairs", pairs, 1))
+    d, g = int(real("informative_prompts", informative_prompts, 1)), float(real("bias", bias, 0, open_low=True))
+    if kappa == 1.0:
+        return HardInstance(0.0, max(2.0, math.ceil(1 + g)), d, g, n, 0.0)
+    least = max(2.0, (1 + g) * kappa)  # p <= 1
+    # Seen from p: failure ~ p exp(-n p^2 / (d kappa_0)), largest near p = sqrt(d kappa_0 / (2n)); search around it
+    # in log M.
+    grid = math.log(least) + np.linspace(0.0, max(1.0, 0.5 * math.log1p(4 * n / d)) + 4.0, 4001)
+    values = [_mass_only(kappa, math.exp(min(x, 700.0)), d, n, g) for x in grid]
+    best = int(np.argmax(values))
+    if values[best] <= 0:
+        best = 0
+    around = math.exp(min(grid[best], 700.0))
+    exact = around >= 2**52
+    candidates = (
+        [around] if exact else [float(v) for v in {max(math.ceil(least), round(around) + k) for k in (-1, 0, 1)}]
+    )
+    instances = [
+        HardInstance(p := min(1.0, (kappa - 1) / (m / (1 + g) - 1)), m, d, g, n, bayes_failure(p, m, d, n, g))
+        for m in candidates
+    ]
+    return max(instances, key=lambda one: one.failure_rate)
+
+
+def _mass_only(kappa: float, m: float, d: int, n: float, g: float) -> float:
+    p = min(1.0, (kappa - 1) / (m / (1 + g) - 1)) if m > 1 + g else 1.0
+    hit = (p / d) * (1 + g) / m
+    return p * math.exp(n * math.log1p(-hit)) * (1 - 1 / m) if hit < 1 else 0.0
+
+
+def _guess(m: float, n: float, others: float) -> float:
+    """E[1/(labels never seen)], favourite among them: n samples, each one of the m - 1 other labels with chance
+    `others`.
+    """
+    if m > 4096 or n > 1e7:
+        return 1.0 / (1.0 + (m - 1) * math.exp(n * math.log1p(-others / (m - 1))))
+    count = int(m) - 1
+    # Distribution of visits (binomial), then of distinct labels among them (occupancy, one visit after the other).
+    mean = n * others
+    top = int(min(n, math.ceil(mean + 12 * math.sqrt(mean * (1 - others) + 1) + 12)))
+    visits = np.arange(top + 1)
+    if others in (0.0, 1.0):
+        weights = (visits == round(mean)).astype(float)
+    else:
+        logs = gammaln(n + 1) - gammaln(visits + 1) - gammaln(n - visits + 1)
+        weights = np.exp(logs + visits * math.log(others) + (n - visits) * math.log1p(-others))
+    seen = np.zeros(count + 1)
+    seen[0] = 1.0
+    inverse = 1.0 / (1.0 + count - np.arange(count + 1))
+    stay, move = np.arange(count + 1) / count, 1.0 - np.arange(count + 1) / count
+    total = weights[0] * float(seen @ inverse)
+    for weight in weights[1:]:
+        seen = seen * stay + np.concatenate([[0.0], (seen * move)[:-1]])
+        total += weight * float(seen @ inverse)
+    return total / float(weights.sum())
+
+
+def _lower_branch(m: np.ndarray) -> np.ndarray:
+    """u >= 1 with u - log u = m, m >= 1, by Newton's method from a starting point above the root."""
+    excess = m - 1.0
+    u = np.where(excess < 1.0, 1.0 + np.sqrt(2.0 * excess) + excess, m + np.log(m) + 1.0)
+    for _ in range(40):
+        gap = u - np.log(u) - m
+        slope = 1.0 - 1.0 / np.maximum(u, 1.0 + 1e-300)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = np.where(slope > 0, gap / slope, 0.0)
+        fresh = np.maximum(u - step, 1.0)
+        if np.all(np.abs(fresh - u) <= 1e-15 * u):
+            return fresh
+        u = fresh
+    return u
+
+
+@dataclass(frozen=True, slots=True)
+class GreedyTrap:
+    """Proposition 4.3: an autoregressive policy whose mode greedy decoding misses.
+
+    The mode's first token has probability q and is continued with probability 1; the trap token has q + eta, and
+    each of its continuations stays below q/(q + eta).
+
+    Attributes:
+        mode_probability: q in (0, 1/2].
+        excess: eta > 0 with 2q + eta <= 1.
+        continuations: equally likely continuations of the trap token, the fewest allowed.
+    """
+
+    mode_probability: float
+    excess: float
+    continuations: int
+
+
+def greedy_trap(mode_probability: float, excess: float) -> GreedyTrap:
+    """The trap of proposition 4.3.
+
+    Raises:
+        InputError: q outside (0, 1/2], eta <= 0, or 2q + eta > 1.
+    """
+    q = float(real("mode_probability", mode_probability, 0, 0.5, open_low=True))
+    eta = float(real("excess", excess, 0, 1 - 2 * q, open_low=True))
+    return GreedyTrap(q, eta, math.floor((q + eta) / q) + 1)
+
+
+def greedy_finds_mode(mode_probability: Array) -> Array:
+    """Proposition 4.3, converse: True where pi(y*|x) > 1/2, so greedy decoding is sure to find y*; elsewhere it may
+    not.
+
+    Args:
+        mode_probability: pi(y*|x) in [0, 1].
+    """
+    return real("mode_probability", mode_probability, 0, 1) > 0.5

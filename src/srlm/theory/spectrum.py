@@ -1,0 +1,163 @@
+"""Dimension that counts: covering numbers, effective dimension, spectral regimes, Fisher spectra (theory.md section 5).
+
+Knows: eigenvalues and what theorem 6.2 and corollaries 6.4, G.5, G.6 make of them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from srlm.errors import InputError
+from srlm.theory._domain import Array, real, result
+
+
+def log_covering_number(dimension: Array, radius: Array, scale: Array) -> Array:
+    """log N(eps) <= d*log(1 + 4B/eps) for linear softmax in the metric sup|log pi/pi'| (section 5).
+
+    Args:
+        dimension: d > 0.
+        radius: B > 0.
+        scale: eps > 0.
+    """
+    d, b = real("dimension", dimension, 0, open_low=True), real("radius", radius, 0, open_low=True)
+    return result(d * np.log1p(4 * b / real("scale", scale, 0, open_low=True)))
+
+
+def loss_lipschitz_bound(beta: Array, clip: Array, distance: Array) -> Array:
+    """Lemma F.4: |(Delta_pi - Delta)^2 - (Delta_pi' - Delta)^2| <= 8*beta*Bc*eps.
+
+    Args:
+        beta: KL strength > 0.
+        clip: Bc >= 0, bound on |Delta_pi|, |Delta_pi'| and |Delta|.
+        distance: eps = sup|log pi/pi'| >= 0.
+    """
+    strength = real("beta", beta, 0, open_low=True)
+    return result(8 * strength * real("clip", clip, 0) * real("distance", distance, 0))
+
+
+def effective_dimension(eigenvalues: ArrayLike, ridge: float) -> float:
+    """d_lambda = sum_i lambda_i/(lambda_i + lambda); in [0, rank], decreasing in lambda.
+
+    Args:
+        eigenvalues: (d,) of Sigma = E[phi phi^T], each >= 0.
+        ridge: lambda > 0.
+
+    >>> effective_dimension([1.0, 1.0, 0.0], 1.0)
+    1.0
+    """
+    values = _eigenvalues(eigenvalues)
+    level = float(real("ridge", ridge, 0, open_low=True))
+    return float((values / (values + level)).sum())
+
+
+def effective_dimension_bound(eigenvalues: ArrayLike, ridge: float, kept: int) -> float:
+    """Eq. 149: d_lambda <= k + (1/lambda)*sum_{i>k} lambda_i, for any k, eigenvalues in falling order.
+
+    Args:
+        eigenvalues, ridge: as `effective_dimension`.
+        kept: k >= 0.
+    """
+    values = np.sort(_eigenvalues(eigenvalues))[::-1]
+    k = int(real("kept", kept, 0))
+    return k + float(values[k:].sum()) / float(real("ridge", ridge, 0, open_low=True))
+
+
+def exponential_decay_bound(scale: float, rate: float, ridge: float) -> float:
+    """Lemma G.4, regime A: lambda_i <= C e^{-a i} gives d_lambda <= k + C e^{-a(k+1)}/(lambda(1 - e^{-a})), k =
+    ceil(log(C/lambda)/a).
+
+    Corollary G.5: order log(1/lambda)/a; lambda = 1/d gives order log d.
+
+    Args:
+        scale: C > 0.
+        rate: a > 0.
+        ridge: lambda > 0.
+    """
+    c, a = float(real("scale", scale, 0, open_low=True)), float(real("rate", rate, 0, open_low=True))
+    level = float(real("ridge", ridge, 0, open_low=True))
+    k = max(0, int(np.ceil(np.log(c / level) / a)))
+    return k + float(np.exp(np.log(c / level) - a * (k + 1)) / -np.expm1(-a))
+
+
+def polynomial_decay_bound(scale: float, power: float, ridge: float) -> float:
+    """Lemma G.4, regime B: lambda_i <= C i^{-p}, p > 1, gives d_lambda <= k + C k^{1-p}/((p-1) lambda), k =
+    ceil((C/lambda)^{1/p}).
+
+    Corollary G.6: order (C/lambda)^{1/p}.
+
+    Args:
+        scale: C > 0.
+        power: p > 1.
+        ridge: lambda > 0.
+    """
+    c, p = float(real("scale", scale, 0, open_low=True)), float(real("power", power, 1, open_low=True))
+    level = float(real("ridge", ridge, 0, open_low=True))
+    k = max(1, int(np.ceil(np.exp(np.log(c / level) / p))))
+    return k + float(np.exp(np.log(c / level) + (1 - p) * np.log(k)) / (p - 1))
+
+
+def spike_bound(dimension: int, rank: int, tail: float, ridge: float) -> float:
+    """Regime C: a spike of rank k and a tail at most tau give d_lambda <= k + (d-k)*tau/(lambda + tau).
+
+    Args:
+        dimension: d >= 1.
+        rank: k in [0, d].
+        tail: tau >= 0.
+        ridge: lambda > 0.
+    """
+    d = int(real("dimension", dimension, 1))
+    k, tau = int(real("rank", rank, 0, d)), float(real("tail", tail, 0))
+    return k + (d - k) * tau / (float(real("ridge", ridge, 0, open_low=True)) + tau)
+
+
+@dataclass(frozen=True, slots=True)
+class FisherSpectrum:
+    """Spectrum of F(theta) = E_x[Cov_{y~pi}(phi(x, y))]. Not kappa: a different quantity that some texts call by its
+    name.
+
+    Attributes:
+        eigenvalues: in falling order, (d,).
+        condition_number: lambda_max/lambda_min over eigenvalues above the cut-off; inf where none is.
+        rank: eigenvalues above the cut-off.
+        cutoff: the relative cut-off.
+    """
+
+    eigenvalues: np.ndarray
+    condition_number: float
+    rank: int
+    cutoff: float
+
+
+def fisher_spectrum(
+    features: ArrayLike, logprobs: ArrayLike, weights: ArrayLike | None = None, cutoff: float = 1e-10
+) -> FisherSpectrum:
+    """Eigenvalues of the Fisher information of a linear softmax policy.
+
+    Args:
+        features: phi, (P, M, d).
+        logprobs: log pi(y|x), (P, M).
+        weights: prompt probabilities, (P,); default uniform.
+        cutoff: relative to the largest eigenvalue, in (0, 1).
+    """
+    phi = real("features", features)
+    probabilities = np.exp(np.asarray(logprobs, dtype=np.float64))
+    if phi.ndim != 3 or probabilities.shape != phi.shape[:2]:
+        raise InputError(
+            f"features have shape {phi.shape} and logprobs {probabilities.shape}; give (P, M, d) and (P, M)"
+        )
+    share = np.full(len(phi), 1 / len(phi)) if weights is None else real("weights", weights, 0)
+    level = float(real("cutoff", cutoff, 0, 1, open_low=True, open_high=True))
+    centred = phi - np.einsum("pm,pmd->pd", probabilities, phi)[:, None]
+    matrix = np.einsum("p,pm,pmd,pme->de", share, probabilities, centred, centred, optimize=True)
+    values = np.maximum(np.linalg.eigvalsh(matrix)[::-1], 0.0)
+    above = values[values > level * values[0]] if values[0] > 0 else values[:0]
+    number = float(above[0] / above[-1]) if len(above) else float("inf")
+    return FisherSpectrum(values, number, len(above), level)
+
+
+def _eigenvalues(values: ArrayLike) -> np.ndarray:
+    found = np.atleast_1d(real("eigenvalues", values, 0))
+    if found.ndim != 1:
+        raise InputError(f"eigenvalues have shape {found.shape}; give a vector")
+    return found
