@@ -80,10 +80,9 @@ def condition(logprobs: ArrayLike, mass_slack: float = 0.5, weights: ArrayLike |
     if table.ndim != 2 or table.size == 0 or np.isnan(table).any() or (table > 1e-9).any():
         raise InputError("logprobs must be a table (prompts, responses) of log-probabilities, each at most 0")
     totals = np.logaddexp.reduce(table, axis=1)
-    if np.abs(totals).max() > 1e-6:
-        raise InputError(
-            f"row {int(np.abs(totals).argmax())} of logprobs sums to {math.exp(totals[np.abs(totals).argmax()]):g}, not 1"
-        )
+    worst = int(np.abs(totals).argmax())
+    if abs(totals[worst]) > 1e-6:
+        raise InputError(f"row {worst} of logprobs sums to {math.exp(totals[worst]):g}, not 1")
     ordered = np.sort(table, axis=1)
     modes = np.minimum(ordered[:, -1], 0.0)
     margin = float((modes - ordered[:, -2]).min()) if table.shape[1] > 1 else math.inf
