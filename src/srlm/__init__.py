@@ -11,6 +11,8 @@ __version__ = "0.1.0"
 
 _PUBLIC: dict[str, str] = {
     "InputError": "srlm.errors",
+    "Plan": "srlm.theory.planning",
+    "plan": "srlm.theory.planning",
 }
 
 __all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -3,6 +3,7 @@
 Knows: rich. The remaining time is a guess from the stages already measured, and is not shown before there is one.
 """
 
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -29,7 +30,7 @@ class RoundProgress(Observer):
 
     def __init__(self, rounds: int, after_round: Callable[[Path], Any]) -> None:
         self._rounds, self._after_round = rounds, after_round
-        self._console = Console(stderr=True)
+        self._console = Console(file=sys.stderr)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),

@@ -5,10 +5,11 @@ code unless asked for. Everything above receives a `LoadedModel` and never asks 
 """
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -204,8 +205,9 @@ def _convert_embedded(folder: Path) -> None:
         raise InputError(
             f"the embedded model's file {source / _EMBEDDED_FILE} is missing or damaged; run: {_EMBEDDED_INSTALL}"
         )
-    tokenizer = AutoTokenizer.from_pretrained(str(source), gguf_file=_EMBEDDED_FILE)
-    model = AutoModelForCausalLM.from_pretrained(str(source), gguf_file=_EMBEDDED_FILE, dtype=torch.float32)
+    with redirect_stderr(io.StringIO()):  # the GGUF reader draws a bar that no setting of transformers turns off
+        tokenizer = AutoTokenizer.from_pretrained(str(source), gguf_file=_EMBEDDED_FILE)
+        model = AutoModelForCausalLM.from_pretrained(str(source), gguf_file=_EMBEDDED_FILE, dtype=torch.float32)
     # A model read from GGUF is de-quantised but keeps the quantizer's marks, and save_pretrained and Trainer then
     # refuse it as "purely quantized" (transformers 5.23).
     for mark in ("is_quantized", "quantization_method", "hf_quantizer"):

@@ -157,7 +157,7 @@ def bayes_failure(
     others = (
         (p / d) * (1 - (1 + g) / m) / (1 - hit)
     )  # chance that a sample shows another label of x_i, given no favourite
-    return p * unseen * (1 - _guess(m, n, others))
+    return float(p * unseen * (1 - _guess(m, n, others)))
 
 
 def worst_hard_instance(kappa0: float, pairs: float, informative_prompts: int = 1, bias: float = 1.0) -> HardInstance:

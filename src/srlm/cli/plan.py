@@ -1,0 +1,95 @@
+"""`srlm plan`: what the theory says about a run before it is paid for.
+
+Knows: the command's arguments and the words around the numbers.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from srlm.errors import InputError
+
+
+def command(
+    kappa0: Annotated[float | None, typer.Option(help="Condition number of the base policy, at least 1.")] = None,
+    pairs: Annotated[float | None, typer.Option(help="Pairs a round, n.")] = None,
+    log_class_size: Annotated[float | None, typer.Option(help="log |Pi| in nats; or give --dim and --radius.")] = None,
+    dim: Annotated[float | None, typer.Option(help="Dimension (or effective dimension) of the features.")] = None,
+    radius: Annotated[float | None, typer.Option(help="Norm bound B of the parameters.")] = None,
+    margin: Annotated[float | None, typer.Option(help="Margin gamma in nats.  [default: 1]")] = None,
+    min_confidence: Annotated[float | None, typer.Option(help="Least mode probability in rounds t >= 1.")] = None,
+    mass_slack: Annotated[float, typer.Option(help="delta: failure means mode probability <= 1 - delta.")] = 0.5,
+    rho: Annotated[float, typer.Option(help="Chance that the guarantee fails.")] = 0.05,
+    beta: Annotated[float | None, typer.Option(help="KL strength.  [default: pairs^(-1/2)]")] = None,
+    rounds: Annotated[int, typer.Option(help="Rounds T.")] = 1,
+    constant: Annotated[float, typer.Option(help="The universal constants of the bounds, unknown.")] = 1.0,
+    responses: Annotated[int, typer.Option(help="Responses a prompt, for the cost.")] = 2,
+    tokens_per_response: Annotated[float | None, typer.Option(help="Mean response length, for the cost.")] = None,
+    target_failure: Annotated[float | None, typer.Option(help="Failure rate to reach: solve for n and T.")] = None,
+    from_: Annotated[Path | None, typer.Option("--from", help="diagnosis.json of `srlm diagnose`.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the bound over n and T (.svg, .png or .pdf).")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """How many samples, how many rounds, is one round enough, what will it cost."""
+    from srlm.cli.output import print_json
+    from srlm.theory.planning import plan
+
+    given: dict[str, Any] = {
+        "kappa0": kappa0, "dim": dim, "margin": margin, "min_confidence": min_confidence
+    }  # fmt: skip
+    read = [] if from_ is None else _fill(given, from_)
+    missing = [name for name, value in (("--kappa0", given["kappa0"]), ("--pairs", pairs)) if value is None]
+    if missing or pairs is None:
+        raise InputError(f"{' and '.join(missing)} missing; give them, or a diagnosis with --from")
+    if given["margin"] is None:
+        given["margin"] = 1.0
+    drawn = plan(
+        pairs=pairs,
+        log_class_size=log_class_size,
+        radius=radius,
+        mass_slack=mass_slack,
+        rho=rho,
+        beta=beta,
+        rounds=rounds,
+        constant=constant,
+        responses_per_prompt=responses,
+        tokens_per_response=tokens_per_response,
+        target_failure=target_failure,
+        **given,
+    )
+    if plot is not None:
+        from srlm.report.plan_figure import draw_plan
+
+        draw_plan(drawn, plot)
+    if json_output:
+        print_json(drawn.as_dict() | {"from": read})
+        return
+    from srlm.cli._plan_text import plan_text
+
+    typer.echo(plan_text(drawn, read))
+
+
+def _fill(given: dict[str, Any], path: Path) -> list[str]:
+    """Fill what was not given from a diagnosis; returns a sentence for each number read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        kappa, confidence = found["kappa"]["upper"], found["min_confidence"]["lower"]
+        margins = [p["margin_lower"] for p in found["prompts"] if p.get("margin_lower") is not None]
+        dimension = (found.get("effective_dimension") or {}).get("value")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        why = f"{str(path)!r} is no diagnosis ({error}); give the diagnosis.json of `srlm diagnose`"
+        raise InputError(why) from error
+    positive = [margin for margin in margins if margin > 0]
+    read = []
+    for name, value, note in (
+        ("kappa0", kappa, "the upper end of its bracket"),
+        ("min_confidence", confidence, "the lower end, over the prompts of the diagnosis (round 0)"),
+        ("margin", min(positive) if positive else None, "the smallest positive lower bound"),
+        ("dim", dimension, "the effective dimension"),
+    ):
+        if given[name] is None and value is not None:
+            given[name] = value
+            read.append(f"{name} = {value:.4g} from the diagnosis ({note})")
+    return read
