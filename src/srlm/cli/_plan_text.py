@@ -3,60 +3,95 @@
 Knows: the plan's fields and how to say them to someone new to the theory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from srlm.theory.planning import Plan
 
 
 def plan_text(drawn: Plan, read: Sequence[str] = ()) -> str:
-    """The plan as text, one heading a question."""
-    said, single, many = drawn.inputs, drawn.single_step, drawn.iterative
-    rounds = said["rounds"]
-    lines = [
-        f"Start: kappa {said['kappa0']:.4g}"
-        f" (on average {said['kappa0']:.3g} samples until the model's favourite answer is seen once),",
-        f"{said['pairs']:.4g} pairs a round, log class size {said['log_class_size']:.4g}, margin {said['margin']:.3g},"
-        f" beta {said['beta']:.3g}, {_rounds(rounds)}.",
-        *(f"  read: {sentence}" for sentence in read),
-        "",
-        "Is one round enough?",
-        f"  No method can promise a failure rate below {single['failure_lower_bound']:.3g} after one round"
-        " (theorem 4.1)" + (": one round may learn nothing." if single["failure_lower_bound"] >= 0.5 else "."),
-        "  On the worst instance of that kappa even the best learner fails at"
-        f" {single['hard_instance']['failure_rate']:.3g} of the prompts (P7).",
-        "",
-        "What do the rounds buy?",
-        f"  The start is forgotten after {_rounds(many['rounds_to_suppress'])} (corollary 5.7).",
-        f"  With exact updates kappa would go {_path(drawn.population['kappa_bounds'])} at most (P3).",
-        f"  With {said['pairs']:.4g} pairs the recurrence guarantees kappa <= {_path(many['kappa_bounds'])},"
-        f" towards {many['fixed_point']:.3g}.",
-        f"  Failure rate after {_rounds(rounds)}: at most {many['failure_bound']:.3g}"
-        + (" - vacuous, a bound of 1 or more says nothing" if many["vacuous"] else "")
-        + f" (theorem 5.3); its {many['dominant_term']} term dominates"
-        + (": more rounds help." if many["dominant_term"] == "transient" else ": more pairs help, more rounds do not."),
-    ]
-    if many["vacuous"] and many["informative_from_pairs"]:
-        lines.append(f"  It starts to say something from about {many['informative_from_pairs']:.2g} pairs a round on.")
-    if drawn.target is not None:
-        goal = drawn.target
-        lines.append(
-            f"  For a failure rate of {goal['failure']:g} the bound asks for {goal['pairs']:.3g} pairs a round"
-            f" and {_rounds(goal['rounds'])}."
+    """The plan as text, one heading a question.
+
+    Args:
+        drawn: the plan.
+        read: sentences on what was read from a diagnosis.
+    """
+    return "\n".join(
+        [
+            *_start(drawn.inputs, read),
+            *("", "Is one round enough?"),
+            *_one_round(drawn.single_step),
+            *("", "What do the rounds buy?"),
+            *_rounds_buy(drawn),
+            *("", "What says something at these numbers?"),
+            *_statements(drawn.statements),
+            *("", "What does it cost?"),
+            *_cost(drawn.cost),
+            *("", "Read with care"),
+            *(f"  {note}" for note in drawn.notes),
+        ]
+    )
+
+
+def _start(said: dict[str, Any], read: Sequence[str]) -> Iterator[str]:
+    kappa = said["kappa0"]
+    yield f"Start: kappa {kappa:.4g} (on average {kappa:.3g} samples until the model's favourite answer is seen once),"
+    yield (
+        f"{said['pairs']:.4g} pairs a round, log class size {said['log_class_size']:.4g}, "
+        f"margin {said['margin']:.3g} nats, beta {said['beta']:.3g}, {_rounds(said['rounds'])}."
+    )
+    yield from (f"  read: {sentence}" for sentence in read)
+
+
+def _one_round(single: dict[str, Any]) -> Iterator[str]:
+    level = single["failure_lower_bound"]
+    left = "every prompt failing" if level >= 1 else f"at least {level:.3g} of the prompts failing"
+    yield f"  Whatever the method, on some model of this kappa one round leaves {left} (theorem 4.1)."
+    worst = single["hard_instance"]["failure_rate"]
+    yield f"  On the explicit hard instance of this kappa the best learner fails at {worst:.3g} of the prompts (P7)."
+    yield "  So: " + (
+        "one round cannot be relied on; plan for several." if max(level, worst) >= 0.5 else "one round can be enough."
+    )
+
+
+def _rounds_buy(drawn: Plan) -> Iterator[str]:
+    many, rounds = drawn.iterative, drawn.inputs["rounds"]
+    yield f"  The start is forgotten after {_rounds(many['rounds_to_suppress'])} (corollary 5.7)."
+    yield f"  With exact updates kappa would go at most {_path(drawn.population['kappa_bounds'])} (P3)."
+    yield f"  Failure rate after {_rounds(rounds)}: at most {many['failure_bound']:.3g} (theorem 5.3)" + (
+        ", which is vacuous: a failure rate is never above 1." if many["vacuous"] else "."
+    )
+    if many["dominant_term"] == "transient":
+        yield "  The memory of the start (transient term) dominates the bound: more rounds lower it."
+    else:
+        yield "  The sampling error (stable term) dominates the bound: more pairs lower it, more rounds do not."
+    if (goal := drawn.target) is not None:
+        yield (
+            f"  For a failure rate of {goal['failure']:g} the bound asks for {goal['pairs']:.3g} pairs a round "
+            f"and {_rounds(goal['rounds'])}."
             if goal["pairs"] is not None and goal["rounds"] is not None
             else f"  A failure rate of {goal['failure']:g} is out of the bound's reach ({goal['reason']})."
         )
-    cost = drawn.cost
-    lines += [
-        "",
-        "What does it cost?",
-        f"  {cost['prompts_per_round']:,} prompts and {cost['responses_per_round']:,} responses a round,"
-        f" {cost['responses']:,} in all"
-        + (f", about {cost['tokens']:,.0f} tokens." if cost["tokens"] is not None else "."),
-        "",
-        "Read with care",
-        *(f"  {note}" for note in drawn.notes),
-    ]
-    return "\n".join(lines)
+
+
+def _statements(statements: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for one in statements:
+        since = one["informative_from_pairs"]
+        if not one["vacuous"]:
+            says = "informative"
+        elif since is None:
+            says = "vacuous, and so at every n up to 1e18"
+        else:
+            says = f"vacuous; informative from about {since:.2g} pairs a round on"
+        yield f"  {one['statement']}: {one['value']:.3g} - {says}."
+
+
+def _cost(cost: dict[str, Any]) -> Iterator[str]:
+    tokens = "" if cost["tokens"] is None else f", about {cost['tokens']:,.0f} tokens"
+    yield (
+        f"  {cost['prompts_per_round']:,} prompts and {cost['responses_per_round']:,} responses a round, "
+        f"{cost['responses']:,} responses in all{tokens}."
+    )
 
 
 def _rounds(number: int | None) -> str:

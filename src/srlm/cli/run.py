@@ -28,6 +28,10 @@ def command(
         float | None, typer.Option(help="KL strength; an exact round is pi^(1+1/beta).  [default: 1]")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="[default: 2e-4]")] = None,
+    reward: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a reward, repeatable (they are summed).  [default: log_probability]"),
+    ] = None,
     passes: Annotated[float | None, typer.Option(help="Passes over a round's responses.  [default: 4]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Prompts a step.  [default: 8]")] = None,
     expansions: Annotated[int | None, typer.Option(help="Budget of the mode search a prompt.  [default: 2000]")] = None,
@@ -55,6 +59,7 @@ def command(
         "beta": beta,
         "learning_rate": learning_rate,
         "num_train_epochs": passes,
+        "rewards": reward or None,
         "per_device_train_batch_size": batch_size,
         "max_expansions": expansions,
         "seed": seed,

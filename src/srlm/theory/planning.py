@@ -28,6 +28,8 @@ class Plan:
         population: P3 iterated.
         cost: responses and (where response length is known) tokens.
         target: what `target_failure` needs, None where it was not asked for.
+        statements: every bound that can say nothing, with its value, whether it does (`vacuous`), and the number of
+            pairs a round from which on it does not (None above 1e18).
         notes: what to know about these numbers, in sentences.
     """
 
@@ -37,11 +39,12 @@ class Plan:
     population: dict[str, Any]
     cost: dict[str, Any]
     target: dict[str, Any] | None
+    statements: Sequence[dict[str, Any]]
     notes: Sequence[str] = field(default_factory=tuple)
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as one JSON document, without non-finite numbers."""
-        names = ("inputs", "single_step", "iterative", "population", "cost", "target", "notes")
+        names = ("inputs", "single_step", "iterative", "population", "cost", "target", "statements", "notes")
         return {name: _finite(getattr(self, name)) for name in names}
 
 
@@ -113,9 +116,22 @@ def plan(
     def value(at: float, last: float) -> float:
         return float(failure_bound(start, at, class_size(at), rounds=last, **common).value)
 
+    def kappa_after(at: float) -> float:
+        at_beta = 1 / math.sqrt(at) if beta is None else strength
+        found = recurrence(float(statistical_error(at, class_size(at), rho, constant)), at_beta, margin, confidence)
+        return float(found.bound_after(start, count))
+
     target = None if target_failure is None else _target(float(target_failure), start, confidence, value)
     informative_from = _least_pairs(1.0, lambda at: value(at, count))
     single = float(failure_lower_bound(start, n, size, constant))
+    once = float(failure_bound(start, n, size, rounds=1, **common).value)
+    statements = (
+        _statement("theorem 5.3 at T = 1, failure rate", once, 1.0, lambda at: value(at, 1)),
+        _statement(f"theorem 5.3 at T = {count}, failure rate", float(bound.value), 1.0, lambda at: value(at, count)),
+        _statement(
+            f"eq. 66, kappa after {count} rounds (1/c bounds it anyway)", kappa_after(n), 1 / confidence, kappa_after
+        ),
+    )
     chosen = responses * (responses - 1) / 2
     prompts = math.ceil(n / chosen)
     per_round = prompts * responses
@@ -123,11 +139,6 @@ def plan(
     if tokens_per_response is not None:
         tokens = per_round * count * float(real("tokens_per_response", tokens_per_response, 0))
     notes = []
-    if bool(bound.vacuous):
-        notes.append(
-            f"The {count}-round bound is {float(bound.value):.3g}: at least 1, so it says nothing (vacuous)"
-            + (f"; it starts to say something at about n = {informative_from:.2g} pairs." if informative_from else ".")
-        )
     if start > 1 / confidence and min_confidence is not None:
         notes.append("kappa_0 exceeds 1/c, so c cannot include round 0; it is read as the confidence of rounds t >= 1.")
     if min_confidence is None:
@@ -169,8 +180,18 @@ def plan(
             "responses_per_round": per_round,
         },
         target=target,
+        statements=statements,
         notes=tuple(notes),
     )  # fmt: skip
+
+
+def _statement(name: str, value: float, trivial: float, at_pairs: Any) -> dict[str, Any]:
+    return {
+        "statement": name,
+        "value": value,
+        "vacuous": value >= trivial,
+        "informative_from_pairs": _least_pairs(trivial, at_pairs),
+    }
 
 
 def _target(rate: float, start: float, confidence: float, value: Any) -> dict[str, Any]:

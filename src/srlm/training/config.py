@@ -53,6 +53,7 @@ class SelfRewardingConfig(TrainingArguments):
         max_completion_length: L >= 1, longest response in tokens; a response cut there is a response.
         beta: KL strength > 0; a round's exact solution is pi_t to the power 1 + 1/beta.
         loss_type: which update; "regression" is eq. 3.
+        rewards: names of rewards (`srlm.training.rewards`), summed with `reward_weights`; default the log-probability.
         max_expansions: budget of the mode search for one prompt (P6); 0 measures without certification.
         rows_per_pass: most sequences decoded at once; lower it when memory is short.
         use_peft: train a LoRA adapter (default) or all weights.
@@ -83,6 +84,8 @@ class SelfRewardingConfig(TrainingArguments):
     max_completion_length: int = field(default=12)
     beta: float = field(default=1.0)
     loss_type: str = field(default="regression")
+    rewards: list[str] | None = field(default=None)
+    reward_weights: list[float] | None = field(default=None)
     max_expansions: int = field(default=2000)
     rows_per_pass: int = field(default=128)
     use_peft: bool = field(default=True)

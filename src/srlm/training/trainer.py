@@ -8,6 +8,7 @@ import math
 import platform
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback
 
+from srlm.errors import InputError
 from srlm.lm.loading import LoadedModel, as_loaded
 from srlm.lm.prompts import as_prompts, checksum_of, encode_prompts
 from srlm.lm.sampling import Response
@@ -27,6 +29,7 @@ from srlm.training.config import EXTENDABLE, SelfRewardingConfig
 from srlm.training.losses import GroupedBatch, regression_loss
 from srlm.training.policy import make_trainable
 from srlm.training.rounds import Observer, Rounds
+from srlm.training.scoring_rewards import reward_mixture
 
 LOSSES: dict[str, Callable[[GroupedBatch, float], Tensor]] = {"regression": regression_loss}
 
@@ -96,6 +99,9 @@ class SelfRewardingTrainer(Trainer):
         model: a `LoadedModel`, or a causal model (give `processing_class`), or a name for `load_model`.
         args: the configuration.
         train_dataset: prompts: `Prompt`s, or records (dicts or a `datasets.Dataset`) with a `prompt` column.
+        reward_funcs: a name in `REWARDS`, a function with trl's reward signature, or a list of them, weighted by
+            `args.reward_weights`; default `args.rewards`, the log-probability. The reference term is always the
+            recorded sampling log-probability, so no second model is needed.
         processing_class: the tokenizer, where `model` is a bare model.
         peft_config: an adapter other than the one that `args` describes.
         callbacks: as in `transformers.Trainer`.
@@ -111,6 +117,7 @@ class SelfRewardingTrainer(Trainer):
         model: LoadedModel | PreTrainedModel | str,
         args: SelfRewardingConfig | None = None,
         train_dataset: Sequence[Any] | None = None,
+        reward_funcs: Any = None,
         processing_class: Any = None,
         peft_config: Any = None,
         callbacks: list[TrainerCallback] | None = None,
@@ -121,6 +128,7 @@ class SelfRewardingTrainer(Trainer):
         self.encoded = encode_prompts(
             self.prompts, self.loaded, max_new_tokens=args.max_completion_length, raw=args.raw_prompts
         )
+        self.reward = reward_mixture(reward_funcs if reward_funcs is not None else args.rewards, args.reward_weights)
         self._step_progress = _StepProgress()
         self.tree_attention = has_tree_attention(self.loaded.model)
         super().__init__(
@@ -155,23 +163,39 @@ class SelfRewardingTrainer(Trainer):
             InputError: the folder holds another run, or this run with another configuration.
         """
         directory = self._directory(resume_from_checkpoint)
-        Rounds(self, directory, observer or Observer()).finish()
+        try:
+            Rounds(self, directory, observer or Observer()).finish()
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt)
+            why = "interrupted by the user" if stopped else f"{type(error).__name__}: {error}"
+            with suppress(OSError):  # on a full disk the record stays "running"; resuming treats both alike
+                directory.update(status="stopped" if stopped else "failed", reason=why)
+            raise
         return directory
 
     def groups(self, samples: Sequence[Sequence[Response]]) -> list[TrainingGroup]:
-        """What an update sees of a round's samples: the trained prompts, their log-probability as reference and
-        reward (P1).
+        """What an update sees of a round's samples: the trained prompts with their rewards, and the recorded
+        log-probability as reference (P1). A response that no reward applies to is left out.
         """
-        return [
-            TrainingGroup(
-                prompt=tuple(tokens),
-                responses=tuple(response.tokens for response in responses),
-                reference_logps=tuple(response.logprob for response in responses),
-                rewards=tuple(response.logprob for response in responses),
-            )
-            for prompt, tokens, responses in zip(self.prompts, self.encoded, samples, strict=True)
-            if prompt.split == "train"
-        ]
+        used = [at for at, prompt in enumerate(self.prompts) if prompt.split == "train"]
+        chosen = [samples[at] for at in used]
+        texts = [[self.text(response.tokens) for response in responses] for responses in chosen]
+        found = self.reward([self.prompts[at] for at in used], chosen, texts)
+        groups = []
+        for at, responses, rewards in zip(used, chosen, found, strict=True):
+            kept = [(r, reward) for r, reward in zip(responses, rewards, strict=True) if reward is not None]
+            if len(kept) > 1:
+                groups.append(
+                    TrainingGroup(
+                        prompt=tuple(self.encoded[at]),
+                        responses=tuple(response.tokens for response, _ in kept),
+                        reference_logps=tuple(response.logprob for response, _ in kept),
+                        rewards=tuple(reward for _, reward in kept),
+                    )
+                )
+        if not groups:
+            raise InputError(f"no reward of {', '.join(self.reward.names)} applies to two responses of one prompt")
+        return groups
 
     def steps_per_update(self, groups: int) -> int:
         """Optimiser steps of one update on so many groups."""
@@ -193,6 +217,7 @@ class SelfRewardingTrainer(Trainer):
     def _directory(self, resume: bool) -> RunDirectory:
         path = Path(self.args.output_dir or "runs/srlm")
         configuration = self.args.recorded() | {
+            "rewards": list(self.reward.names),
             "model": self.loaded.name,
             "model_checksum": self.loaded.checksum,
             "prompts_checksum": checksum_of(self.prompts, self.encoded),

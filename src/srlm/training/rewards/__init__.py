@@ -1,0 +1,28 @@
+"""Rewards: what a response is worth. One file each, all with trl's signature, named in `REWARDS`.
+
+    reward(prompts, completions, *, completion_ids, logps, entropies, self_certainties, **columns) -> list[float | None]
+
+Every argument is a list with one entry a response; responses to one prompt stand together. `None` means that the reward
+does not apply to that response.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from srlm.training.rewards.entropy import entropy
+from srlm.training.rewards.length_normalised import length_normalised
+from srlm.training.rewards.log_probability import log_probability
+from srlm.training.rewards.majority_vote import majority_vote
+from srlm.training.rewards.self_certainty import self_certainty
+
+RewardFunction = Callable[..., Any]
+
+REWARDS: dict[str, RewardFunction] = {
+    "log_probability": log_probability,
+    "length_normalised": length_normalised,
+    "self_certainty": self_certainty,
+    "entropy": entropy,
+    "majority_vote": majority_vote,
+}
+
+__all__ = ["REWARDS", "RewardFunction"]

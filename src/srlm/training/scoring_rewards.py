@@ -1,0 +1,115 @@
+"""From reward functions to one number a response, whatever the functions do wrong.
+
+Knows: trl's reward signature (None = not applicable, async allowed), weights, and how to name what went wrong.
+"""
+
+import asyncio
+import inspect
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from srlm.errors import InputError
+from srlm.lm.prompts import Prompt
+from srlm.lm.sampling import Response
+from srlm.training.rewards import REWARDS, RewardFunction
+
+
+@dataclass(frozen=True, slots=True)
+class RewardMixture:
+    """A weighted sum of rewards. Make one with `reward_mixture`."""
+
+    names: tuple[str, ...]
+    functions: tuple[RewardFunction, ...]
+    weights: tuple[float, ...]
+
+    def __call__(
+        self, prompts: Sequence[Prompt], samples: Sequence[Sequence[Response]], texts: Sequence[Sequence[str]]
+    ) -> list[list[float | None]]:
+        """The reward of every response, prompt by prompt; None where no function applies to it.
+
+        Raises:
+            InputError: a function raised, or returned the wrong number of values or one that is not finite; the
+                prompt and the value are named.
+        """
+        flat = [
+            (p, r, t) for p, rs, ts in zip(prompts, samples, texts, strict=True) for r, t in zip(rs, ts, strict=True)
+        ]
+        asked: dict[str, Any] = {
+            "prompts": [p.content if isinstance(p.content, str) else list(p.content) for p, _, _ in flat],
+            "completions": [
+                t if isinstance(p.content, str) else [{"role": "assistant", "content": t}] for p, _, t in flat
+            ],
+            "completion_ids": [list(r.tokens) for _, r, _ in flat],
+            "logps": [r.logprob for _, r, _ in flat],
+            "entropies": [r.entropy for _, r, _ in flat],
+            "self_certainties": [r.self_certainty for _, r, _ in flat],
+            "answer": [list(p.answers) for p, _, _ in flat],
+        }
+        columns = sorted({name for p in prompts for name in p.columns} - asked.keys())
+        asked |= {name: [p.columns.get(name) for p, _, _ in flat] for name in columns}
+        totals: list[float | None] = [None] * len(flat)
+        for name, function, weight in zip(self.names, self.functions, self.weights, strict=True):
+            values = _checked(name, _call(name, function, asked), [p.text for p, _, _ in flat])
+            for at, value in enumerate(values):
+                if value is not None:
+                    totals[at] = (totals[at] or 0.0) + weight * value
+        rest = iter(totals)
+        return [[next(rest) for _ in responses] for responses in samples]
+
+
+def reward_mixture(given: Any = None, weights: Sequence[float] | None = None) -> RewardMixture:
+    """Reward functions as users give them: None (log-probability), a name, a function, or a list of either.
+
+    Raises:
+        InputError: an unknown name, something that cannot be called, or weights that do not fit.
+    """
+    if given is None:
+        given = "log_probability"
+    several = list(given) if isinstance(given, list | tuple) else [given]
+    if not several:
+        raise InputError(f"reward_funcs is empty; use one of {', '.join(REWARDS)}, or a function")
+    functions: list[RewardFunction] = []
+    names: list[str] = []
+    for one in several:
+        found = REWARDS.get(one) if isinstance(one, str) else one
+        if not callable(found):
+            raise InputError(f"reward {one!r} is unknown; use one of {', '.join(REWARDS)}, or a function")
+        functions.append(found)
+        names.append(
+            one if isinstance(one, str) else f"{one.__module__}.{getattr(one, '__qualname__', type(one).__name__)}"
+        )
+    chosen = [1.0] * len(functions) if weights is None else [float(weight) for weight in weights]
+    if len(chosen) != len(functions) or not all(math.isfinite(weight) for weight in chosen):
+        raise InputError(f"reward_weights is {weights!r}; give one finite number for each of {len(functions)} rewards")
+    return RewardMixture(tuple(names), tuple(functions), tuple(chosen))
+
+
+def _call(name: str, function: RewardFunction, asked: dict[str, Any]) -> Any:
+    try:
+        found = function(**asked)
+        return asyncio.run(_wait(found)) if inspect.isawaitable(found) else found
+    except Exception as error:
+        raise InputError(f"reward {name} raised {type(error).__name__}: {error}") from error
+
+
+async def _wait(found: Any) -> Any:
+    return await found
+
+
+def _checked(name: str, values: Any, prompts: Sequence[str]) -> list[float | None]:
+    try:
+        found = [None if value is None else float(value) for value in values]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"reward {name} returned {values!r:.80}; return a list of numbers or None") from error
+    if len(found) != len(prompts):
+        raise InputError(
+            f"reward {name} returned {len(found)} values for {len(prompts)} completions; return one for each"
+        )
+    for value, prompt in zip(found, prompts, strict=True):
+        if value is not None and not math.isfinite(value):
+            raise InputError(
+                f"reward {name} returned {value} for the prompt {prompt!r:.80}; return a finite number or None"
+            )
+    return found
