@@ -12,7 +12,9 @@ __version__ = "0.1.0"
 _PUBLIC: dict[str, str] = {
     "InputError": "srlm.errors",
     "Plan": "srlm.theory.planning",
+    "Verification": "srlm.verification",
     "plan": "srlm.theory.planning",
+    "verify": "srlm.verification",
 }
 
 __all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]

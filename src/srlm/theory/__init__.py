@@ -14,6 +14,7 @@ from srlm.theory.conditioning import (
 from srlm.theory.contraction import (
     Recurrence,
     certified_kappa_bound,
+    change_of_measure_bound,
     expansions_bound,
     failure_coefficient,
     failure_from_suboptimality,
@@ -46,6 +47,8 @@ from srlm.theory.lower_bound import (
     near_uniform_kappa,
     worst_hard_instance,
 )
+from srlm.theory.objective import group_loss, self_reward_residual, sharpen
+from srlm.theory.planning import Plan, plan
 from srlm.theory.spectrum import (
     FisherSpectrum,
     effective_dimension,
@@ -64,10 +67,12 @@ __all__ = [
     "FisherSpectrum",
     "GreedyTrap",
     "HardInstance",
+    "Plan",
     "Recurrence",
     "autoregressive_kappa",
     "bayes_failure",
     "certified_kappa_bound",
+    "change_of_measure_bound",
     "condition",
     "effective_dimension",
     "effective_dimension_bound",
@@ -83,6 +88,7 @@ __all__ = [
     "fisher_spectrum",
     "greedy_finds_mode",
     "greedy_trap",
+    "group_loss",
     "hard_instance_kappa",
     "linear_softmax_log_class_size",
     "log_covering_number",
@@ -90,6 +96,7 @@ __all__ = [
     "loss_lipschitz_bound",
     "near_uniform_kappa",
     "one_round_failure_bound",
+    "plan",
     "policy_condition_number",
     "polynomial_decay_bound",
     "population_kappa_bound",
@@ -97,6 +104,8 @@ __all__ = [
     "population_margin",
     "recurrence",
     "rounds_to_suppress",
+    "self_reward_residual",
+    "sharpen",
     "spike_bound",
     "stable_failure_bound",
     "statistical_error",

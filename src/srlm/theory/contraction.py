@@ -80,6 +80,18 @@ def failure_from_suboptimality(suboptimality: Array, margin: Array, mass_slack: 
     return result(np.minimum(bound, 1.0))
 
 
+def change_of_measure_bound(coefficient: Array, second_moment: Array) -> Array:
+    """Lemma C.2: E_{x, y~pi, y'~pi_t}[f] <= sqrt(C_pi) * sqrt(E_{x, y~pi_t, y'~pi_t}[f^2]) for f >= 0. No constants.
+
+    For the comparator that always gives the mode, C_pi = kappa_t: this is where sqrt(kappa_t) in A_t comes from.
+
+    Args:
+        coefficient: C_pi = E_{x, y~pi}[pi(y|x)/pi_t(y|x)] >= 1.
+        second_moment: E[f^2] >= 0 under pi_t.
+    """
+    return result(np.sqrt(real("coefficient", coefficient, 1)) * np.sqrt(real("second_moment", second_moment, 0)))
+
+
 def statistical_error(pairs: Array, log_class_size: Array, rho: Array = 0.05, constant: float = 1.0) -> Array:
     """eps_stat = C * log(n|Pi|/rho) / sqrt(n) (section 4; C universal, 1 unless said).
 

@@ -76,7 +76,7 @@ def exponential_decay_bound(scale: float, rate: float, ridge: float) -> float:
     """
     c, a = float(real("scale", scale, 0, open_low=True)), float(real("rate", rate, 0, open_low=True))
     level = float(real("ridge", ridge, 0, open_low=True))
-    k = max(0, int(np.ceil(np.log(c / level) / a)))
+    k = max(0, _ceil(np.log(c / level) / a))
     return k + float(np.exp(np.log(c / level) - a * (k + 1)) / -np.expm1(-a))
 
 
@@ -93,7 +93,7 @@ def polynomial_decay_bound(scale: float, power: float, ridge: float) -> float:
     """
     c, p = float(real("scale", scale, 0, open_low=True)), float(real("power", power, 1, open_low=True))
     level = float(real("ridge", ridge, 0, open_low=True))
-    k = max(1, int(np.ceil(np.exp(np.log(c / level) / p))))
+    k = max(1, _ceil(np.exp(np.log(c / level) / p)))
     return k + float(np.exp(np.log(c / level) + (1 - p) * np.log(k)) / (p - 1))
 
 
@@ -154,6 +154,11 @@ def fisher_spectrum(
     above = values[values > level * values[0]] if values[0] > 0 else values[:0]
     number = float(above[0] / above[-1]) if len(above) else float("inf")
     return FisherSpectrum(values, number, len(above), level)
+
+
+def _ceil(value: float) -> int:
+    """The ceiling, forgiving what rounding adds to a whole number; the bounds that use it hold for every k."""
+    return int(np.ceil(value * (1 - 1e-12)))
 
 
 def _eigenvalues(values: ArrayLike) -> np.ndarray:

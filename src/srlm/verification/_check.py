@@ -1,0 +1,89 @@
+"""What one check says, and the two ways of checking: two routes agree, or a bound dominates what was measured.
+
+Knows: tolerances and how the worst of many cases is kept.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One statement, checked.
+
+    Attributes:
+        id: label in theory.md.
+        statement: the claim, in words.
+        predicted: what the formula of `srlm.theory` says, at the worst case tried.
+        observed: what the independent route found there.
+        tightness: predicted / observed; None where observed is 0.
+        ok: whether the statement held in every case.
+        cases: how many were tried.
+        note: what to know about the statement or the route.
+    """
+
+    id: str
+    statement: str
+    predicted: float
+    observed: float
+    tightness: float | None
+    ok: bool
+    cases: int
+    note: str | None = None
+
+
+def agrees(
+    label: str,
+    statement: str,
+    predicted: ArrayLike,
+    observed: ArrayLike,
+    *,
+    tolerance: float = 1e-9,
+    note: str | None = None,
+) -> Check:
+    """Two routes give the same numbers, within a relative tolerance (absolute below 1e-300)."""
+    left, right = _pair(predicted, observed)
+    gaps = np.abs(left - right) / np.maximum(np.abs(right), 1e-300)
+    worst = int(np.argmax(np.where(np.isnan(gaps), np.inf, gaps)))
+    return _check(label, statement, left, right, worst, bool(gaps[worst] <= tolerance), note)
+
+
+def dominates(
+    label: str,
+    statement: str,
+    bound: ArrayLike,
+    measured: ArrayLike,
+    *,
+    attained: float | None = None,
+    note: str | None = None,
+) -> Check:
+    """A bound is nowhere below what was measured.
+
+    Args:
+        label, statement, note: as in `Check`.
+        bound, measured: one number a case, >= 0.
+        attained: where the bound is known to be sharp: the largest bound/measured allowed at the sharpest case, so that
+            a bound which became looser fails, too.
+    """
+    left, right = _pair(bound, measured)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(right > 0, left / np.where(right > 0, right, 1.0), np.inf)
+    holds = bool(np.all(left >= right * (1 - 1e-9) - 1e-15))
+    worst = int(np.argmin(ratio))
+    sharp = attained is None or bool(ratio[worst] <= attained)
+    return _check(label, statement, left, right, worst, holds and sharp, note)
+
+
+def _pair(first: ArrayLike, second: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    left, right = np.broadcast_arrays(np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))
+    return np.atleast_1d(left).ravel(), np.atleast_1d(right).ravel()
+
+
+def _check(
+    label: str, statement: str, left: np.ndarray, right: np.ndarray, worst: int, ok: bool, note: str | None
+) -> Check:
+    predicted, observed = float(left[worst]), float(right[worst])
+    tightness = predicted / observed if observed != 0 else None
+    return Check(label, statement, predicted, observed, tightness, ok, len(left), note)
