@@ -163,7 +163,7 @@ class Recurrence:
 
     Attributes:
         slope: d >= 0.
-        fixed_point: kappa_inf = ((d + sqrt(d^2 + 4a))/2)^2.
+        fixed_point: kappa_inf = ((d + sqrt(d^2 + 4a))/2)^2; inf where it exceeds the float range.
         contraction_factor: q = F'(kappa_inf) = d/(d + sqrt(d^2 + 4a)) < 1/2.
     """
 
@@ -203,7 +203,8 @@ def recurrence(error: Array, beta: Array, margin: Array, min_confidence: Array) 
     if not np.isfinite(d).all():
         raise InputError("margin * min_confidence is too small for the recurrence; its slope exceeds the float range")
     root = np.hypot(d, 2.0)
-    fixed: Any = ((d + root) / 2) ** 2
+    with np.errstate(over="ignore"):
+        fixed: Any = ((d + root) / 2) ** 2
     return Recurrence(result(d), result(fixed), result(d / (d + root)))
 
 

@@ -77,7 +77,7 @@ def failure_bound(
     if measured is not None:
         rate = real("measured", measured, 0, 1)
         with np.errstate(divide="ignore"):
-            tightness = result(np.where(rate > 0, value / np.where(rate > 0, rate, 1.0), np.inf))
+            tightness = result(value / rate)
     return FailureBound(result(value), np.asarray(value >= 1)[()], result(stable), result(transient), tightness)
 
 

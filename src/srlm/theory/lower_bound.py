@@ -135,8 +135,8 @@ def bayes_failure(
     """P7: exact failure rate of the Bayes-optimal learner on the hard instance.
 
     p * (1 - (p/d)(1+g)/M)^n * E[1 - 1/(labels never seen at x_i) | the favourite never seen]. The expectation is
-    exact by the occupancy distribution for M <= 4096; beyond, the mean number of unseen labels stands for their
-    distribution, with a relative error below 1/M^2.
+    exact by the occupancy distribution for M <= 4096 and n <= 1e7; beyond, labels count as seen independently of each
+    other, with a relative error below 1/M.
 
     Args:
         informative_mass: p in [0, 1].
@@ -206,7 +206,9 @@ def _guess(m: float, n: float, others: float) -> float:
     `others`.
     """
     if m > 4096 or n > 1e7:
-        return 1.0 / (1.0 + (m - 1) * math.exp(n * math.log1p(-others / (m - 1))))
+        # E[1/(1 + U)] for U binomial with m - 1 trials of chance q is (1 - (1-q)^m) / (m q).
+        q = math.exp(n * math.log1p(-others / (m - 1)))
+        return -math.expm1(m * math.log1p(-q)) / (m * q) if 0 < q < 1 else 1.0 - q * (1 - 1 / m)
     count = int(m) - 1
     # Distribution of visits (binomial), then of distinct labels among them (occupancy, one visit after the other).
     mean = n * others
@@ -252,7 +254,7 @@ class GreedyTrap:
     each of its continuations stays below q/(q + eta).
 
     Attributes:
-        mode_probability: q in (0, 1/2].
+        mode_probability: q in (0, 1/2).
         excess: eta > 0 with 2q + eta <= 1.
         continuations: equally likely continuations of the trap token, the fewest allowed.
     """
@@ -266,9 +268,9 @@ def greedy_trap(mode_probability: float, excess: float) -> GreedyTrap:
     """The trap of proposition 4.3.
 
     Raises:
-        InputError: q outside (0, 1/2], eta <= 0, or 2q + eta > 1.
+        InputError: q outside (0, 1/2), eta <= 0, or 2q + eta > 1 (so q = 1/2 leaves no room for the trap).
     """
-    q = float(real("mode_probability", mode_probability, 0, 0.5, open_low=True))
+    q = float(real("mode_probability", mode_probability, 0, 0.5, open_low=True, open_high=True))
     eta = float(real("excess", excess, 0, 1 - 2 * q, open_low=True))
     return GreedyTrap(q, eta, math.floor((q + eta) / q) + 1)
 

@@ -145,6 +145,8 @@ def plan(
         notes.append("No minimum confidence was given; 1/2 over rounds t >= 1 is assumed.")
     if start <= 1 / confidence:
         notes.append("With kappa_0 <= 1/c the stable term is the larger one from round 1 on: rounds buy little.")
+    if not math.isfinite(recur.fixed_point):
+        notes.append("The recurrence's fixed point exceeds the float range; its numbers are given as null.")
     notes.append(
         f"The universal constants are unknown and set to {constant:g}: compare plans, do not read levels as promises."
     )

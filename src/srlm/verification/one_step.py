@@ -24,11 +24,13 @@ def checks(rng: np.random.Generator) -> Iterator[Check]:
     """Every check of section 3."""
     cases = [(kappa, level) for kappa in _KAPPAS for level in _LEVELS]
     found = [theory.failure_at_level(kappa, level) for kappa, level in cases]
+    plain = [(kappa, level) for kappa, level in cases if kappa <= 1e12 and level >= 1e-12]
+    given = [theory.failure_lower_bound(kappa, 8 * kappa / level, 4.0, 2.0) for kappa, level in plain]
     yield agrees(
         "theorem 4.1",
         "eps* is the root of eps^2 (1 + log(kappa_0/eps)) = a",
-        found,
-        [_root(kappa, level) for kappa, level in cases],
+        [*found, *given],
+        [_root(kappa, level) for kappa, level in [*cases, *plain]],
         tolerance=1e-12,
         note="root by bisection with 60 digits, down to a = 1e-300; C0 is universal and unknown, 1 unless said",
     )

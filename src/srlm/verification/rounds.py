@@ -6,6 +6,7 @@ Knows: routes that share no code with `theory.contraction`, `theory.guarantees` 
 import itertools
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -264,7 +265,7 @@ def _tail_integral(a: float, c: float) -> float:
         points = [mpmath.mpf(1), min(split, top)]
         while points[-1] < top:  # decades, so that the quadrature sees the steep beginning
             points.append(min(top, 1 + (points[-1] - 1) * 10))
-        whole = mpmath.quad(lambda s: min(mpmath.mpf(1), a * s / (s - 1)) if s > 1 else mpmath.mpf(1), points)
+        whole: Any = mpmath.quad(lambda s: min(mpmath.mpf(1), a * s / (s - 1)) if s > 1 else mpmath.mpf(1), points)
         return float(1 + whole)
 
 

@@ -1,0 +1,218 @@
+"""Mutation test of srlm/theory: how many small mistakes in the formulas does the test suite notice?
+
+Usage: python benchmarks/mutation.py [MODULE ...]     (default: every module of srlm/theory)
+
+Each mutant differs from the source in one place: a constant off by 1 % (or 1), an operator swapped, a comparison moved
+by its edge, a returned value off by 1 %. It is killed when tests/theory or `srlm verify` fails on it, or when it runs
+past a time limit. Mutants run in forked children of one process that has everything imported. Prints a Markdown table
+and every survivor; the committed output is benchmarks/results/mutation.md.
+"""
+
+import ast
+import contextlib
+import importlib
+import io
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import mpmath
+import pytest
+import scipy.special
+
+_PRELOADED = (hypothesis, mpmath, scipy.special)
+_ROOT = Path(__file__).resolve().parents[1]
+_THEORY = _ROOT / "src" / "srlm" / "theory"
+_SECONDS = 90
+_SWAPS: dict[type, type] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.And: ast.Or, ast.Or: ast.And,
+}  # fmt: skip
+
+
+def mutants(source: str) -> Iterator[tuple[int, str, str]]:
+    """(line, what was changed, new source), one place each; docstrings, annotations and messages are left alone."""
+    places = list(_places(ast.parse(source)))
+    for at, (kind, line) in enumerate(places):
+        tree = ast.parse(source)
+        node, apply = next((n, a) for k, (n, a) in enumerate(_edits(tree)) if k == at)
+        before = ast.unparse(node)
+        after = apply()
+        yield line, f"{kind}: {before} -> {after}", ast.unparse(tree)
+
+
+def _places(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    for node, _ in _edits(tree):
+        yield type(node).__name__, node.lineno
+
+
+def _edits(tree: ast.Module) -> Iterator[tuple[Any, Any]]:
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef):
+            for default in [*function.args.defaults, *function.args.kw_defaults]:
+                if default is not None:
+                    yield from _in_expression(default)
+            for statement in function.body:
+                yield from _in_statement(statement)
+
+
+def _in_statement(node: ast.AST) -> Iterator[tuple[Any, Any]]:
+    if isinstance(node, ast.FunctionDef | ast.Raise):
+        return
+    if isinstance(node, ast.Return) and node.value is not None and _is_number(node.value):
+        yield node, lambda: _scale(node)
+    if isinstance(node, ast.AnnAssign):
+        if node.value is not None:
+            yield from _in_expression(node.value)
+        return
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt):
+            yield from _in_statement(child)
+        elif isinstance(child, ast.expr | ast.withitem | ast.comprehension):
+            yield from _in_expression(child)
+
+
+def _in_expression(node: ast.AST) -> Iterator[tuple[Any, Any]]:
+    if isinstance(node, ast.JoinedStr):
+        return
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        yield node, lambda: _nudge(node)
+    if isinstance(node, ast.BinOp) and type(node.op) in _SWAPS and not _is_text(node):
+        yield node, lambda: _swap(node)
+    if isinstance(node, ast.BoolOp):
+        yield node, lambda: _swap(node)
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in _SWAPS:
+        yield node, lambda: _compare(node)
+    for child in ast.iter_child_nodes(node):
+        yield from _in_expression(child)
+
+
+def _is_number(value: ast.expr) -> bool:
+    """Whether a returned expression is a number on its face: arithmetic, or `result(...)`, `float(...)`."""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        return value.func.id in ("result", "float")
+    return isinstance(value, ast.BinOp) and not _is_text(value)
+
+
+def _is_text(node: ast.BinOp) -> bool:
+    return any(isinstance(part, ast.JoinedStr) or (isinstance(part, ast.Constant) and isinstance(part.value, str))
+               for part in ast.walk(node))  # fmt: skip
+
+
+def _scale(node: Any) -> str:
+    node.value = ast.BinOp(node.value, ast.Mult(), ast.Constant(1.01))
+    return ast.unparse(node)
+
+
+def _nudge(node: Any) -> str:
+    value = node.value
+    node.value = value + 1 if isinstance(value, int) else value * 1.01 if value else 0.01
+    return ast.unparse(node)
+
+
+def _swap(node: Any) -> str:
+    node.op = _SWAPS[type(node.op)]()
+    return ast.unparse(node)
+
+
+def _compare(node: Any) -> str:
+    node.ops[0] = _SWAPS[type(node.ops[0])]()
+    return ast.unparse(node)
+
+
+def judge(module: str, source: str) -> str:
+    """Run the tests on one mutant in this (forked) process: "killed" or "survived"."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        loader = importlib.import_module("importlib.abc")
+        name = f"srlm.theory.{module}"
+
+        class Mutant(loader.Loader):
+            def exec_module(self, found: Any) -> None:
+                exec(compile(source, f"<mutant {name}>", "exec"), found.__dict__)
+
+        class Finder(loader.MetaPathFinder):
+            def find_spec(self, wanted: str, path: Any, target: Any = None) -> Any:
+                return importlib.util.spec_from_loader(wanted, Mutant()) if wanted == name else None
+
+        sys.meta_path.insert(0, Finder())
+        try:
+            from srlm.verification import verify
+
+            if not verify().ok:
+                return "killed"
+        except Exception:
+            return "killed"
+        # Plain assertions: modules imported before the fork cannot be rewritten.
+        options = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        code = pytest.main([*options, str(_ROOT / "tests" / "theory")])
+    if code not in (0, 1):
+        raise RuntimeError(f"pytest ended with {code}")
+    return "survived" if code == 0 else "killed"
+
+
+def _child(module: str, source: str, sink: Any) -> None:
+    os.setpgrp()
+    sink.send(judge(module, source))
+
+
+def run_one(task: tuple[str, int, str, str]) -> tuple[str, int, str, str]:
+    """Judge one mutant in a child of its own, which is killed past the time limit."""
+    module, line, what, source = task
+    receive, send = multiprocessing.Pipe(duplex=False)
+    child = multiprocessing.get_context("fork").Process(target=_child, args=(module, source, send))
+    child.start()
+    send.close()
+    outcome = "killed"
+    if receive.poll(_SECONDS):
+        outcome = receive.recv()  # EOFError: the judge itself broke, which must not count as a kill
+    if child.is_alive():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.pid or 0, signal.SIGKILL)
+    child.join()
+    return module, line, what, outcome
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or [path.stem for path in sorted(_THEORY.glob("*.py")) if path.stem != "__init__"]
+    if any(name.startswith("srlm") for name in sys.modules):
+        raise SystemExit("srlm was imported before its mutants")
+    os.chdir(_ROOT)
+    tasks = [
+        (module, line, what, source)
+        for module in wanted
+        for line, what, source in mutants((_THEORY / f"{module}.py").read_text())
+    ]
+    began = time.perf_counter()
+    for module in wanted:  # the tests must pass on the source itself, taken the same way
+        outcome = run_one((module, 0, "", ast.unparse(ast.parse((_THEORY / f"{module}.py").read_text()))))[-1]
+        if outcome != "survived":
+            raise SystemExit(f"the tests fail on {module} as it is")
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        outcomes = list(pool.map(run_one, tasks))
+    killed, total = Counter(), Counter()
+    out = io.StringIO()
+    for module, line, what, outcome in outcomes:
+        total[module] += 1
+        killed[module] += outcome == "killed"
+        if outcome != "killed":
+            print(f"- `{module}.py:{line}` {what}", file=out)
+    print("| module | mutants | killed | share |\n|---|---|---|---|")
+    for module in wanted:
+        if total[module]:
+            print(f"| {module} | {total[module]} | {killed[module]} | {killed[module] / total[module]:.1%} |")
+    print(f"| **all** | {total.total()} | {killed.total()} | **{killed.total() / total.total():.1%}** |")
+    print(f"\n{time.perf_counter() - began:.0f} s. Survivors:\n\n{out.getvalue()}")
+
+
+if __name__ == "__main__":
+    main()

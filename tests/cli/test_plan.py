@@ -1,0 +1,126 @@
+"""`srlm plan` and `srlm verify` as their users see them: text, JSON, exit codes, pictures."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from srlm.cli.main import run
+
+PLAN = ["plan", "--kappa0", "130", "--pairs", "192", "--dim", "64", "--radius", "10", "--rounds", "3"]
+
+
+def test_advice_names_rounds_bounds_costs_and_what_is_vacuous(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*PLAN, "--target-failure", "0.2", "--tokens-per-response", "12"]) == 0
+    said = capsys.readouterr().out
+    for words in (
+        "Is one round enough?", "plan for several", "What do the rounds buy?", "forgotten after 3 rounds",
+        "which is vacuous", "vacuous; informative from about 1.4e+07 pairs", "For a failure rate of 0.2",
+        "1,152 responses in all, about 13,824 tokens", "more pairs lower it, more rounds do not",
+    ):  # fmt: skip
+        assert words in said
+
+
+def test_json_has_the_contracts_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*PLAN, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"failure_lower_bound", "failure_lower_bound_asymptotic", "hard_instance"} <= found["single_step"].keys()
+    assert found["single_step"]["hard_instance"].keys() == {
+        "failure_rate", "informative_mass", "responses", "informative_prompts"
+    }  # fmt: skip
+    assert {
+        "failure_bound", "vacuous", "stable_term", "transient_term", "rounds_to_suppress", "fixed_point",
+        "contraction_factor", "kappa_bounds",
+    } <= found["iterative"].keys()  # fmt: skip
+    assert len(found["iterative"]["kappa_bounds"]) == len(found["population"]["kappa_bounds"]) == 4
+    assert found["cost"]["responses"] == 1152
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--pairs", "10", "--log-class-size", "3"], "--kappa0 missing"),
+        ([], "--kappa0 and --pairs missing"),
+        (
+            ["--kappa0", "0.2", "--pairs", "10", "--log-class-size", "3"],
+            "kappa0 is 0.2; it must be finite and lie in [1",
+        ),
+        (["--kappa0", "nan", "--pairs", "10", "--log-class-size", "3"], "kappa0 is nan"),
+        (["--kappa0", "5", "--pairs", "10"], "either log_class_size, or dim and radius"),
+        (["--kappa0", "x", "--pairs", "10"], "Invalid value for '--kappa0'"),
+        (["--from", "nowhere.json", "--pairs", "10"], "'nowhere.json' is no diagnosis"),
+        ([*PLAN[1:], "--plot", "plan.bmp"], "must end in .svg, .png, .pdf"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_exit_2(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["plan", *arguments]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert sentence in shown.err
+    assert shown.err.count("\n") == 1
+
+
+def test_a_diagnosis_fills_what_was_not_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    diagnosis: dict[str, Any] = {
+        "kappa": {"lower": 20.0, "upper": 25.0},
+        "min_confidence": {"lower": 0.01, "upper": 0.02},
+        "prompts": [{"margin_lower": 0.4}, {"margin_lower": 0.1}, {"margin_lower": 0.0}, {"margin_lower": None}],
+        "effective_dimension": {"value": 12.0},
+    }
+    file = tmp_path / "diagnosis.json"
+    file.write_text(json.dumps(diagnosis))
+    assert run(["plan", "--from", str(file), "--pairs", "100", "--radius", "3", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {name: found["inputs"][name] for name in ("kappa0", "min_confidence", "margin", "dim")} == {
+        "kappa0": 25.0, "min_confidence": 0.01, "margin": 0.1, "dim": 12.0
+    }  # fmt: skip
+    assert len(found["from"]) == 4
+    assert run(["plan", "--from", str(file), "--pairs", "100", "--radius", "3", "--kappa0", "7", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["inputs"]["kappa0"] == 7
+
+
+@pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
+def test_the_plot_is_a_picture(ending: str, tmp_path: Path) -> None:
+    out = tmp_path / f"plan.{ending}"
+    assert run([*PLAN, "--plot", str(out)]) == 0
+    assert out.read_bytes()[:5] in (b"<?xml", b"\x89PNG\r", b"%PDF-")
+
+
+def test_planning_and_verifying_import_no_torch() -> None:
+    code = (
+        "import sys\nfrom srlm.cli.main import run\n"
+        f"run({PLAN!r})\nrun(['verify', '--json'])\n"
+        "assert not {'torch', 'transformers', 'matplotlib'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_verify_prints_a_table_or_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    began = time.perf_counter()
+    assert run(["verify"]) == 0
+    assert time.perf_counter() - began < 60
+    said = capsys.readouterr().out
+    assert "checks, all hold." in said
+    assert "eq. 52-56" in said
+    assert run(["verify", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ok"] is True
+    assert {"id", "statement", "predicted", "observed", "tightness", "ok"} <= found["checks"][0].keys()
+
+
+def test_verify_exits_with_1_when_a_formula_is_wrong(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from srlm.theory import contraction
+
+    monkeypatch.setattr(contraction, "tail_integral_bound", lambda a, c: 1.0)
+    assert run(["verify"]) == 1
+    said = capsys.readouterr().out
+    assert "FAIL eq. 52-56" in said
+    assert "FAILED: eq. 52-56, lemma C.3" in said

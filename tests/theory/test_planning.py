@@ -1,0 +1,173 @@
+"""Plans: each number is the theory's, what is vacuous is called so, and the solved-for n and T do reach the target."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from srlm import theory
+from srlm.errors import InputError
+
+PLAN: dict[str, Any] = {"kappa0": 130, "pairs": 192, "dim": 64, "radius": 10, "rounds": 3}
+
+
+def test_every_number_is_the_theorys_own() -> None:
+    found = theory.plan(**PLAN)
+    size = 64 * math.log(1 + 4 * 10 * 192)
+    bound = theory.failure_bound(130, 192, size, rounds=3)
+    assert found.inputs["log_class_size"] == pytest.approx(size)
+    assert found.inputs["beta"] == pytest.approx(192**-0.5)
+    assert found.inputs["min_confidence"] == 0.5
+    assert found.single_step["failure_lower_bound"] == theory.failure_lower_bound(130, 192, size)
+    asymptotic = theory.failure_lower_bound_asymptotic(130, 192, size)
+    assert found.single_step["failure_lower_bound_asymptotic"] == asymptotic
+    many = found.iterative
+    assert (many["failure_bound"], many["stable_term"], many["transient_term"]) == pytest.approx(
+        (bound.value, bound.stable_term, bound.transient_term)
+    )
+    assert many["vacuous"] is True
+    assert many["dominant_term"] == "stable"
+    assert many["rounds_to_suppress"] == theory.rounds_to_suppress(130, 192, 0.5)
+    recur = theory.recurrence(theory.statistical_error(192, size), 192**-0.5, 1.0, 0.5)
+    assert many["fixed_point"] == pytest.approx(recur.fixed_point)
+    assert many["contraction_factor"] == pytest.approx(recur.contraction_factor)
+    assert many["kappa_bounds"] == pytest.approx([130, *(recur.bound_after(130, t) for t in (1, 2, 3))])
+    assert found.population["kappa_bounds"] == pytest.approx(theory.population_kappa_bounds(130, 1, 192**-0.5, 3))
+    # 2 responses give 1 pair a prompt.
+    assert found.cost["prompts_per_round"] == 192
+    assert found.cost["responses_per_round"] == 384
+    assert found.cost["responses"] == 3 * 384
+    assert found.cost["tokens"] is None
+    assert found.target is None
+
+
+def test_the_hard_instance_is_the_adversarys_for_that_class_size() -> None:
+    found = theory.plan(10, 1000, 20.0)
+    hard = found.single_step["hard_instance"]
+    worst = theory.worst_hard_instance(10, 1000, round(20 / math.log(20)))
+    assert hard == {
+        "failure_rate": worst.failure_rate,
+        "informative_mass": worst.informative_mass,
+        "responses": worst.responses,
+        "informative_prompts": worst.informative_prompts,
+    }
+    assert theory.plan(1, 10, 1e-3).single_step["hard_instance"]["failure_rate"] == 0
+
+
+def test_groups_of_responses_make_pairs() -> None:
+    cost = theory.plan(5, 100, 3.0, rounds=2, responses_per_prompt=4, tokens_per_response=10).cost
+    assert cost["prompts_per_round"] == math.ceil(100 / 6)
+    assert cost["responses"] == 2 * 4 * 17
+    assert cost["tokens"] == 10 * 2 * 4 * 17
+
+
+def test_given_values_replace_the_defaults() -> None:
+    found = theory.plan(5, 1e6, 3.0, margin=2, min_confidence=0.8, mass_slack=0.25, rho=0.1, beta=0.5, constant=2)
+    bound = theory.failure_bound(5, 1e6, 3.0, margin=2, min_confidence=0.8, mass_slack=0.25, rho=0.1, constant=2)
+    assert found.iterative["failure_bound"] == pytest.approx(bound.value)
+    assert found.population["kappa_bounds"] == pytest.approx([5, 1 + math.exp(-4) * 4])
+    recur = theory.recurrence(theory.statistical_error(1e6, 3.0, 0.1, 2), 0.5, 2, 0.8)
+    assert found.iterative["fixed_point"] == pytest.approx(recur.fixed_point)
+    assert found.single_step["failure_lower_bound"] == theory.failure_lower_bound(5, 1e6, 3.0, 2)
+    assert found.inputs["mass_slack"] == 0.25
+    assert found.inputs["constant"] == 2
+
+
+@pytest.mark.parametrize("said", [PLAN, {"kappa0": 40, "pairs": 50, "log_class_size": 30.0, "rounds": 2}])
+def test_each_statement_turns_informative_where_the_plan_says(said: dict[str, Any]) -> None:
+    found = theory.plan(**said)
+    assert [one["vacuous"] for one in found.statements] == [True, True, True]
+    for at in range(3):
+        since = found.statements[at]["informative_from_pairs"]
+        assert theory.plan(**(said | {"pairs": since * 1.001})).statements[at]["vacuous"] is False
+        assert theory.plan(**(said | {"pairs": since * 0.999})).statements[at]["vacuous"] is True
+    assert found.iterative["informative_from_pairs"] == found.statements[1]["informative_from_pairs"]
+    once, many, kappa = found.statements
+    assert many["value"] == pytest.approx(found.iterative["failure_bound"])
+    assert once["value"] >= many["value"]
+    assert kappa["value"] == pytest.approx(found.iterative["kappa_bounds"][-1])
+
+
+def test_a_statement_that_always_says_something_does_from_one_pair_on() -> None:
+    # log(1 * 1/rho) C with a tiny constant: below 1 at every n.
+    found = theory.plan(1, 100, 0.5, constant=1e-6)
+    assert [one["vacuous"] for one in found.statements[:2]] == [False, False]
+    assert found.statements[0]["informative_from_pairs"] == 1.0
+    assert theory.plan(1, 100, 0.5, constant=1e12).statements[0]["informative_from_pairs"] is None
+
+
+@pytest.mark.parametrize("goal", [0.5, 0.1, 0.01])
+def test_the_target_is_reached_with_the_pairs_and_rounds_found_and_not_much_fewer(goal: float) -> None:
+    found = theory.plan(130, 192, 20.0, target_failure=goal)
+    assert found.target is not None
+    n, rounds = found.target["pairs"], found.target["rounds"]
+    assert theory.failure_bound(130, n, 20.0, rounds=rounds).value <= goal
+    assert rounds == 1 or theory.failure_bound(130, n, 20.0, rounds=rounds - 1).value > goal
+    assert theory.failure_bound(130, 0.9 * n, 20.0, rounds=10**6).value > goal
+    assert found.target["failure"] == goal
+    assert found.target["reason"] is None
+
+
+def test_a_target_out_of_reach_says_so() -> None:
+    found = theory.plan(130, 192, 20.0, target_failure=1e-9, constant=1e3)
+    assert found.target is not None
+    assert found.target["pairs"] is None
+    assert "1e18" in found.target["reason"]
+
+
+def test_notes_say_what_was_assumed() -> None:
+    plain = " ".join(theory.plan(130, 192, 20.0).notes)
+    assert "No minimum confidence was given; 1/2" in plain
+    assert "universal constants are unknown and set to 1" in plain
+    careful = " ".join(theory.plan(130, 192, 20.0, min_confidence=0.5).notes)
+    assert "c cannot include round 0" in careful
+    assert "No minimum confidence" not in careful
+    small = " ".join(theory.plan(1.5, 192, 20.0).notes)
+    assert "stable term is the larger one from round 1 on" in small
+    assert "stable term is the larger" not in plain
+    assert "cannot include" not in " ".join(theory.plan(2.0, 192, 20.0, min_confidence=0.5).notes)
+
+
+def test_the_transient_dominates_where_kappa_is_large_and_rounds_are_few() -> None:
+    assert theory.plan(1e6, 1e4, 20.0, rounds=1).iterative["dominant_term"] == "transient"
+    assert theory.plan(1e6, 1e4, 20.0, rounds=9).iterative["dominant_term"] == "stable"
+
+
+def test_a_plan_is_one_json_document_without_infinities() -> None:
+    for said in (PLAN, {"kappa0": 1e300, "pairs": 1, "log_class_size": 1e300, "rounds": 2}):
+        assert ("float range" in " ".join(theory.plan(**said).notes)) == (said["kappa0"] == 1e300)
+        text = json.dumps(theory.plan(**said).as_dict(), allow_nan=False)
+        assert set(json.loads(text)) == {
+            "inputs", "single_step", "iterative", "population", "cost", "target", "statements", "notes"
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kappa0": 0.5}, "kappa0 is 0.5"),
+        ({"pairs": 0}, "pairs is 0"),
+        ({"rounds": 0}, "rounds is 0"),
+        ({"rounds": 1.5}, "rounds is 1.5; it must be a whole number, at least 1"),
+        ({"responses_per_prompt": 1}, "responses_per_prompt is 1"),
+        ({"beta": 0}, "beta is 0"),
+        ({"margin": 0}, "margin is 0"),
+        ({"min_confidence": 0}, "min_confidence is 0"),
+        ({"mass_slack": 1}, "mass_slack is 1"),
+        ({"rho": 0}, "rho is 0"),
+        ({"constant": 0}, "constant is 0"),
+        ({"tokens_per_response": -1}, "tokens_per_response is -1"),
+        ({"target_failure": 1}, "target_failure is 1"),
+        ({"target_failure": 0}, "target_failure is 0"),
+        ({"dim": 0}, "dim is 0|dimension is 0"),
+        ({"radius": None}, "either log_class_size, or dim and radius together"),
+        ({"dim": None, "radius": None}, "either log_class_size, or dim and radius"),
+        ({"log_class_size": 3.0}, "either log_class_size, or dim and radius"),
+        ({"dim": None, "radius": None, "log_class_size": 0}, "log_class_size is 0"),
+        ({"kappa0": math.nan}, "kappa0 is nan"),
+    ],
+)
+def test_arguments_outside_their_domain_are_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        theory.plan(**(PLAN | changes))
