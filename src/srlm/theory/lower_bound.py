@@ -135,8 +135,8 @@ def bayes_failure(
     """P7: exact failure rate of the Bayes-optimal learner on the hard instance.
 
     p * (1 - (p/d)(1+g)/M)^n * E[1 - 1/(labels never seen at x_i) | the favourite never seen]. The expectation is
-    exact by the occupancy distribution for M <= 4096 and n <= 1e7; beyond, labels count as seen independently of each
-    other, with a relative error below 1/M.
+    exact by the occupancy distribution for M <= 4096, until nearly every label has been seen; beyond, labels count as
+    seen independently of each other, with a relative error below 1/M.
 
     Args:
         informative_mass: p in [0, 1].
@@ -205,7 +205,8 @@ def _guess(m: float, n: float, others: float) -> float:
     """E[1/(labels never seen)], favourite among them: n samples, each one of the m - 1 other labels with chance
     `others`.
     """
-    if m > 4096 or n > 1e7:
+    n, others = math.floor(n), min(others, 1.0)
+    if m > 4096 or n * others > m * (math.log(m) + 40):
         # E[1/(1 + U)] for U binomial with m - 1 trials of chance q is (1 - (1-q)^m) / (m q).
         q = math.exp(n * math.log1p(-others / (m - 1)))
         return -math.expm1(m * math.log1p(-q)) / (m * q) if 0 < q < 1 else 1.0 - q * (1 - 1 / m)
@@ -215,7 +216,7 @@ def _guess(m: float, n: float, others: float) -> float:
     top = int(min(n, math.ceil(mean + 12 * math.sqrt(mean * (1 - others) + 1) + 12)))
     visits = np.arange(top + 1)
     if others in (0.0, 1.0):
-        weights = (visits == round(mean)).astype(float)
+        weights = (visits == mean).astype(float)
     else:
         logs = gammaln(n + 1) - gammaln(visits + 1) - gammaln(n - visits + 1)
         weights = np.exp(logs + visits * math.log(others) + (n - visits) * math.log1p(-others))
