@@ -98,7 +98,9 @@ def test_the_adversary_keeps_kappa_and_stays_within_the_simplex() -> None:
         )
 
 
-@pytest.mark.parametrize(("mode", "excess"), [(0.499, 1e-6), (0.3, 0.1), (0.2, 0.59), (0.01, 0.3), (0.25, 0.25)])
+@pytest.mark.parametrize(
+    ("mode", "excess"), [(0.499, 1e-6), (0.3, 0.1), (0.2, 0.59), (0.01, 0.3), (0.25, 0.25), (0.1, 0.5)]
+)
 def test_the_greedy_trap_hides_the_mode_with_the_fewest_continuations(mode: float, excess: float) -> None:
     trap = theory.greedy_trap(mode, excess)
     assert (trap.mode_probability, trap.excess) == (mode, excess)

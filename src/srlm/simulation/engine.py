@@ -161,7 +161,7 @@ class _Chunk:
             first, second = np.triu_indices(k, 1)
             informative.append((responses[..., first] != responses[..., second]).mean(axis=(1, 2)))
             rewards = reward(Drawn(logps, prompts, responses, self.rngs))
-            labels = np.stack([rng.random((groups, k)) for rng in self.rngs])
+            labels = np.stack([rng.random((groups, k * (k - 1) // 2)) for rng in self.rngs])
             chosen = self.phi[prompts[..., None], responses].astype(np.float64, copy=False)
             sampled = Sampled(self.theta, chosen, rewards, prompts, self.phi, beta, radius, labels)
             self.theta = update(sampled)

@@ -35,10 +35,12 @@ def population_round(
         raise InputError(f"rule {rule!r} is unknown; use one of {', '.join(RULES)}")
     if not beta > 0 or responses < 2:
         raise InputError(f"beta is {beta} and responses {responses}; need beta > 0 and at least 2 responses")
+    if np.shape(rewards) != policy.logprobs.shape:
+        raise InputError(f"rewards have shape {np.shape(rewards)}; give {policy.logprobs.shape}")
     possible = np.isfinite(policy.logprobs)
     values = np.where(possible, np.asarray(rewards, dtype=np.float64), 0.0)
-    if values.shape != policy.logprobs.shape or not np.isfinite(values).all():
-        raise InputError(f"rewards have shape {np.shape(rewards)}; give finite numbers, {policy.logprobs.shape}")
+    if not np.isfinite(values).all():
+        raise InputError("rewards hold entries that are not finite; give finite numbers where the policy is positive")
     if rule in ("regression", "dpo"):
         return TabularPolicy.from_logits(policy.logprobs + values / beta, policy.weights)
     below, upto = _mass_below(np.exp(policy.logprobs), values, possible)

@@ -26,7 +26,7 @@ class Sampled:
         features: all features, (P, M, d).
         beta: KL strength > 0.
         radius: B, or None for no constraint.
-        uniforms: (S, G, K) uniform numbers of their own, for updates that draw labels.
+        uniforms: (S, G, K(K-1)/2) uniform numbers, one a pair, for updates that draw labels.
     """
 
     theta: np.ndarray
@@ -61,12 +61,11 @@ def dpo(sampled: Sampled) -> np.ndarray:
     population optimum is that of eq. 3.
     """
     rows, targets = _all_pairs(sampled.chosen, sampled.rewards)
-    draws = np.resize(sampled.uniforms.reshape(len(rows), -1), targets.shape)
-    labels = draws < _sigmoid(targets)
+    labels = sampled.uniforms.reshape(targets.shape) < _sigmoid(targets)
     return _logistic(sampled.theta, rows, np.where(labels, 1.0, -1.0), sampled.beta, sampled.radius)
 
 
-def best_of_k(sampled: Sampled, steps: int = 12) -> np.ndarray:
+def best_of_k(sampled: Sampled, steps: int = 50) -> np.ndarray:
     """Maximum likelihood on each group's response of highest reward, by Newton's method from theta_t."""
     seeds = np.arange(len(sampled.theta))[:, None]
     groups = np.arange(sampled.chosen.shape[1])[None, :]
@@ -202,18 +201,26 @@ def _fit(features: np.ndarray, prompts: np.ndarray, target: np.ndarray, start: n
     """Newton's method for the likelihood of linear softmax: the model's mean feature meets the target."""
     used, counts = np.unique(prompts, return_counts=True)
     phi, share = features[used].astype(np.float64), counts / counts.sum()
-    theta = start.copy()
+    flat, theta = phi.reshape(-1, phi.shape[2]), start.copy()
+
+    def loss(at: np.ndarray) -> float:
+        return float(share @ np.logaddexp.reduce(phi @ at, axis=1) - target @ at)
+
+    now = loss(theta)
     for _ in range(steps):
         scores = phi @ theta
         chance = np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
         mean = np.einsum("pm,pmd->pd", chance, phi)
         gradient = target - share @ mean
-        flat = phi.reshape(-1, phi.shape[2])
-        weight = (share[:, None] * chance).reshape(-1, 1)
-        hessian = flat.T @ (flat * weight) - mean.T @ (mean * share[:, None])
-        step = np.linalg.solve(hessian + 1e-6 * np.trace(hessian) / len(theta) * np.eye(len(theta)), gradient)
-        theta = theta + step * min(1.0, 4.0 / max(np.linalg.norm(step), 1e-300))
-        if np.abs(gradient).max() < 1e-10:
+        hessian = flat.T @ (flat * (share[:, None] * chance).reshape(-1, 1)) - mean.T @ (mean * share[:, None])
+        # The smallest ridge that keeps the step finite where directions are not seen.
+        ridge = 1e-9 * max(float(np.trace(hessian)), 1e-9)
+        step = np.linalg.solve(hessian + ridge * np.eye(len(theta)), gradient)
+        scale = 1.0
+        while (fresh := loss(theta + scale * step)) > now + 1e-15 * abs(now) and scale > 1e-6:
+            scale /= 2
+        theta, gain, now = theta + scale * step, now - fresh, fresh
+        if gain <= 1e-13 * max(1.0, abs(now)):
             break
     return theta
 

@@ -245,7 +245,8 @@ def greedy_trap(mode_probability: float, excess: float) -> GreedyTrap:
     """
     q = float(real("mode_probability", mode_probability, 0, 0.5, open_low=True, open_high=True))
     eta = float(real("excess", excess, 0, 1 - 2 * q, open_low=True))
-    return GreedyTrap(q, eta, math.floor((q + eta) / q) + 1)
+    # Rounding must not turn a whole ratio into one continuation too few: they would tie with the mode.
+    return GreedyTrap(q, eta, math.floor((q + eta) / q * (1 + 1e-12)) + 1)
 
 
 def greedy_finds_mode(mode_probability: Array) -> Array:

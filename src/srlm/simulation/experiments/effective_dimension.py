@@ -148,7 +148,7 @@ EXPERIMENT = Experiment(
     {
         "prompts": Setting(80, 2, help="P"),
         "responses": Setting(20, 2, help="M"),
-        "dimensions": Setting((16, 32, 64, 128), 2, 1000, "d, several"),
+        "dimensions": Setting((16, 32, 64, 128), 12, 1000, "d, several"),
         "norm": Setting(6.0, 0.1, 1e4, "of the start"),
         "beta": Setting(1.0, 1e-3, 1e3, "KL strength"),
         "noise": Setting(2.0, 1e-3, 1e3, "of a reward, nats"),
