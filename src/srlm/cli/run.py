@@ -32,6 +32,9 @@ def command(
         list[str] | None,
         typer.Option(help="Name of a reward, repeatable (they are summed).  [default: log_probability]"),
     ] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="The update: regression, dpo, ipo or best_of_k.  [default: regression]")
+    ] = None,
     passes: Annotated[float | None, typer.Option(help="Passes over a round's responses.  [default: 4]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Prompts a step.  [default: 8]")] = None,
     expansions: Annotated[int | None, typer.Option(help="Budget of the mode search a prompt.  [default: 2000]")] = None,
@@ -58,6 +61,7 @@ def command(
         "max_completion_length": max_new_tokens,
         "beta": beta,
         "learning_rate": learning_rate,
+        "loss_type": loss,
         "num_train_epochs": passes,
         "rewards": reward or None,
         "per_device_train_batch_size": batch_size,

@@ -12,6 +12,7 @@ from typing import Any
 from transformers import TrainingArguments
 
 from srlm.errors import InputError
+from srlm.training.losses import LOSS_TYPES
 
 # Differences in these never change what a run computes, so a resumed run may set them anew.
 COSMETIC = frozenset(
@@ -52,7 +53,7 @@ class SelfRewardingConfig(TrainingArguments):
         num_generations: K >= 2, responses a prompt and round; K(K-1)/2 pairs each.
         max_completion_length: L >= 1, longest response in tokens; a response cut there is a response.
         beta: KL strength > 0; a round's exact solution is pi_t to the power 1 + 1/beta.
-        loss_type: which update; "regression" is eq. 3.
+        loss_type: which update (`srlm.training.losses`); "regression" is eq. 3.
         rewards: names of rewards (`srlm.training.rewards`), summed with `reward_weights`; default the log-probability.
         max_expansions: budget of the mode search for one prompt (P6); 0 measures without certification.
         rows_per_pass: most sequences decoded at once; lower it when memory is short.
@@ -117,8 +118,6 @@ class SelfRewardingConfig(TrainingArguments):
         }
         return {name: _as_json(value) for name, value in sorted(kept.items()) if name not in COSMETIC}
 
-
-LOSS_TYPES = ("regression",)
 
 # name, lowest, whether the lowest itself is allowed, what to do
 _DOMAINS: tuple[tuple[str, float, bool, str], ...] = (

@@ -1,6 +1,6 @@
 """`SelfRewardingTrainer`: a `transformers.Trainer` whose `train()` runs T self-rewarding rounds.
 
-Knows: `Trainer`'s hooks. The loss is in `losses.py`, the packing of responses in `lm/scoring.py`, the order of a
+Knows: `Trainer`'s hooks. The losses are in `losses/`, the packing of responses in `lm/scoring.py`, the order of a
 round in `rounds.py`; this class only connects them.
 """
 
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback
 
@@ -26,12 +25,10 @@ from srlm.lm.sampling import Response
 from srlm.lm.scoring import has_tree_attention, pack, pad, response_logprobs
 from srlm.records.run_directory import RUN_FILE, RunDirectory
 from srlm.training.config import EXTENDABLE, SelfRewardingConfig
-from srlm.training.losses import GroupedBatch, regression_loss
+from srlm.training.losses import LOSSES, GroupedBatch
 from srlm.training.policy import make_trainable
 from srlm.training.rounds import Observer, Rounds
 from srlm.training.scoring_rewards import reward_mixture
-
-LOSSES: dict[str, Callable[[GroupedBatch, float], Tensor]] = {"regression": regression_loss}
 
 
 @dataclass(frozen=True, slots=True)
