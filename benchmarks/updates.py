@@ -2,11 +2,12 @@
 
 Usage: python benchmarks/updates.py [RECORDS.jsonl]     (24 bundled prompts, K = 4, L = 12, 2 rounds, seed 0)
 
-Every pair's numbers are appended to RECORDS.jsonl as it ends, and pairs found there are not run again. Prints a Markdown
-table; the committed one is benchmarks/results/updates.md. Nothing is stopped: every signature is only noted.
+Every pair's numbers are appended to RECORDS.jsonl as it ends, and pairs found there are not run again. Prints a
+Markdown table; the committed one is benchmarks/results/updates.md. Nothing is stopped: every signature is only noted.
 """
 
 import json
+import shutil
 import sys
 import tempfile
 from itertools import product
@@ -15,22 +16,47 @@ from typing import Any
 
 from srlm.training.losses import LOSS_TYPES
 from srlm.training.rewards import REWARDS
+from srlm.training.rounds import Observer
 from srlm.training.start import start_run
 
 PROMPTS, ROUNDS = 24, 2
 
 
-def measure(reward: str, loss: str) -> dict[str, Any]:
-    """One run's rounds, as their metrics."""
+class SharedBase(Observer):
+    """Puts the base model's samples and modes in place, which no reward or update changes: a stage that is complete
+    on disk is never run again.
+    """
+
+    def __init__(self, run: Path, kept: Path) -> None:
+        self._run, self._kept = run, kept
+
+    def stage(self, round_number: int, name: str, total: int) -> None:
+        if (round_number, name) == (0, "save"):
+            (self._run / "rounds" / "00").mkdir(parents=True, exist_ok=True)
+            for path in self._kept.glob("*"):
+                shutil.copy(path, self._run / "rounds" / "00" / path.name)
+
+    def round_done(self, directory: Any, round_number: int, metrics: dict[str, Any]) -> None:
+        for pattern in ("samples.*", "modes.*"):
+            for path in (self._run / "rounds" / "00").glob(pattern) if round_number == 0 else ():
+                shutil.copy(path, self._kept / path.name)
+
+
+def measure(reward: str, loss: str, kept: Path) -> dict[str, Any]:
+    """One run's rounds, as their metrics; round 00 is taken from, and left in, the folder `kept`."""
     with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
         options: dict[str, Any] = {
             "rounds": ROUNDS,
             "rewards": [reward],
             "loss_type": loss,
             "on_signature": {"all": "note"},
-            "output_dir": str(Path(folder) / "run"),
+            "output_dir": str(run),
         }
-        directory = start_run(model="smollm2-135m", prompts="bundled", limit=PROMPTS, options=options)
+        observer = SharedBase(run, kept)
+        directory = start_run(
+            model="smollm2-135m", prompts="bundled", limit=PROMPTS, options=options, observer=observer
+        )
         rounds = [directory.round(number).metrics() for number in directory.completed_rounds()]
     return {"reward": reward, "loss": loss, "rounds": rounds}
 
@@ -68,10 +94,11 @@ def main() -> None:
         for line in records.read_text(encoding="utf-8").splitlines():
             record = json.loads(line)
             known[record["reward"], record["loss"]] = record
+    kept = Path(tempfile.mkdtemp())
     # Rewards vary fastest, so that an interrupted table compares rewards under the theory's update first.
     for loss, reward in product(LOSS_TYPES, REWARDS):
         if (reward, loss) not in known:
-            known[reward, loss] = measure(reward, loss)
+            known[reward, loss] = measure(reward, loss, kept)
             with records.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(known[reward, loss]) + "\n")
     print(
