@@ -233,7 +233,7 @@ class Rounds:
                 max_new_tokens=self._trainer.args.max_completion_length,
                 end_token_ids=self._trainer.loaded.end_token_ids,
                 known=[[Complete(r.tokens, r.logprob, r.ended) for r in responses] for responses in samples],
-                max_expansions=self._trainer.args.max_expansions,
+                max_expansions=self._trainer.args.search_budget,
                 progress=self._observer.advance,
             )
 
