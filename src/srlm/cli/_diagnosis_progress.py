@@ -1,0 +1,43 @@
+"""What a person waiting for a diagnosis sees on stderr: the stage, and how far it is.
+
+Knows: rich.
+"""
+
+import sys
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+class DiagnosisProgress:
+    """A bar for `diagnose`'s `progress`; a context manager."""
+
+    def __init__(self) -> None:
+        self._prefix = ""
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed}/{task.total}"),
+            TimeElapsedColumn(),
+            console=Console(file=sys.stderr),
+            transient=True,
+        )
+        self._task = self._progress.add_task("loading the model", total=None)
+
+    def __enter__(self) -> "DiagnosisProgress":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def name(self, what: str) -> None:
+        """Say which of several models comes now."""
+        self._prefix = f"{what}: "
+        self._progress.update(self._task, description=f"{self._prefix}loading", total=None, completed=0)
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        self._progress.update(self._task, description=self._prefix + stage, completed=done, total=total)
