@@ -42,8 +42,8 @@ def diagnosis_text(found: dict[str, Any], out: Path | None = None) -> str:
 def _headline(found: dict[str, Any]) -> str:
     count = len(found["prompts"])
     return (
-        f"{visible(found['model'], 60)} on {count} prompts, answers up to {found['settings']['max_new_tokens']} tokens: "
-        f"{found['verdict'][0]['verdict']}. {found['certified']} of {count} modes are proved."
+        f"{visible(found['model'], 60)} on {count} prompts, answers up to {found['settings']['max_new_tokens']} "
+        f"tokens: {found['verdict'][0]['verdict']}. {found['certified']} of {count} modes are proved."
     )
 
 
@@ -61,7 +61,7 @@ def _sharpness(found: dict[str, Any]) -> Iterator[str]:
         f"  kappa {_between(found['kappa'])}: on average so many samples until the favourite answer is seen once "
         f"(1 = deterministic)."
     )
-    yield f"  failure rate {_between(found['failure_rate'])}: share of prompts whose favourite has at most half the mass."
+    yield f"  failure rate {_between(found['failure_rate'])}: prompts whose favourite answer has at most half the mass."
     yield (
         f"  least confidence {_between(found['min_confidence'])}; margins: smallest {_margin(found, min)}, median "
         f"{_margin(found, _median)} nats."
@@ -106,8 +106,8 @@ def _judgement(found: dict[str, Any] | None) -> Iterator[str]:
     )
     if found["auroc_within"] is not None:
         yield (
-            f"  and in {found['auroc_within']:.0%} of pairs of the same prompt ({found['prompts_within']} prompts): this "
-            "is what training acts on."
+            f"  and in {found['auroc_within']:.0%} of pairs of the same prompt ({found['prompts_within']} prompts): "
+            "this is what training acts on."
         )
     yield f"  Calibration error of exp(self-reward) as a probability of being right: {found['calibration_error']:.2f}."
 
@@ -134,9 +134,10 @@ def _greedy(found: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield f"Where greedy decoding is proved not to find the mode: {len(wrong)} of {len(found['prompts'])} prompts"
     for one in wrong[:_LISTED]:
+        greedy, mode = one["greedy"], one["mode"]
         yield f"  {visible(one['prompt'], 70)}"
-        yield f"    greedy {_reply(one['greedy']['text'], one['greedy_correct'])}  ({one['greedy']['logprob']:.2f} nats)"
-        yield f"    mode   {_reply(one['mode']['text'], one['mode_correct'])}  ({one['mode']['logprob_lower']:.2f} nats)"
+        yield f"    greedy {_reply(greedy['text'], one['greedy_correct'])}  ({greedy['logprob']:.2f} nats)"
+        yield f"    mode   {_reply(mode['text'], one['mode_correct'])}  ({mode['logprob_lower']:.2f} nats)"
     if len(wrong) > _LISTED:
         yield f"  and {len(wrong) - _LISTED} more in diagnosis.json"
 
@@ -150,7 +151,8 @@ def _degenerate(found: dict[str, Any]) -> Iterator[str]:
     yield "Degenerate modes: " + ", ".join(f"{count} {mark}" for mark, count in counts.items())
     marked = [one for one in found["prompts"] if one["mode"]["marks"]]
     for one in marked[:_LISTED]:
-        yield f"  {', '.join(one['mode']['marks'])}: {visible(one['prompt'], 50)} -> {visible(one['mode']['text'], 50)!r}"
+        said = visible(one["mode"]["text"], 50)
+        yield f"  {', '.join(one['mode']['marks'])}: {visible(one['prompt'], 50)} -> {said!r}"
 
 
 def _next(found: dict[str, Any], out: Path | None) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Which decay does a spectrum follow: exponential, polynomial, or a spike with a flat tail (theory.md section 5, G.4)?
 
-Knows: eigenvalues in falling order. Each regime is fitted by least squares to log eigenvalues; the fit is then raised to
-an envelope that no eigenvalue exceeds, so that the regime's bound on the effective dimension applies to it.
+Knows: eigenvalues in falling order. Each regime is fitted by least squares to log eigenvalues; the fit is then raised
+to an envelope that no eigenvalue exceeds, so that the regime's bound on the effective dimension applies to it.
 """
 
 import math
@@ -30,7 +30,8 @@ class DecayFit:
         parameters: A: scale, rate; B: scale, power; C: rank, level, tail. Scale and tail are those of the envelope.
         r_squared: share of the variance of log eigenvalues that the fit explains; can be negative.
         information: Bayes' information criterion; smaller is better.
-        dimension_bound: the regime's bound on the effective dimension at the envelope; None where it does not apply (p <= 1).
+        dimension_bound: the regime's bound on the effective dimension at the envelope; None where it does not apply
+            (p <= 1).
     """
 
     regime: Regime
@@ -113,5 +114,3 @@ def _goodness(logs: NDArray[np.float64], fitted: NDArray[np.float64], parameters
     # A perfect fit would have an infinite criterion; doubles cannot tell errors below this apart.
     floor = count * (1e-12 * max(1.0, float(np.abs(logs).max()))) ** 2
     return 1 - error / total, count * math.log(max(error, floor) / count) + parameters * math.log(count)
-
-

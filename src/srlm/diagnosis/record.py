@@ -61,7 +61,8 @@ class PromptDiagnosis:
         certified: no response is likelier.
         greedy: what greedy decoding answers.
         greedy_is_mode: True or False where proved, None where the search left it open.
-        margin_lower: lower bound on the margin (nats); 0 where nothing is certified, inf where no other response exists.
+        margin_lower: lower bound on the margin (nats); 0 where nothing is certified, inf where no other response
+            exists.
         runner_up: text of the second likeliest response found, None where there is none.
         expansions: prefixes the search expanded.
         mode_correct, greedy_correct, best_of_n_correct, majority_correct: right or not; None where not known.
@@ -126,8 +127,8 @@ class Accuracy:
     """Shares of right answers over the prompts where one is known; all None where there is none.
 
     Attributes:
-        sample, greedy, best_of_n, majority: of samples, of greedy decoding, of the sample with the largest self-reward, of the
-            most frequent answer.
+        sample, greedy, best_of_n, majority: of samples, of greedy decoding, of the sample with the largest
+            self-reward, of the most frequent answer.
         mode: of the likeliest responses found: the predicted ceiling (P5).
         mode_bracket: the ceiling's certified ends: modes not proved count as wrong below and as right above.
         prompts: how many prompts have a known answer.

@@ -1,7 +1,7 @@
 """The `effective_dimension` part of a diagnosis: how many directions of a model's features count, and how sure that is.
 
-Knows: spectra and what corollary 6.4 makes of them (theory.md section 5). The effective dimension takes the place of d in
-the number of samples that theory asks for.
+Knows: spectra and what corollary 6.4 makes of them (theory.md section 5). The effective dimension takes the place of d
+in the number of samples that theory asks for.
 """
 
 from collections.abc import Callable, Sequence
@@ -64,8 +64,8 @@ def describe_features(found: FeatureSpectrum) -> dict[str, Any]:
         "eigenvalues": [float(value) for value in values[:_SHOWN]],
         "decay": describe_decay(fits),
         "warning": (
-            f"{found.distinct} distinct positions for {width} directions: small eigenvalues are underestimated; give more "
-            "prompts or more samples"
+            f"{found.distinct} distinct positions for {width} directions: small eigenvalues are underestimated; give "
+            "more prompts or more samples"
             if few
             else None
         ),
@@ -87,8 +87,8 @@ def describe_fisher(found: FeatureSpectrum) -> dict[str, Any]:
     elif len(above) < width:
         warning = (
             f"{width - len(above)} of {width} eigenvalues lie below the rounding noise of the hidden states "
-            f"({found.noise_floor:.1e} of the largest): the condition number over all of them is meaningless, and the one "
-            "given is over the others"
+            f"({found.noise_floor:.1e} of the largest): the condition number over all of them is meaningless, and the "
+            "one given is over the others"
         )
     return {
         "condition_number": float(above[0] / above[-1]) if len(above) else None,
@@ -128,7 +128,9 @@ def describe_decay(fits: Sequence[DecayFit]) -> dict[str, Any]:
     elif best is None:
         sentence = f"no regime fits (the best, {NAMES[fits[0].regime]}, explains {fits[0].r_squared:.0%})"
     else:
-        sentence = f"{NAMES[best.regime]} decay (regime {best.regime}) explains {best.r_squared:.1%} of the log spectrum"
+        sentence = (
+            f"{NAMES[best.regime]} decay (regime {best.regime}) explains {best.r_squared:.1%} of the log spectrum"
+        )
     return {
         "best": None if best is None else best.regime,
         "sentence": sentence,

@@ -54,8 +54,8 @@ class SelfJudgement:
     """How well the self-reward separates right samples from wrong ones.
 
     Attributes:
-        auroc: probability that a right sample has a larger self-reward than a wrong one, over all pairs of samples; None
-            where all samples are right or all wrong.
+        auroc: probability that a right sample has a larger self-reward than a wrong one, over all pairs of samples;
+            None where all samples are right or all wrong.
         auroc_within: the same among samples of one prompt, averaged over the prompts that have both: this is what
             an update acts on. None where no prompt has both.
         prompts_within: how many prompts have both.

@@ -59,9 +59,7 @@ class ModeStatistics:
     log_min_confidence: Bracket
 
 
-def mode_statistics(
-    lower: NDArray[np.float64], upper: NDArray[np.float64], mass_slack: float = 0.5
-) -> ModeStatistics:
+def mode_statistics(lower: NDArray[np.float64], upper: NDArray[np.float64], mass_slack: float = 0.5) -> ModeStatistics:
     """Brackets of the policy's condition from brackets of log pi(y*|x).
 
     Args:

@@ -126,7 +126,7 @@ def _decide(
             f"{what}: the model's favourite answers are wrong more often than its samples",
             "use another reward than the model's own log-probability",
         )
-    if -WORTHWHILE_GAIN <= gain.lower and gain.upper <= WORTHWHILE_GAIN and accuracy.prompts >= FEWEST_PROMPTS:
+    if gain.lower >= -WORTHWHILE_GAIN and gain.upper <= WORTHWHILE_GAIN and accuracy.prompts >= FEWEST_PROMPTS:
         return "no headroom", f"{what}: nothing to gain either way ({_interval(gain)})", ""
     if accuracy.prompts < FEWEST_PROMPTS:
         return (

@@ -1,5 +1,5 @@
-"""Spectra of a language model: of its final hidden states over response positions, of the Fisher information of its next
-tokens, and of its weight matrices.
+"""Spectra of a language model: of its final hidden states over response positions, of the Fisher information of its
+next tokens, and of its weight matrices.
 
 Knows: forward hooks, streaming sums, Lanczos. The last layer of a language model is linear softmax over tokens
 (theory.md section 5) whose feature is the final hidden state h, the input of the output head. Sums are kept in float64,
@@ -71,9 +71,7 @@ class FeatureMoments:
         self._tokens = torch.zeros(vocabulary, dtype=torch.float64, device=head.device)
         self._weight, self._distinct, self._largest = 0.0, 0, 0.0
 
-    def add(
-        self, hidden: Float[Tensor, "N d"], logits: Float[Tensor, "N V"], weights: Float[Tensor, "N"]
-    ) -> None:
+    def add(self, hidden: Float[Tensor, "N d"], logits: Float[Tensor, "N V"], weights: Float[Tensor, "N"]) -> None:
         """Take in positions.
 
         Args:
@@ -203,9 +201,8 @@ def weight_spectrum(name: str, weight: Float[Tensor, "m n"]) -> WeightSpectrum:
         return WeightSpectrum(name, (rows, columns), values, trace, True)
     matrix = weight.detach().float().cpu().numpy()
     small = matrix if columns <= rows else matrix.T
-    operator: Any = LinearOperator(
-        (small.shape[1],) * 2, matvec=lambda v: small.T @ (small @ v), dtype=np.dtype(np.float32)
-    )
+    make: Any = LinearOperator  # its constructor is a __new__ that type checkers cannot follow
+    operator = make((small.shape[1],) * 2, matvec=lambda v: small.T @ (small @ v), dtype=small.dtype)
     # A start of its own, because Lanczos would draw one from numpy's global generator.
     start = np.random.default_rng(0).standard_normal(small.shape[1]).astype(np.float32)
     found = eigsh(operator, k=_LANCZOS, which="LM", v0=start, return_eigenvectors=False)
@@ -235,7 +232,7 @@ def weight_matrices(model: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def _gram(weight: Tensor) -> Float64[Tensor, "k k"]:
-    """W^T W or W W^T, whichever is smaller (they share their non-zero eigenvalues), summed in float64 piece by piece."""
+    """W^T W or W W^T, whichever is smaller (they share their non-zero eigenvalues), summed in float64 by pieces."""
     tall = weight if weight.shape[0] >= weight.shape[1] else weight.T
     total = torch.zeros(tall.shape[1], tall.shape[1], dtype=torch.float64, device=weight.device)
     for part in tall.split(16 * _ROWS):

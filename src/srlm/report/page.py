@@ -111,7 +111,7 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
         "answers_left_out": max(0, len(run.answers) - MOST_ANSWERS),
         "configuration": _flat(run.record.configuration),
     }
-    return _render("run.html", target, figures, context)
+    return render("run.html", target, figures, context)
 
 
 def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
@@ -138,7 +138,7 @@ def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
         "rows": [(name, run, findings.headline(run), findings.theory_sentence(run)) for name, run in runs],
         "differences": [(field, [flat[name].get(field, "") for name, _ in runs]) for field in differing],
     }
-    return _render("comparison.html", target, figures, context)
+    return render("comparison.html", target, figures, context)
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
@@ -161,7 +161,15 @@ def _target(out: Path) -> Path:
     return out
 
 
-def _render(template: str, target: Path, figures: Sequence[Any], context: dict[str, Any]) -> Path:
+def render(template: str, target: Path, figures: Sequence[Any], context: dict[str, Any]) -> Path:
+    """Write one self-contained page.
+
+    Args:
+        template: a file in `templates`.
+        target: the HTML file.
+        figures: what plotly draws; the page finds each by its key.
+        context: what the template says; untrusted text passes through `visible` there or before.
+    """
     environment = Environment(
         loader=PackageLoader("srlm.report", "templates"),
         autoescape=True,
