@@ -21,7 +21,7 @@ def command(
     ] = "bundled",
     max_new_tokens: Annotated[int, typer.Option(help="Longest response in tokens, as in the run you plan.")] = 12,
     expansions: Annotated[int, typer.Option(help="Budget of the mode search a prompt.")] = 2000,
-    samples: Annotated[int, typer.Option(help="Responses drawn for a prompt.")] = 16,
+    samples: Annotated[int, typer.Option(help="Responses drawn for a prompt.")] = 8,
     limit: Annotated[int | None, typer.Option(help="Use the first so many prompts.")] = None,
     mass_slack: Annotated[float, typer.Option(help="delta: failure means mode probability <= 1 - delta.")] = 0.5,
     no_spectra: Annotated[bool, typer.Option("--no-spectra", help="Leave out features and weights.")] = False,

@@ -51,7 +51,7 @@ class DiagnosisSettings:
 
     max_new_tokens: int = 12
     expansions: int = 2000
-    samples: int = 16
+    samples: int = 8
     mass_slack: float = 0.5
     seed: int = 0
     raw_prompts: bool = False

@@ -4,19 +4,16 @@ Knows: the document of `diagnosis.json` and its templates. What a model or a use
 jinja's escaping.
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from srlm.errors import InputError
 from srlm.records.text import visible
 from srlm.report import numbers
 from srlm.report.diagnosis_figures import comparison_figures, diagnosis_figures
 from srlm.report.page import render
 
-DIAGNOSIS_FILE = "diagnosis.json"
 _MOST = 400
 _SHORT, _LONG = 140, 4000
 _TAGS = (
@@ -31,38 +28,6 @@ _MEANING = {
     "would amplify errors": "Do not train like this: the model would become surer of wrong or empty answers.",
     "undecided": "Measure more before training.",
 }
-_REQUIRED = (
-    "model",
-    "prompts",
-    "kappa",
-    "failure_rate",
-    "min_confidence",
-    "accuracy",
-    "verdict",
-    "bootstrap",
-    "settings",
-)
-
-
-def read_diagnosis(path: Path) -> dict[str, Any]:
-    """The document that `srlm diagnose --out` wrote.
-
-    Args:
-        path: the folder, or the file itself.
-
-    Raises:
-        InputError: nothing there, or no diagnosis.
-    """
-    file = path / DIAGNOSIS_FILE if path.is_dir() else path
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{str(file)!r} is no diagnosis ({error}); write one with srlm diagnose --out") from error
-    missing = [name for name in _REQUIRED if not isinstance(found, dict) or name not in found]
-    if missing or not found["prompts"] or not found["verdict"]:
-        what = ", ".join(missing) or "prompts or a verdict"
-        raise InputError(f"{str(file)!r} is no diagnosis: it has no {what}; write one with srlm diagnose --out")
-    return found
 
 
 def write_diagnosis_page(found: dict[str, Any], out: Path) -> Path:
