@@ -2,8 +2,8 @@
 
 Usage: python benchmarks/mode_search.py [PROMPTS] [TOKENS]     (default 64 bundled prompts, answers up to 16 tokens)
 
-Prints a Markdown table; the committed one is benchmarks/results/mode_search.md. Rates are given by wall clock and by CPU
-time: on a machine that others use only the second can be compared.
+Prints a Markdown table; the committed one is benchmarks/results/mode_search.md. Rates are given by wall clock and by
+CPU time: on a machine that others use only the second can be compared.
 """
 
 import math
@@ -51,7 +51,7 @@ def search(loaded: LoadedModel, encoded: list[list[int]], limit: int, **options:
 
 def rerun(loaded: LoadedModel, encoded: list[list[int]], limit: int) -> list[ModeBracket]:
     """The same search where every prefix is run from its first token, 16 at a time as in a plain implementation."""
-    with mock.patch.object(mode_search, "has_tree_attention", lambda model: False):
+    with mock.patch.object(mode_search, "has_tree_attention", return_value=False):
         return search(loaded, encoded, limit, nodes_per_step=16)
 
 
@@ -97,7 +97,9 @@ def main() -> None:
     certified = sum(one.certified for one in found)
     expansions = sum(one.expansions for one in found)
     share = max(one.expansions * math.exp(one.logprob_lower) / limit for one in found)
-    print(f"{certified} of {count} modes proved with {expansions} expansions, at most {share:.2f} of L/p(mode) at a prompt\n")
+    print(
+        f"{certified} of {count} modes proved with {expansions} expansions, at most {share:.2f} of L/p at any prompt\n"
+    )
     print("| search | wall s | CPU s | prefixes evaluated | a second (wall) | a second (CPU) |")
     print("|---|---|---|---|---|---|")
 
@@ -119,7 +121,10 @@ def main() -> None:
     print(f"\n{fast / slow:.0f} times more prefixes a CPU second\n")
     print("| decoding | wall s | CPU s | proves its answer | mode missed | worst loss (nats) |")
     print("|---|---|---|---|---|---|")
-    print(f"| exact search | {spent.wall:.1f} | {spent.cpu:.1f} | {certified} of {count} | 0 of {certified} | 0 |", flush=True)
+    print(
+        f"| exact search | {spent.wall:.1f} | {spent.cpu:.1f} | {certified} of {count} | 0 of {certified} | 0 |",
+        flush=True,
+    )
     greedy = [one.mode.logprob - one.greedy.logprob for one in found if one.certified]
     print(f"| greedy | - | - | 0 of {count} | {sum(v > 1e-4 for v in greedy)} of {certified} | {max(greedy):.2f} |")
     for beams in BEAMS:

@@ -33,9 +33,7 @@ def test_a_spectrum_made_by_a_regime_is_recognised_with_its_parameters(regime: s
     st.floats(1e-4, 0.5),
     st.integers(0, 20),
 )
-def test_every_regimes_bound_dominates_the_effective_dimension(
-    values: list[float], ridge: float, hidden: int
-) -> None:
+def test_every_regimes_bound_dominates_the_effective_dimension(values: list[float], ridge: float, hidden: int) -> None:
     kept = np.sort(values)[::-1]
     # Eigenvalues left out as noise are at most the last one kept: the worst case is equal to it.
     whole = np.concatenate([kept, np.full(hidden, kept[-1])])

@@ -147,9 +147,7 @@ def test_nan_names_the_layer_and_the_prompt(loaded_tiny: Any) -> None:
 
     broken = copy.deepcopy(loaded_tiny.model)
     token = loaded_tiny.tokenizer("w3")["input_ids"][0]
-    broken.model.layers[1].mlp.register_forward_hook(
-        lambda _m, _i, out: out * torch.nan if bool(state["bad"]) else out
-    )
+    broken.model.layers[1].mlp.register_forward_hook(lambda _m, _i, out: out * torch.nan if bool(state["bad"]) else out)
     state = {"bad": False}
 
     def watch(_module: Any, given: Any) -> None:
@@ -158,9 +156,7 @@ def test_nan_names_the_layer_and_the_prompt(loaded_tiny: Any) -> None:
     broken.model.embed_tokens.register_forward_pre_hook(watch)
     settings = DiagnosisSettings(max_new_tokens=1, samples=2, spectra=False)
     with pytest.raises(InputError, match=r"prompt 2.*model\.layers\.1\.mlp"):
-        diagnose(
-            as_loaded(broken, loaded_tiny.tokenizer), [{"prompt": "w1"}, {"prompt": "w3"}], settings=settings
-        )
+        diagnose(as_loaded(broken, loaded_tiny.tokenizer), [{"prompt": "w1"}, {"prompt": "w3"}], settings=settings)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,10 @@ import sys
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from srlm.records.text import visible
 
 
 class DiagnosisProgress:
@@ -34,10 +37,11 @@ class DiagnosisProgress:
     ) -> None:
         self._progress.stop()
 
-    def name(self, what: str) -> None:
-        """Say which of several models comes now."""
-        self._prefix = f"{what}: "
+    def named(self, what: str) -> "DiagnosisProgress":
+        """The same bar for one of several models."""
+        self._prefix = f"{escape(visible(what, 40))}: "
         self._progress.update(self._task, description=f"{self._prefix}loading", total=None, completed=0)
+        return self
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         self._progress.update(self._task, description=self._prefix + stage, completed=done, total=total)

@@ -39,6 +39,38 @@ def diagnosis_text(found: dict[str, Any], out: Path | None = None) -> str:
     )
 
 
+def comparison_text(found: dict[str, Any], out: Path | None = None) -> str:
+    """Several diagnoses as a table.
+
+    Args:
+        found: the document of `comparison.json`.
+        out: the folder it was written to, if any.
+    """
+    rows: list[tuple[str, ...]] = [
+        ("model", "kappa", "fails", "margin", "samples", "greedy", "modes", "dimension", "self-rewarding")
+    ]
+    for one in found["models"]:
+        accuracy, margin = one["accuracy"], one["margin"]
+        rows.append(
+            (
+                visible(one["name"], 32),
+                _between(one["kappa"]),
+                _between(one["failure_rate"]),
+                "-" if margin is None else f"{margin['median']:.2g}",
+                *(_share(accuracy[way]) for way in ("sample", "greedy", "mode")),
+                "-" if one["effective_dimension"] is None else f"{one['effective_dimension']:.3g}",
+                one["verdict"],
+            )
+        )
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += ["", "samples, greedy, modes: share right; modes are where exact rounds end (P5). margin: median, nats."]
+    lines += [f"Careful: {visible(note)}." for note in found["notes"]]
+    if out is not None:
+        lines.append(f"Look at {out / 'comparison.html'}.")
+    return "\n".join(lines)
+
+
 def _headline(found: dict[str, Any]) -> str:
     count = len(found["prompts"])
     return (
@@ -188,3 +220,7 @@ def _percent(ends: dict[str, float]) -> str:
 def _reply(text: str, correct: bool | None) -> str:
     mark = "" if correct is None else " [right]" if correct else " [wrong]"
     return f"{visible(text, 80)!r}{mark}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"

@@ -4,7 +4,7 @@ Knows: the command's arguments and how progress is drawn.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,6 +34,13 @@ def command(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")
     ] = False,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Put the models named after it (or earlier diagnoses) side by side."),
+    ] = False,
+    families: Annotated[
+        bool, typer.Option("--families", help="The bundled experiment: small models of six architectures.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for diagnosis.json and diagnosis.html.", show_default=False)
     ] = None,
@@ -41,33 +48,46 @@ def command(
 ) -> None:
     """Know before you train: kappa, modes, the predicted ceiling, and a verdict with its reason."""
     from srlm.cli._diagnosis_progress import DiagnosisProgress
-    from srlm.cli._diagnosis_text import diagnosis_text
+    from srlm.cli._diagnosis_text import comparison_text, diagnosis_text
     from srlm.cli.output import print_json
     from srlm.diagnosis.preflight import DiagnosisSettings, diagnose
     from srlm.errors import InputError
     from srlm.records.atomic import write_json
-    from srlm.report.diagnosis_page import write_diagnosis_page
+    from srlm.records.diagnosis_file import DIAGNOSIS_FILE
+    from srlm.report.diagnosis_page import write_diagnosis_comparison, write_diagnosis_page
 
-    if models:
-        raise InputError(f"{models[0]!r} is no option; name the model with --model {models[0]}")
+    if models and not compare:
+        raise InputError(f"{models[0]!r} is no option; name a model with --model, or several after --compare")
+    if compare and families:
+        raise InputError("--compare and --families exclude each other; give one of them")
     if out is not None and out.is_file():
         raise InputError(f"--out {out} is a file; give a folder")
     settings = DiagnosisSettings(max_new_tokens, expansions, samples, mass_slack, seed, raw_prompts, not no_spectra)
+    loading: dict[str, Any] = {
+        "limit": limit, "dtype": dtype, "device": device, "trust_remote_code": trust_remote_code
+    }  # fmt: skip
     with DiagnosisProgress() as progress:
-        found = diagnose(
-            model,
-            prompts,
-            settings=settings,
-            limit=limit,
-            dtype=dtype,
-            device=device,
-            trust_remote_code=trust_remote_code,
-            progress=progress,
-        ).as_dict()
-    if out is not None:
-        write_json(out / "diagnosis.json", found)
+        if compare or families:
+            from srlm.diagnosis.comparison import compare as compare_models
+            from srlm.diagnosis.comparison import comparison_document
+
+            if families:
+                from srlm.diagnosis.families import FamilySettings, diagnose_families
+
+                several = diagnose_families(FamilySettings(seed=seed), progress=progress.named)
+            else:
+                several = compare_models(models or [], prompts, settings=settings, progress=progress.named, **loading)
+            found = comparison_document(several)
+        else:
+            several = []
+            found = diagnose(model, prompts, settings=settings, progress=progress, **loading).as_dict()
+    if out is not None and several:
+        write_json(out / "comparison.json", found)
+        write_diagnosis_comparison(several, out / "comparison.html", found["notes"])
+    elif out is not None:
+        write_json(out / DIAGNOSIS_FILE, found)
         write_diagnosis_page(found, out / "diagnosis.html")
     if json_output:
         print_json(found)
     else:
-        typer.echo(diagnosis_text(found, out))
+        typer.echo(comparison_text(found, out) if several else diagnosis_text(found, out))

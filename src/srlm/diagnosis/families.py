@@ -1,10 +1,10 @@
 """The bundled experiment on model families: small models of several architectures, trained briefly on a synthetic task.
 
-Knows: transformers' configurations, a task with a known answer. Shows how kappa, margin, spectra and ceiling differ by family
-and by training length when everything else is equal.
+Knows: transformers' configurations, a task with a known answer. Shows how kappa, margin, spectra and ceiling differ by
+family and by training length when everything else is equal.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ from srlm.errors import InputError
 from srlm.lm.loading import as_loaded
 from srlm.lm.prompts import Prompt
 
-_WORDS = ("<end>", "<unk>", "plus", "is", "so", "the", "answer")
+_WORDS = ("<end>", "<unk>", "or", "is", "so", "the", "answer")
 # Several ways to say the same, so that modes, samples and greedy decoding can differ; probabilities of the teacher.
 _PHRASES = ((("{}",), 0.45), (("is", "{}"), 0.35), (("so", "the", "answer", "is", "{}"), 0.2))
 
@@ -47,7 +47,7 @@ class FamilySettings:
         steps: numbers of training steps at which each model is diagnosed, rising.
         width: hidden size, a multiple of 8.
         layers: blocks.
-        modulus: the task is addition modulo this number.
+        numbers: the task is to name the larger of two of this many numbers.
         error_rate: share of the teacher's answers that are wrong.
         batch_size: examples a step.
         learning_rate: of AdamW.
@@ -55,10 +55,10 @@ class FamilySettings:
     """
 
     families: tuple[str, ...] = ("Llama", "GPT-2", "Qwen3", "Gemma", "Mamba", "RWKV")
-    steps: tuple[int, ...] = (0, 100, 400)
+    steps: tuple[int, ...] = (0, 50, 200)
     width: int = 64
     layers: int = 2
-    modulus: int = 7
+    numbers: int = 7
     error_rate: float = 0.2
     batch_size: int = 64
     learning_rate: float = 3e-3
@@ -73,8 +73,8 @@ class FamilySettings:
             problems.append(f"steps are {list(self.steps)}; give rising numbers of at least 0")
         if self.width < 8 or self.width % 8:
             problems.append(f"width is {self.width}; it must be a positive multiple of 8")
-        if self.layers < 1 or self.modulus < 2 or self.batch_size < 1:
-            problems.append("layers and batch_size must be at least 1, modulus at least 2")
+        if self.layers < 1 or self.numbers < 2 or self.batch_size < 1:
+            problems.append("layers and batch_size must be at least 1, numbers at least 2")
         if not 0 <= self.error_rate < 1:
             problems.append(f"error_rate is {self.error_rate}; it must lie in [0, 1)")
         if problems:
@@ -99,8 +99,8 @@ def diagnose_families(
     """
     chosen = settings or FamilySettings()
     how = measured or DiagnosisSettings(max_new_tokens=6, samples=16)
-    tokenizer = task_tokenizer(chosen.modulus)
-    prompts = task_prompts(chosen.modulus)
+    tokenizer = task_tokenizer(chosen.numbers)
+    prompts = task_prompts(chosen.numbers)
     found: list[tuple[str, dict[str, Any]]] = []
     for family in chosen.families:
         model = build(family, chosen, len(tokenizer))
@@ -109,7 +109,7 @@ def diagnose_families(
             loaded = as_loaded(model, tokenizer)
             document = diagnose(loaded, prompts, settings=how, progress=progress(name) if progress else None).as_dict()
             document["model"] = name
-            document["settings"]["prompts"] = f"addition modulo {chosen.modulus}"
+            document["settings"]["prompts"] = f"the larger of two of {chosen.numbers} numbers"
             found.append((name, document))
     return found
 
@@ -121,19 +121,17 @@ def build(family: str, settings: FamilySettings, vocabulary: int) -> Any:
         return FAMILIES[family](settings, vocabulary).eval()
 
 
-def task_tokenizer(modulus: int) -> PreTrainedTokenizerFast:
+def task_tokenizer(numbers: int) -> PreTrainedTokenizerFast:
     """One token a word or number."""
-    words = [*_WORDS, *map(str, range(modulus))]
+    words = [*_WORDS, *map(str, range(numbers))]
     core = Tokenizer(models.WordLevel({word: at for at, word in enumerate(words)}, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<end>", unk_token="<unk>", pad_token="<end>")
 
 
-def task_prompts(modulus: int) -> list[Prompt]:
-    """All sums "a plus b" with their answers modulo `modulus`."""
-    return [
-        Prompt(f"{a} plus {b}", answers=(str((a + b) % modulus),)) for a in range(modulus) for b in range(modulus)
-    ]
+def task_prompts(numbers: int) -> list[Prompt]:
+    """All questions "a or b" with their answer, the larger number."""
+    return [Prompt(f"{a} or {b}", answers=(str(max(a, b)),)) for a in range(numbers) for b in range(numbers)]
 
 
 def trained(model: Any, tokenizer: Any, settings: FamilySettings) -> Iterator[int]:
@@ -154,19 +152,17 @@ def trained(model: Any, tokenizer: Any, settings: FamilySettings) -> Iterator[in
         yield done
 
 
-def teacher_batch(
-    tokenizer: Any, settings: FamilySettings, generator: np.random.Generator
-) -> tuple[Tensor, Tensor]:
+def teacher_batch(tokenizer: Any, settings: FamilySettings, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Right-padded examples (batch, length), and labels: the response's tokens and its end, -100 elsewhere."""
     weights = np.array([weight for _, weight in _PHRASES])
     rows, spans = [], []
     for _ in range(settings.batch_size):
-        a, b = generator.integers(0, settings.modulus, 2).tolist()
-        answer = (a + b) % settings.modulus
+        a, b = generator.integers(0, settings.numbers, 2).tolist()
+        answer = max(a, b)
         if generator.random() < settings.error_rate:
-            answer = (answer + int(generator.integers(1, settings.modulus))) % settings.modulus
+            answer = (answer + int(generator.integers(1, settings.numbers))) % settings.numbers
         phrase, _ = _PHRASES[int(generator.choice(len(_PHRASES), p=weights))]
-        prompt = tokenizer(f"{a} plus {b}")["input_ids"]
+        prompt = tokenizer(f"{a} or {b}")["input_ids"]
         reply = tokenizer(" ".join(phrase).format(answer))["input_ids"] + [tokenizer.eos_token_id]
         rows.append(prompt + reply)
         spans.append((len(prompt), len(prompt) + len(reply)))
@@ -198,10 +194,11 @@ def _attention(settings: FamilySettings, vocabulary: int) -> dict[str, Any]:
         "num_key_value_heads": 2,
         "max_position_embeddings": 64,
         "tie_word_embeddings": False,
-    } | _ENDS
+        **_ENDS,
+    }
 
 
-_ENDS: Mapping[str, int] = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+_ENDS: Mapping[str, Any] = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
 
 
 def _llama(settings: FamilySettings, vocabulary: int) -> Any:
@@ -252,5 +249,3 @@ FAMILIES: Mapping[str, Callable[[FamilySettings, int], Any]] = {
     "Mamba": _mamba,
     "RWKV": _rwkv,
 }
-
-

@@ -65,18 +65,22 @@ def write_diagnosis_page(found: dict[str, Any], out: Path) -> Path:
     return render("diagnosis.html", out, figures, context)
 
 
-def write_diagnosis_comparison(found: Sequence[tuple[str, dict[str, Any]]], out: Path) -> Path:
+def write_diagnosis_comparison(
+    found: Sequence[tuple[str, dict[str, Any]]], out: Path, notes: Sequence[str] = ()
+) -> Path:
     """Draw several diagnoses side by side.
 
     Args:
         found: names and documents.
         out: the HTML file.
+        notes: what makes them hard to compare.
     """
     figures = comparison_figures(found)
     context = {
         "title": f"{len(found)} models side by side",
         "figures": figures,
         "rows": [(visible(name, 80), one, one["verdict"][0]) for name, one in found],
+        "notes": [visible(note, 400) for note in notes],
         "margin": _margin,
         "ends": _ends,
     }
