@@ -9,6 +9,7 @@ signatures are noted and the decision is taken afterwards. Prints two Markdown t
 benchmarks/results/signatures.md.
 """
 
+import itertools
 import random
 import sys
 import tempfile
@@ -164,7 +165,7 @@ def main() -> None:
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     healthy = [measure(HEALTHY, seed) for seed in range(seeds)]
     kappas = [[metrics["kappa"]["upper"] for metrics in rounds or []] for rounds in healthy]
-    falling = sum(all(a > b for a, b in zip(one, one[1:], strict=False)) for one in kappas)
+    falling = sum(all(a > b for a, b in itertools.pairwise(one)) for one in kappas)
     print(
         f"{seeds} healthy runs, {PROMPTS} prompts, {ROUNDS} rounds: kappa fell in every round of {falling}; the defaults would have ended ",
         end="",

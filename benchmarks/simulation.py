@@ -113,7 +113,8 @@ def main() -> None:
     if "--no-large" not in sys.argv:
         cpu, wall, memory = measured(large)
         print(
-            f"\n10,000 prompts x 1,000 responses x d = 256, one round: {wall:.0f} s ({cpu:.0f} s CPU), peak {memory:.1f} GB."
+            f"\n10,000 prompts x 1,000 responses x d = 256, one round: {wall:.0f} s ({cpu:.0f} s CPU), peak "
+            f"{memory:.1f} GB."
         )
 
 

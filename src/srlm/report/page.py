@@ -162,6 +162,14 @@ def html_target(out: Path) -> Path:
 
 
 def render(template: str, target: Path, figures: Sequence[Any], context: dict[str, Any]) -> Path:
+    """Write one self-contained page.
+
+    Args:
+        template: a file in `templates`.
+        target: the HTML file.
+        figures: what plotly draws; the page finds each by its key.
+        context: what the template says; untrusted text passes through `visible` there or before.
+    """
     environment = Environment(
         loader=PackageLoader("srlm.report", "templates"),
         autoescape=True,
