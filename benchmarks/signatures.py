@@ -167,7 +167,8 @@ def main() -> None:
     kappas = [[metrics["kappa"]["upper"] for metrics in rounds or []] for rounds in healthy]
     falling = sum(all(a > b for a, b in itertools.pairwise(one)) for one in kappas)
     print(
-        f"{seeds} healthy runs, {PROMPTS} prompts, {ROUNDS} rounds: kappa fell in every round of {falling}; the defaults would have ended ",
+        f"{seeds} healthy runs, {PROMPTS} prompts, {ROUNDS} rounds: kappa fell in every round of {falling}; "
+        "the defaults would have ended ",
         end="",
     )
     print(f"{sum(map(ended, healthy))}\n\n| signature | spoke on healthy runs |\n|---|---|")
