@@ -115,7 +115,8 @@ def _plotly(chart: Chart) -> dict[str, Any]:
     rows = -(-sum(len(one.label) + 6 for one in chart.series) // 52)
     whole["layout"]["margin"]["t"] = 20 + 22 * rows
     for axis, label, log in (("xaxis", chart.x_label, chart.x_log), ("yaxis", chart.y_label, chart.y_log)):
-        whole["layout"].setdefault(axis, {})["title"] = {"text": html.escape(label), "font": {"size": 13}}
+        whole["layout"].setdefault(axis, {})["zeroline"] = False
+        whole["layout"][axis]["title"] = {"text": html.escape(label), "font": {"size": 13}}
         if log:
             whole["layout"][axis] |= {"type": "log", "exponentformat": "power", "dtick": 1}
             if _decades(chart, axis) < 1.3:

@@ -74,7 +74,8 @@ def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
             "policies": [int((place == k).sum()) for k in range(10)],
         },
         charts,
-        f"Greedy decoding misses {missed.mean():.1%} of {count} modes, and {int(above.sum())} of the {len(above)} above "
+        f"Greedy decoding misses {missed.mean():.1%} of {count} modes, and {int(above.sum())} of the "
+        f"{len(above)} above "
         f"probability 1/2; {sum(fell)} of {len(fell)} traps of proposition 4.3 catch it. After "
         f"{values['rounds']} exact rounds it misses {by_round[-1]:.1%}.",
         {

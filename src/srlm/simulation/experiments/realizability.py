@@ -75,10 +75,7 @@ def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
         f"lie within {gap:.1%} of the "
         "policy that points where the start does and has length B: realizability is what stops the contraction.",
         {"floor": [f.mean for f in floors], "best_of_class": edge, "largest_gap": gap},
-        (
-            "With B at the start's own norm no round can do anything: the start is already the sharpest policy "
-            "of its direction.",
-        ),
+        ("A floor can lie below that policy: constrained least squares also turns theta towards the sampled pairs.",),
     )
 
 
