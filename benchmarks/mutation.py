@@ -188,6 +188,14 @@ def run_one(task: tuple[str, int, str, str]) -> tuple[str, int, str, str]:
     return module, line, what, outcome
 
 
+def _require_passing(modules: list[str]) -> None:
+    """The tests must pass on the source itself, taken the same way as a mutant."""
+    for module in modules:
+        outcome = run_one((module, 0, "", ast.unparse(ast.parse((_THEORY / f"{module}.py").read_text()))))[-1]
+        if outcome != "survived":
+            raise SystemExit(f"the tests fail on {module} as it is")
+
+
 def main() -> None:
     wanted = sys.argv[1:] or [path.stem for path in sorted(_THEORY.glob("*.py")) if path.stem != "__init__"]
     if any(name.startswith("srlm") for name in sys.modules):
@@ -199,14 +207,12 @@ def main() -> None:
         for line, what, source in mutants((_THEORY / f"{module}.py").read_text())
     ]
     began = time.perf_counter()
-    for module in wanted:  # the tests must pass on the source itself, taken the same way
-        outcome = run_one((module, 0, "", ast.unparse(ast.parse((_THEORY / f"{module}.py").read_text()))))[-1]
-        if outcome != "survived":
-            raise SystemExit(f"the tests fail on {module} as it is")
+    _require_passing(wanted)
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         outcomes = list(pool.map(run_one, tasks))
+    _require_passing(wanted)  # again: files edited meanwhile would count as kills
     killed, total = Counter(), Counter()
     out = io.StringIO()
     for module, line, what, outcome in outcomes:

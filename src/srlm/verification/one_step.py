@@ -198,7 +198,7 @@ def _greedy_trap(rng: np.random.Generator) -> Iterator[Check]:
         trap = theory.greedy_trap(mode, excess)
         bounds.append(mode)
         reached.append((mode + excess) / trap.continuations)
-        fewest.append((mode + excess) / max(1, trap.continuations - 1) >= mode)
+        fewest.append((mode + excess) / max(1, trap.continuations - 1) >= mode * (1 - 1e-12))
     check = dominates(
         "proposition 4.3",
         "for q <= 1/2 a policy exists whose unique mode, of probability q, greedy decoding misses",
