@@ -17,6 +17,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -164,12 +165,12 @@ def main() -> None:
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     healthy = [measure(HEALTHY, seed) for seed in range(seeds)]
     kappas = [[metrics["kappa"]["upper"] for metrics in rounds or []] for rounds in healthy]
-    falling = sum(all(a > b for a, b in zip(one, one[1:], strict=False)) for one in kappas)
+    falling = sum(all(a > b for a, b in pairwise(one)) for one in kappas)
     print(
-        f"{seeds} healthy runs, {PROMPTS} prompts, {ROUNDS} rounds: kappa fell in every round of {falling}; the defaults would have ended ",
-        end="",
+        f"{seeds} healthy runs, {PROMPTS} prompts, {ROUNDS} rounds: kappa fell in every round of {falling}; the "
+        f"defaults would have ended {sum(map(ended, healthy))}\n"
     )
-    print(f"{sum(map(ended, healthy))}\n\n| signature | spoke on healthy runs |\n|---|---|")
+    print("| signature | spoke on healthy runs |\n|---|---|")
     alarms = Counter(name for rounds in healthy for name in spoken(rounds))
     for name in SIGNATURES:
         print(f"| {name} | {alarms[name]} of {seeds} |")
