@@ -8,6 +8,7 @@ ends as an undisturbed one. After every round `control.py` may end the run; that
 """
 
 import math
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from srlm.training.control import Decision, best_round, decide, diverged
 from srlm.training.drift import Drift, compared_prompts, measure_drift, require_small, rescore
 from srlm.training.groups import TrainingGroup, reward_summary
 from srlm.training.measurement import Measured, Modes, summarise
+from srlm.training.model_card import model_card
 from srlm.training.policy import export_model, merged, restore_policy, save_policy
 from srlm.training.tables import drift_of, modes_from_table, modes_to_table, samples_from_table, samples_to_table
 
@@ -79,16 +81,24 @@ class Rounds:
                 history.append(self._directory.round(number).metrics())
                 decision = decide(history, self._trainer.actions)
             if decision is not None:
-                self._end_early(number, decision)
+                self._end_early(number, decision, history)
                 return
-        self._export(self._trainer.args.rounds)
+            self._prune(history)
+        self._export(self._trainer.args.rounds, history)
         best = best_round(history)
         self._processes.on_main(
             lambda: self._directory.update(status="done", reason=None, best_round=best, control=None)
         )
 
-    def _end_early(self, number: int, decision: Decision) -> None:
-        self._export(decision.keep)
+    def _prune(self, history: Sequence[dict[str, Any]]) -> None:
+        """With `keep_checkpoints` "best_and_last", remove the weights of every other round; its record stays."""
+        if self._trainer.args.keep_checkpoints != "best_and_last" or not self._processes.main:
+            return
+        for number in set(range(len(history))) - {best_round(history), len(history) - 1}:
+            shutil.rmtree(self._directory.round(number).path / "checkpoint", ignore_errors=True)
+
+    def _end_early(self, number: int, decision: Decision, history: Sequence[dict[str, Any]]) -> None:
+        self._export(decision.keep, history)
         control = {
             "round": number,
             "action": decision.action,
@@ -263,13 +273,15 @@ class Rounds:
         trained = summarise(splits["train"], beta)
         return {"round": number, **(trained or {}), "held_out": summarise(splits["held_out"], beta)}
 
-    def _export(self, number: int) -> None:
+    def _export(self, number: int, history: Sequence[dict[str, Any]]) -> None:
         """Write policy `number` as the run's model."""
         folder = self._directory.path / "model"
         self._restore(number)
         self._observer.stage(number, "save", 1)
-        self._processes.on_main(lambda: self._write_model(folder))
+        card = model_card(self._directory.record(), history, number)
+        self._processes.on_main(lambda: self._write_model(folder, card))
 
-    def _write_model(self, folder: Path) -> None:
+    def _write_model(self, folder: Path, card: str) -> None:
         with replace_folder(folder) as fresh:
             export_model(self._trainer.policy, self._trainer.loaded.tokenizer, fresh)
+            (fresh / "README.md").write_text(card, encoding="utf-8")
