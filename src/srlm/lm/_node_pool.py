@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
-from srlm.lm.decoding import run_prompts, start_decoding
+from srlm.lm.decoding import run_again, run_prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,12 @@ class _RerunPool:
 
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
         self._model, self._prompts = model, [list(prompt) for prompt in prompts]
-        self.root_logits = start_decoding(model, self._prompts, tree_attention=False)[1]
+        self.root_logits = run_again(model, self._prompts)
 
     def evaluate(self, queries: Sequence[Query]) -> Float[Tensor, "Q V"]:
-        rows = [self._prompts[query.lane] + [token for _, token in query.path] for query in queries]
-        return start_decoding(self._model, rows, tree_attention=False)[1]
+        return run_again(
+            self._model, [self._prompts[query.lane] + [token for _, token in query.path] for query in queries]
+        )
 
     def keep(self, lanes: Sequence[int]) -> None:
         pass

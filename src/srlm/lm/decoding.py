@@ -29,10 +29,42 @@ def start_decoding(
         started = run_prompts(model, prompts)
         if started is not None:
             return Decoder(model, *_left_padded(prompts, model.device), started[0]), started[1]
+    if not has_usable_cache(model):
+        return _RunAgain(model, prompts), run_again(model, prompts)
     ids, mask = _left_padded(prompts, model.device)
     output = model(input_ids=ids, attention_mask=mask, position_ids=_positions(mask), use_cache=True, logits_to_keep=1)
+    return Decoder(model, ids, mask, output.past_key_values), output.logits[:, -1]
+
+
+def has_usable_cache(model: Any) -> bool:
+    """Whether the model keeps keys and values whose rows can be selected, as attention does; recurrent states cannot
+    skip the padding of a left-padded batch in every architecture.
+    """
+    with torch.inference_mode():
+        output = model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device), use_cache=True)
     cache = getattr(output, "past_key_values", None)
-    return Decoder(model, ids, mask, cache if hasattr(cache, "batch_select_indices") else None), output.logits[:, -1]
+    return isinstance(cache, DynamicCache) and all(isinstance(layer, DynamicLayer) for layer in cache.layers)
+
+
+def run_again(model: Any, sequences: list[list[int]]) -> Float[Tensor, "R V"]:
+    """Next-token logits of sequences run from their first tokens, right-padded and without a mask.
+
+    What stands to the right of a token reaches it in no causal model, so this needs no cache, no positions and no
+    respect for masks: it is right for every architecture.
+    """
+    width = max(map(len, sequences))
+    ids = torch.zeros(len(sequences), width, dtype=torch.long)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = torch.tensor(sequence)
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    last, at = torch.unique(lengths - 1, return_inverse=True)
+    logits = model(
+        input_ids=ids.to(model.device),
+        attention_mask=torch.ones_like(ids).to(model.device),
+        use_cache=False,
+        logits_to_keep=last.to(model.device),
+    ).logits
+    return logits[torch.arange(len(sequences), device=logits.device), at.to(logits.device)]
 
 
 def _left_padded(prompts: list[list[int]], device: Any) -> tuple[Int[Tensor, "P W"], Int[Tensor, "P W"]]:
@@ -92,21 +124,30 @@ class Decoder:
         )
         if not same:
             self._ids, self._mask = self._ids[parents], self._mask[parents]
-            if self._cache is not None:
-                self._cache.batch_select_indices(parents)
+            self._cache.batch_select_indices(parents)
         self._ids = torch.cat([self._ids, tokens[:, None]], dim=1)
         self._mask = torch.cat([self._mask, torch.ones_like(tokens)[:, None]], dim=1)
-        positions = _positions(self._mask)
-        new = slice(None) if self._cache is None else slice(-1, None)
         output = self._model(
-            input_ids=self._ids[:, new],
+            input_ids=self._ids[:, -1:],
             attention_mask=self._mask,
-            position_ids=positions[:, new],
+            position_ids=_positions(self._mask)[:, -1:],
             past_key_values=self._cache,
-            use_cache=self._cache is not None,
+            use_cache=True,
             logits_to_keep=1,
         )
         return output.logits[:, -1]
+
+
+class _RunAgain(Decoder):
+    """A decoder without a cache."""
+
+    def __init__(self, model: Any, prompts: list[list[int]]) -> None:
+        self._model, self._sequences = model, prompts
+
+    def advance(self, parents: Int[Tensor, "C"], tokens: Int[Tensor, "C"]) -> Float[Tensor, "C V"]:
+        pairs = zip(parents.tolist(), tokens.tolist(), strict=True)
+        self._sequences = [[*self._sequences[parent], token] for parent, token in pairs]
+        return run_again(self._model, self._sequences)
 
 
 def _positions(mask: Tensor) -> Tensor:

@@ -92,8 +92,8 @@ def search_modes(
     k_best: int = 2,
     max_expansions: int = 2000,
     runner_up_expansions: int = 32,
-    nodes_per_step: int = 96,
-    lanes: int = 40,
+    nodes_per_step: int = 192,
+    lanes: int = 64,
     memory_limit_bytes: int = 1_000_000_000,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[ModeBracket]:
@@ -151,7 +151,6 @@ def search_modes(
                 tuple(sorted(end_token_ids)),
                 max_new_tokens,
             )
-            search.dive()
             for at, bracket in search.run(max_expansions, runner_up_expansions, nodes_per_step):
                 found[int(group[at])] = bracket
                 if progress is not None:
@@ -160,50 +159,35 @@ def search_modes(
 
 
 class _GroupSearch:
-    """Searches that share one pool."""
+    """Searches that share one pool. Each begins with a greedy dive, one prefix a step; those that are through with it
+    search on beside those that are not, so that no row of the batch stands idle.
+    """
 
     def __init__(self, pool: NodePool, lanes: list[_Lane], ends: tuple[int, ...], limit: int) -> None:
         self._pool, self._lanes, self._limit = pool, lanes, limit
         self._ends = torch.tensor(ends, dtype=torch.long)
         self._end_set = frozenset(ends)
-        everyone = list(range(len(lanes)))
-        self._take_in([(lane, ROOT) for lane in everyone], pool.root_logits, expand=False)
-
-    def dive(self) -> None:
-        """Greedy decoding at every prompt; its prefixes stay evaluated for the search."""
-        at = dict.fromkeys(range(len(self._lanes)), ROOT)
-        logits = self._pool.root_logits
-        depth = 0
-        while at:
-            depth += 1
-            chosen = logits.argmax(-1).tolist()
-            own = torch.log_softmax(logits.float(), -1).amax(-1).tolist()
-            onward: dict[int, int] = {}
-            for (lane, node), token, logprob in zip(at.items(), chosen, own, strict=True):
-                frontier = self._lanes[lane].frontier
-                ended = token in self._end_set
-                if ended or depth == self._limit:
-                    total = frontier.logprob(node) + logprob
-                    self._lanes[lane].greedy = Complete(frontier.response(node, token), total, ended)
-                    frontier.offer(Complete(frontier.response(node, token), total, ended))
-                else:
-                    onward[lane] = frontier.greedy_child(node, token, logprob)
-            at = onward
-            if at:
-                logits = self._evaluate(list(at.items()), expand=False)
+        self._diving: dict[int, int] = {}  # lane: the prefix its greedy dive has reached
+        roots = [(lane, ROOT) for lane in range(len(lanes))]
+        self._take_in(roots, pool.root_logits, frozenset())
+        self._dive_on(roots, pool.root_logits)
 
     def run(self, expansions: int, extra: int, nodes_per_step: int) -> Iterator[tuple[int, ModeBracket]]:
         """Search until every lane is settled or out of budget; yields (lane, bracket) as lanes finish."""
         alive = list(range(len(self._lanes)))
         pooled = len(alive)
         while alive:
-            share = max(1, nodes_per_step // len(alive))
+            # A lane with more prefixes than the others would make them all wait; a dive has just one.
+            share = 1 if self._diving else max(1, nodes_per_step // len(alive))
+            dives: list[tuple[int, int]] = []
             step: list[tuple[int, int]] = []
             going: list[int] = []
             for number in alive:
                 lane = self._lanes[number]
-                nodes = lane.frontier.take(share, lane.budget(expansions, extra))
-                if nodes:
+                if number in self._diving:
+                    going.append(number)
+                    dives.append((number, self._diving.pop(number)))
+                elif nodes := lane.frontier.take(share, lane.budget(expansions, extra)):
                     going.append(number)
                     step.extend((number, node) for node in nodes)
                 else:
@@ -212,10 +196,26 @@ class _GroupSearch:
             if alive and len(alive) < 0.7 * pooled:
                 self._pool.keep(alive)
                 pooled = len(alive)
-            if step:
-                self._evaluate(step, expand=True)
+            if alive:
+                logits = self._evaluate([*dives, *step], frozenset(range(len(dives), len(dives) + len(step))))
+                self._dive_on(dives, logits)
 
-    def _evaluate(self, step: list[tuple[int, int]], *, expand: bool) -> Tensor:
+    def _dive_on(self, reached: list[tuple[int, int]], logits: Tensor) -> None:
+        """Take greedy decoding one token further at the prefixes reached, whose logits come first."""
+        chosen = logits[: len(reached)].argmax(-1).tolist()
+        own = torch.log_softmax(logits[: len(reached)].float(), -1).amax(-1).tolist() if reached else []
+        for (lane, node), token, logprob in zip(reached, chosen, own, strict=True):
+            frontier = self._lanes[lane].frontier
+            response = frontier.response(node, token)
+            ended = token in self._end_set
+            if ended or len(response) == self._limit:
+                found = Complete(response, frontier.logprob(node) + logprob, ended)
+                self._lanes[lane].greedy = found
+                frontier.offer(found)
+            else:
+                self._diving[lane] = frontier.greedy_child(node, token, logprob)
+
+    def _evaluate(self, step: list[tuple[int, int]], expand: Collection[int]) -> Tensor:
         queries = []
         for lane, node in step:
             frontier = self._lanes[lane].frontier
@@ -229,11 +229,17 @@ class _GroupSearch:
             logits[roots] = self._pool.root_logits[[step[at][0] for at in roots]]
             if others:
                 logits[others] = self._pool.evaluate([queries[at] for at in others])
-        self._take_in(step, logits, expand=expand)
+        self._take_in(step, logits, expand)
         return logits
 
-    def _take_in(self, step: list[tuple[int, int]], logits: Tensor, *, expand: bool) -> None:
-        """Turn logits into evaluations: what is above each search's threshold, and a bound on the rest."""
+    def _take_in(self, step: list[tuple[int, int]], logits: Tensor, expand: Collection[int]) -> None:
+        """Turn logits into evaluations: what is above each search's threshold, and a bound on the rest.
+
+        Args:
+            step: lane and prefix of each row of `logits`.
+            logits: (rows, V).
+            expand: rows whose prefixes are expanded; those of greedy dives are not yet.
+        """
         logprobs = torch.log_softmax(logits.float(), dim=-1)
         if bool(torch.isnan(logprobs).any()):
             raise FloatingPointError("the model returned logits that are not numbers")
@@ -241,12 +247,12 @@ class _GroupSearch:
         floors = torch.tensor(
             [frontier.threshold - frontier.logprob(node) for frontier, (_, node) in zip(frontiers, step, strict=True)]
         )
-        wanted = int((logprobs > floors[:, None].to(logprobs)).sum(-1).max()) + len(self._ends) + 3
+        most = torch.tensor([_LISTED if at in expand else _LISTED_GREEDILY for at in range(len(step))])
+        above = (logprobs > floors[:, None].to(logprobs)).sum(-1).cpu()
         # A prefix whose list ran out is listed again, further.
-        again = max(f.listed(node) for f, (_, node) in zip(frontiers, step, strict=True))
-        listed = min(
-            max(wanted, 8), again + len(self._ends) + (_LISTED if expand else _LISTED_GREEDILY), logits.shape[-1] - 1
-        )
+        again = torch.tensor([f.listed(node) for f, (_, node) in zip(frontiers, step, strict=True)])
+        listed = max(8, int(torch.minimum(above + 3, again + most).max()) + len(self._ends))
+        listed = min(listed, logits.shape[-1] - 1)
         values, tokens = (part.cpu() for part in torch.topk(logprobs, listed + 1, dim=-1))
         ends = logprobs[:, self._ends.to(logprobs.device)].cpu().double().numpy()
         rest = values[:, -1].double().tolist()
@@ -262,7 +268,7 @@ class _GroupSearch:
                     -math.inf if everything else rest[at],
                     ends[at],
                 ),
-                expand=expand,
+                expand=at in expand,
             )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from srlm.lm.prefix_tree import PrefixTree, additive_mask
 
@@ -216,11 +217,25 @@ def batches_of(groups: Sequence[Group], tokens: int) -> Iterator[list[Group]]:
         yield batch
 
 
+def keeps_everything(model: Any) -> bool:
+    """Whether every layer attends to the whole past: no sliding window, no chunks, no recurrent state, as far as the
+    configuration says.
+    """
+    try:
+        cache = DynamicCache(config=model.config)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return True  # a configuration that transformers has no cache for says nothing; the probe decides
+    return all(type(layer) is DynamicLayer for layer in cache.layers)
+
+
 def has_tree_attention(model: Any, tolerance: float = 1e-3) -> bool:
     """Whether the model evaluates a packed tree as it evaluates plain sequences (nats per response within `tolerance`).
 
-    Recurrent architectures and models that rebuild the mask themselves do not; they are scored by the plain route.
+    Recurrent architectures and models that rebuild the mask themselves do not; they are scored by the plain route. Nor
+    do models with sliding windows, whatever a short probe says: the tree's mask would let long sequences look beyond.
     """
+    if not keeps_everything(model):
+        return False
     vocabulary = model.config.get_text_config().vocab_size
     probe: list[Group] = [([3, 1, 2], [[1, 2, 0], [1, 0, 2], [2, 1]]), ([3, 2], [[1, 1, 2]])]
     groups = [

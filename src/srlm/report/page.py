@@ -91,7 +91,7 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
         InputError: no run there, damaged records, or `out` is a folder.
         OSError: the file cannot be written; an older page stays as it was.
     """
-    target = _target(out or run_folder / "report.html")
+    target = html_target(out or run_folder / "report.html")
     run = read_run(run_folder)
     figures = run_figures(run)
     rows = [_row(one) for one in _chosen(run.answers)]
@@ -111,7 +111,7 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
         "answers_left_out": max(0, len(run.answers) - MOST_ANSWERS),
         "configuration": _flat(run.record.configuration),
     }
-    return _render("run.html", target, figures, context)
+    return render("run.html", target, figures, context)
 
 
 def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
@@ -124,7 +124,7 @@ def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
     Raises:
         InputError, OSError: as for `write_report`.
     """
-    target = _target(out)
+    target = html_target(out)
     names = names_of(run_folders)
     runs = [(name, read_run(folder, answers=False)) for name, folder in zip(names, run_folders, strict=True)]
     figures = comparison_figures(runs)
@@ -138,7 +138,7 @@ def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
         "rows": [(name, run, findings.headline(run), findings.theory_sentence(run)) for name, run in runs],
         "differences": [(field, [flat[name].get(field, "") for name, _ in runs]) for field in differing],
     }
-    return _render("comparison.html", target, figures, context)
+    return render("comparison.html", target, figures, context)
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
@@ -155,13 +155,21 @@ def names_of(folders: Sequence[Path]) -> list[str]:
     return named
 
 
-def _target(out: Path) -> Path:
+def html_target(out: Path) -> Path:
     if out.is_dir():
         raise InputError(f"--out {out} is a folder; give the name of an HTML file, for example {out / 'report.html'}")
     return out
 
 
-def _render(template: str, target: Path, figures: Sequence[Any], context: dict[str, Any]) -> Path:
+def render(template: str, target: Path, figures: Sequence[Any], context: dict[str, Any]) -> Path:
+    """Write one self-contained page.
+
+    Args:
+        template: a file in `templates`.
+        target: the HTML file.
+        figures: what plotly draws; the page finds each by its key.
+        context: what the template says; untrusted text passes through `visible` there or before.
+    """
     environment = Environment(
         loader=PackageLoader("srlm.report", "templates"),
         autoescape=True,
