@@ -1,15 +1,20 @@
 """How often each signature speaks: on planted failures (detection) and on healthy runs (false alarms).
 
-Usage: python benchmarks/signatures.py [SEEDS]     (tiny random Llamas, 24 prompts, 3 rounds; default 10 seeds)
+Usage: python benchmarks/signatures.py [SEEDS]     (tiny Llamas, 36 prompts, 3 rounds; default 10 seeds)
 
-Every seed is another random model, other prompts' answers (the base model's own modes, which a healthy run turns into
-habits) and other samples. A failure is planted by a reward or a rate that produces it; it counts as detected when its
-signature speaks at any round, and as ended when the default actions end the run. Nothing is really ended here: all
-signatures are noted and the decision is taken afterwards. Prints two Markdown tables; the committed ones are
-benchmarks/results/signatures.md.
+Every seed is another model, trained here on another noisy sample of a small task so that self-rewarding has something
+latent to sharpen, with other prompts and other samples. A failure is planted by a reward or a rate that produces it; it
+counts as detected when its signature speaks at any round, and as ended when the default actions end the run. Nothing is
+really ended here: all signatures are noted and the decision is taken afterwards. Prints two Markdown tables; the
+committed ones are benchmarks/results/signatures.md.
 """
 
+<<<<<<< HEAD
+import copy
+import operator
+=======
 import itertools
+>>>>>>> main
 import random
 import sys
 import tempfile
@@ -18,6 +23,8 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +34,13 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from srlm.diagnosis.signatures import SIGNATURES
 from srlm.lm.loading import as_loaded
-from srlm.lm.mode_search import search_modes
-from srlm.lm.prompts import Prompt, encode_prompts
+from srlm.lm.prompts import Prompt
 from srlm.training.config import SelfRewardingConfig
 from srlm.training.control import checked_actions, decide
 from srlm.training.trainer import SelfRewardingTrainer
 
 WORDS = [f"w{n}" for n in range(30)]
-PROMPTS, LENGTH, ROUNDS = 24, 8, 3
+PROMPTS, LENGTH, ROUNDS, PRETRAINING = 36, 6, 3, 1200
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,51 +90,79 @@ PLANTS: dict[str, Plant] = {
 }
 
 
-def tiny(seed: int) -> Any:
-    """A random two-layer Llama that ends its responses now and then, and its tokenizer."""
+def answer_to(prompt: list[int]) -> list[int]:
+    """The task: the words that follow the prompt's last two in the list of words, last one first."""
+    return [2 + (token - 1) % len(WORDS) for token in (prompt[-1], prompt[-2])]
+
+
+@cache
+def pretrained(seed: int) -> Any:
+    """A two-layer Llama that has seen the task with much noise, so that it can do it and mostly does not: every word
+    is wrong with probability 0.4, and a third of the answers run on. Its modes are right, its samples rarely are.
+    """
     words = ["<end>", "<unk>", *WORDS]
     core = Tokenizer(models.WordLevel({word: at for at, word in enumerate(words)}, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<end>", unk_token="<unk>", pad_token="<end>")
+    rng = random.Random(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = LlamaForCausalLM(
             LlamaConfig(
                 vocab_size=len(words),
-                hidden_size=48,
-                intermediate_size=96,
+                hidden_size=64,
+                intermediate_size=128,
                 num_hidden_layers=2,
                 num_attention_heads=4,
                 num_key_value_heads=2,
                 max_position_embeddings=64,
-                bos_token_id=1,
+                bos_token_id=None,
                 eos_token_id=0,
                 pad_token_id=0,
                 tie_word_embeddings=False,
             )
         )
-    model.lm_head.weight.data.mul_(14.0)
-    # Several words end a response, so that lengths can shrink and grow.
-    model.generation_config.eos_token_id = list(range(2, 10))
-    return as_loaded(model.eval(), tokenizer)
+        optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+        rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, 5e-3, PRETRAINING)
+        for _ in range(PRETRAINING):
+            rows = [example(rng) for _ in range(64)]
+            ids = torch.zeros(len(rows), 3 + LENGTH + 1, dtype=torch.long)
+            labels = torch.full_like(ids, -100)
+            for at, (prompt, reply) in enumerate(rows):
+                ids[at, : 3 + len(reply)] = torch.tensor(prompt + reply)
+                labels[at, 3 : 3 + len(reply)] = torch.tensor(reply)
+            optimiser.zero_grad()
+            model(input_ids=ids, labels=labels).loss.backward()
+            optimiser.step()
+            rates.step()
+    return as_loaded(model.eval().requires_grad_(False), tokenizer)
 
 
-def questions(loaded: Any, seed: int) -> list[Prompt]:
-    """Prompts whose answers are the base model's modes."""
-    rng = random.Random(seed)
-    plain = [Prompt(" ".join(rng.choices(WORDS, k=3))) for _ in range(PROMPTS)]
-    encoded = encode_prompts(plain, loaded, max_new_tokens=LENGTH)
-    brackets = search_modes(loaded.model, encoded, max_new_tokens=LENGTH, end_token_ids=loaded.end_token_ids)
-    answers = [loaded.tokenizer.decode(list(one.mode.tokens), skip_special_tokens=True) for one in brackets]
-    return [
-        Prompt(one.content, "held_out" if at % 3 == 2 else "train", (answer,)) if answer.strip() else one
-        for at, (one, answer) in enumerate(zip(plain, answers, strict=True))
-    ]
+def example(rng: random.Random) -> tuple[list[int], list[int]]:
+    """A prompt and a noisy reply to it."""
+    prompt = [rng.randrange(2, 2 + len(WORDS)) for _ in range(3)]
+    reply = [rng.randrange(2, 2 + len(WORDS)) if rng.random() < 0.4 else word for word in answer_to(prompt)]
+    while len(reply) < LENGTH and rng.random() < 0.33:
+        reply.append(rng.randrange(2, 2 + len(WORDS)))
+    return prompt, [*reply, 0]
+
+
+def questions(seed: int) -> list[Prompt]:
+    """Prompts with their right answers, a third of them held out."""
+    rng = random.Random(1000 + seed)
+    found = []
+    for at in range(PROMPTS):
+        prompt, _ = example(rng)
+        text, answer = (" ".join(WORDS[token - 2] for token in tokens) for tokens in (prompt, answer_to(prompt)))
+        found.append(
+            Prompt(text, "held_out" if at % 3 == 2 else "train", (answer,), judge=partial(operator.eq, answer))
+        )
+    return found
 
 
 def measure(plant: Plant, seed: int) -> list[dict[str, Any]] | None:
     """The rounds' metrics of one run; None where its update left no numbers (which always ends a run)."""
-    loaded = tiny(seed)
+    loaded = copy.deepcopy(pretrained(seed))
     with tempfile.TemporaryDirectory() as folder:
         options: dict[str, Any] = {
             "output_dir": str(Path(folder) / "run"),
@@ -141,7 +175,7 @@ def measure(plant: Plant, seed: int) -> list[dict[str, Any]] | None:
             "on_signature": {"all": "note"},
         }
         config = SelfRewardingConfig(**(options | plant.options))
-        trainer = SelfRewardingTrainer(loaded, config, questions(loaded, seed), reward_funcs=plant.reward)
+        trainer = SelfRewardingTrainer(loaded, config, questions(seed), reward_funcs=plant.reward)
         directory = trainer.train()
         rounds = [directory.round(number).metrics() for number in directory.completed_rounds()]
         return rounds if directory.record()["status"] == "done" else None
@@ -165,13 +199,20 @@ def main() -> None:
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     healthy = [measure(HEALTHY, seed) for seed in range(seeds)]
     kappas = [[metrics["kappa"]["upper"] for metrics in rounds or []] for rounds in healthy]
+<<<<<<< HEAD
+    falling = sum(all(a > b for a, b in pairwise(one)) for one in kappas)
+    print(
+        f"{seeds} healthy runs, {PROMPTS} prompts, {ROUNDS} rounds: kappa fell in every round of {falling}; the "
+        f"defaults would have ended {sum(map(ended, healthy))}\n"
+=======
     falling = sum(all(a > b for a, b in itertools.pairwise(one)) for one in kappas)
     print(
         f"{seeds} healthy runs, {PROMPTS} prompts, {ROUNDS} rounds: kappa fell in every round of {falling}; "
         "the defaults would have ended ",
         end="",
+>>>>>>> main
     )
-    print(f"{sum(map(ended, healthy))}\n\n| signature | spoke on healthy runs |\n|---|---|")
+    print("| signature | spoke on healthy runs |\n|---|---|")
     alarms = Counter(name for rounds in healthy for name in spoken(rounds))
     for name in SIGNATURES:
         print(f"| {name} | {alarms[name]} of {seeds} |")

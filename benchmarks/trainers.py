@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 PROMPTS, LENGTH, PASSES, STEP = 16, 16, 2, 8
-CONTENDERS = ("srlm", "srlm, certified", "OnlineDPOTrainer", "GRPOTrainer")
+CONTENDERS = ("srlm", "OnlineDPOTrainer", "GRPOTrainer", "srlm, certified")
 
 
 def questions() -> list[str]:

@@ -1,10 +1,15 @@
 """What every pair of reward and update does to kappa, accuracy and modes on the embedded model.
 
-Usage: python benchmarks/updates.py [RECORDS.jsonl]     (24 bundled prompts, K = 4, L = 12, 2 rounds, seed 0)
+Usage: python benchmarks/updates.py RECORDS.jsonl [--print]     (24 bundled prompts, K = 4, L = 12, 2 rounds, seed 0)
 
 Every pair's numbers are appended to RECORDS.jsonl as it ends, and pairs found there are not run again. Prints a
+<<<<<<< HEAD
+Markdown table of all pairs known (with --print, only that); the committed one is benchmarks/results/updates.md.
+Nothing is stopped: every signature is only noted.
+=======
 Markdown table after each; the committed one is benchmarks/results/updates.md. Nothing is stopped: every signature is
 only noted.
+>>>>>>> main
 """
 
 import json
@@ -89,7 +94,7 @@ def row(record: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    records = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp()) / "updates.jsonl"
+    records = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("updates.jsonl")
     known: dict[tuple[str, str], dict[str, Any]] = {}
     if records.is_file():
         for line in records.read_text(encoding="utf-8").splitlines():
@@ -99,12 +104,12 @@ def main() -> None:
     # Those that differ from the theory's pair in one thing come first, so that an interrupted table says most.
     default = LOSS_TYPES[0], next(iter(REWARDS))
     pairs = sorted(product(LOSS_TYPES, REWARDS), key=lambda one: sum(a != b for a, b in zip(one, default, strict=True)))
-    for loss, reward in pairs:
+    for loss, reward in () if "--print" in sys.argv else pairs:
         if (reward, loss) not in known:
             known[reward, loss] = measure(reward, loss, kept)
             with records.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(known[reward, loss]) + "\n")
-            print_table(known)
+    print_table(known)
 
 
 def print_table(known: dict[tuple[str, str], dict[str, Any]]) -> None:
@@ -117,7 +122,6 @@ def print_table(known: dict[tuple[str, str], dict[str, Any]]) -> None:
     for loss, reward in product(LOSS_TYPES, REWARDS):
         if (reward, loss) in known:
             print(row(known[reward, loss]))
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -69,6 +69,40 @@ def test_mixtures_are_weighted_sums_and_none_means_not_applicable() -> None:
     assert reward_mixture(only_long)(PROMPTS, SAMPLES, TEXTS)[1] == [None, None]
 
 
+def test_a_data_set_and_a_function_written_for_trl_work_unchanged(tiny_model_folder: Path, tmp_path: Path) -> None:
+    from datasets import Dataset
+
+    from srlm.training.config import SelfRewardingConfig
+    from srlm.training.trainer import SelfRewardingTrainer
+
+    # As in trl's documentation: columns by name, trainer state, logging; the answer is the column's own value.
+    def reward(
+        prompts: Any,
+        completions: Any,
+        completion_ids: Any,
+        answer: Any,
+        trainer_state: Any,
+        log_extra: Any,
+        log_metric: Any,
+        **kwargs: Any,
+    ) -> list[float]:
+        log_extra("golden", answer)
+        log_metric("step", trainer_state.global_step)
+        log_metric("exact", sum(c[0]["content"] == a for c, a in zip(completions, answer, strict=True)) / len(answer))
+        return [float(a in c[0]["content"]) for c, a in zip(completions, answer, strict=True)]
+
+    rows = [
+        {"prompt": [{"role": "user", "content": f"w{n} w{n + 1}"}], "answer": f"w{n}", "level": n} for n in range(4)
+    ]
+    config = SelfRewardingConfig(
+        output_dir=str(tmp_path / "run"), rounds=1, max_completion_length=3, logging_strategy="no"
+    )
+    trainer = SelfRewardingTrainer(str(tiny_model_folder), config, Dataset.from_list(rows), reward_funcs=reward)
+    metrics = trainer.train().round(1).metrics()
+    assert set(metrics["reward"]["metrics"]) == {"step", "exact"}
+    assert {metrics["reward"]["min"], metrics["reward"]["max"]} <= {0.0, 1.0}
+
+
 def raises(**_: Any) -> list[float]:
     raise RuntimeError("no judge today")
 

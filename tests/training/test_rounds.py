@@ -223,3 +223,27 @@ def test_all_weights_can_be_trained_instead_of_an_adapter(start: Callable[..., A
     first, last = (directory.round(number).metrics() for number in (0, 1))
     assert last["kappa"]["upper"] < first["kappa"]["upper"]
     assert json.loads((tmp_path / "full" / "model" / "config.json").read_text())["model_type"] == "llama"
+
+
+def test_weights_of_other_rounds_than_best_and_last_can_be_let_go(
+    undisturbed: RunDirectory, start: Callable[..., Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "lean"
+    lean = start(out, rounds=3, keep_checkpoints="best_and_last", on_signature={"all": "note"})
+    best = lean.record()["best_round"]
+    kept = {number for number in range(4) if (lean.round(number).path / "checkpoint").is_dir()}
+    assert kept == {best, 3}
+    assert numbers(lean)[:3] == numbers(undisturbed)
+    # What is left is enough to go on.
+    assert start(out, resume=True, rounds=4, on_signature={"all": "note"}).completed_rounds() == [0, 1, 2, 3, 4]
+
+
+def test_the_saved_model_has_a_card_that_says_what_was_done(undisturbed: RunDirectory) -> None:
+    from huggingface_hub import ModelCard
+
+    card = ModelCard.load(undisturbed.path / "model" / "README.md")
+    assert card.data.library_name == "transformers"
+    assert "srlm" in (card.data.tags or [])
+    assert card.data.base_model == undisturbed.record()["configuration"]["model"]
+    kappa = undisturbed.round(2).metrics()["kappa"]["upper"]
+    assert f"| 2 (this model) | {kappa:.3g} |" in card.content

@@ -111,6 +111,7 @@ def command(
     from srlm.cli.output import print_json
     from srlm.report.page import write_report
     from srlm.training import start
+    from srlm.training.processes import is_main_process
 
     if dry_run:
         estimate = start.dry_run(**asked)
@@ -118,6 +119,9 @@ def command(
             print_json(estimate.as_json())
         else:
             typer.echo("\n".join(estimate.lines()))
+        return
+    if not is_main_process():  # one of several: it works, and leaves talking to the main one
+        start.start_run(**asked)
         return
     with RoundProgress(rounds or 3, write_report) as observer:
         directory = start.start_run(**asked, observer=observer)

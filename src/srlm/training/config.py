@@ -35,6 +35,7 @@ COSMETIC = frozenset(
         "hub_private_repo",
         "hub_strategy",
         "save_total_limit",
+        "keep_checkpoints",
         "resume_from_checkpoint",
         "dataloader_num_workers",
         "dataloader_pin_memory",
@@ -67,6 +68,7 @@ class SelfRewardingConfig(TrainingArguments):
         max_drift: most nats by which sampling and training may disagree on a response; None never refuses.
         rescore: take the training forward's log-probabilities as reward and reference instead of the recorded ones.
         on_signature: {signature: "note" | "stop" | "rollback"} (`srlm.training.control`); "all" names every one.
+        keep_checkpoints: "all", or "best_and_last" to remove other rounds' weights as the run goes on.
         raw_prompts: send string prompts without the chat template.
 
     `num_train_epochs` counts the passes over one round's responses, `per_device_train_batch_size` the prompts of a
@@ -108,11 +110,14 @@ class SelfRewardingConfig(TrainingArguments):
     max_drift: float | None = field(default=0.5)
     rescore: bool = field(default=False)
     on_signature: dict[str, str] | None = field(default=None)
+    keep_checkpoints: str = field(default="all")
 
     def __post_init__(self) -> None:
         problems = [problem for problem in (_problem(self, *rule) for rule in _DOMAINS) if problem]
         if self.loss_type not in LOSS_TYPES:
             problems.append(f"loss_type is {self.loss_type!r}; use one of {', '.join(LOSS_TYPES)}")
+        if self.keep_checkpoints not in ("all", "best_and_last"):
+            problems.append(f"keep_checkpoints is {self.keep_checkpoints!r}; use all or best_and_last")
         if self.beta_schedule not in BETA_SCHEDULES:
             problems.append(f"beta_schedule is {self.beta_schedule!r}; use one of {', '.join(BETA_SCHEDULES)}")
         if self.max_drift is not None and not self.max_drift > 0:

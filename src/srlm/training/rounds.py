@@ -8,8 +8,10 @@ ends as an undisturbed one. After every round `control.py` may end the run; that
 """
 
 import math
+import shutil
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srlm.diagnosis.signatures import signatures
@@ -23,6 +25,7 @@ from srlm.training.control import Decision, best_round, decide, diverged
 from srlm.training.drift import Drift, compared_prompts, measure_drift, require_small, rescore
 from srlm.training.groups import TrainingGroup, reward_summary
 from srlm.training.measurement import Measured, Modes, summarise
+from srlm.training.model_card import model_card
 from srlm.training.policy import export_model, merged, restore_policy, save_policy
 from srlm.training.tables import drift_of, modes_from_table, modes_to_table, samples_from_table, samples_to_table
 
@@ -57,6 +60,7 @@ class Rounds:
 
     def __init__(self, trainer: "SelfRewardingTrainer", directory: RunDirectory, observer: Observer) -> None:
         self._trainer, self._directory, self._observer = trainer, directory, observer
+        self._processes = trainer.processes
         self._in_memory: int | None = None  # the round whose policy the model is; None while it is between two
 
     def finish(self) -> None:
@@ -77,23 +81,33 @@ class Rounds:
                 history.append(self._directory.round(number).metrics())
                 decision = decide(history, self._trainer.actions)
             if decision is not None:
-                self._end_early(number, decision)
+                self._end_early(number, decision, history)
                 return
-        self._export(self._trainer.args.rounds)
-        self._directory.update(status="done", reason=None, best_round=best_round(history), control=None)
+            self._prune(history)
+        self._export(self._trainer.args.rounds, history)
+        best = best_round(history)
+        self._processes.on_main(
+            lambda: self._directory.update(status="done", reason=None, best_round=best, control=None)
+        )
 
-    def _end_early(self, number: int, decision: Decision) -> None:
-        self._export(decision.keep)
-        self._directory.update(
-            status="stopped",
-            reason=decision.reason,
-            best_round=decision.keep if decision.action == "rollback" else None,
-            control={
-                "round": number,
-                "action": decision.action,
-                "signatures": list(decision.signatures),
-                "model_of_round": decision.keep,
-            },
+    def _prune(self, history: Sequence[dict[str, Any]]) -> None:
+        """With `keep_checkpoints` "best_and_last", remove the weights of every other round; its record stays."""
+        if self._trainer.args.keep_checkpoints != "best_and_last" or not self._processes.main:
+            return
+        for number in set(range(len(history))) - {best_round(history), len(history) - 1}:
+            shutil.rmtree(self._directory.round(number).path / "checkpoint", ignore_errors=True)
+
+    def _end_early(self, number: int, decision: Decision, history: Sequence[dict[str, Any]]) -> None:
+        self._export(decision.keep, history)
+        control = {
+            "round": number,
+            "action": decision.action,
+            "signatures": list(decision.signatures),
+            "model_of_round": decision.keep,
+        }
+        best = decision.keep if decision.action == "rollback" else None
+        self._processes.on_main(
+            lambda: self._directory.update(status="stopped", reason=decision.reason, best_round=best, control=control)
         )
 
     def _round(self, number: int, history: Sequence[dict[str, Any]]) -> None:
@@ -107,13 +121,15 @@ class Rounds:
             began = time.perf_counter()
             samples, drift = self._sample(number)
             spent = time.perf_counter() - began
-            folder.write_table("samples", samples_to_table(self._trainer, samples, spent, drift))
+            drawn = samples_to_table(self._trainer, samples, spent, drift)
+            self._processes.on_main(lambda: folder.write_table("samples", drawn))
         table = folder.read_table("samples")
         samples, seconds["sample"] = samples_from_table(table)
         if not folder.is_complete("modes"):
             began = time.perf_counter()
             brackets = self._certify(number, samples)
-            folder.write_table("modes", modes_to_table(self._trainer, brackets, time.perf_counter() - began))
+            found = modes_to_table(self._trainer, brackets, time.perf_counter() - began)
+            self._processes.on_main(lambda: folder.write_table("modes", found))
         modes, seconds["certify"] = modes_from_table(folder.read_table("modes"))
         seconds["certify"] += trained.get("certificate_seconds", 0.0)
         metrics = self._metrics(number, samples, modes)
@@ -131,7 +147,7 @@ class Rounds:
             "drift": drift_of(table),
         }
         metrics["signatures"] = [one.as_json() for one in signatures([*history, metrics])]
-        folder.write_metrics(metrics)
+        self._processes.on_main(lambda: folder.write_metrics(metrics))
         self._observer.round_done(self._directory, number, metrics)
 
     def _make_policy(self, number: int) -> None:
@@ -143,10 +159,10 @@ class Rounds:
             began = time.perf_counter()
             self._in_memory = None
             context = self._trainer.reward_context()
-            groups = self._trainer.groups(samples, context=context)
+            groups = self._processes.on_main(lambda: self._trainer.groups(samples, context=context))
             held_out: Sequence[TrainingGroup] = ()
             if self._trainer.args.early_stopping_patience:
-                held_out = self._trainer.groups(samples, "held_out")
+                held_out = self._processes.on_main(lambda: self._trainer.groups(samples, "held_out"))
             self._observer.stage(number, "train", self._trainer.steps_per_update(len(groups)))
             update = self._trainer.update(groups, self._observer.advance, held_out)
             facts["loss"] = update.loss if math.isfinite(update.loss) else None
@@ -155,12 +171,15 @@ class Rounds:
             facts["reward"] = reward_summary(groups) | {"metrics": context.metrics()}
             facts["seconds"] = time.perf_counter() - began
             began = time.perf_counter()
-            facts["certificate"] = self._certificate(number, samples)
+            facts["certificate"] = self._processes.on_main(lambda: self._certificate(number, samples))
             facts["certificate_seconds"] = time.perf_counter() - began
         self._observer.stage(number, "save", 1)
+        self._processes.on_main(lambda: self._save(number, facts))
+        self._in_memory = number
+
+    def _save(self, number: int, facts: dict[str, Any]) -> None:
         with self._directory.round(number).writing_checkpoint(facts) as target:
             save_policy(self._trainer.policy, target)
-        self._in_memory = number
 
     def _certificate(self, number: int, samples: Sequence[Sequence[Response]]) -> dict[str, Any] | None:
         """P4 for the update that has just made policy `number`; None where the reward is not the log-probability, an
@@ -204,21 +223,24 @@ class Rounds:
         args, prompts = self._trainer.args, self._trainer.encoded
         self._restore(number)
         self._observer.stage(number, "sample", len(prompts))
-        uniforms = draw_uniforms(
-            args.seed, number, range(len(prompts)), args.num_generations, args.max_completion_length
-        )
+        mine = self._processes.share(range(len(prompts)))
+        uniforms = draw_uniforms(args.seed, number, mine, args.num_generations, args.max_completion_length)
         with merged(self._trainer.policy):
-            samples = sample_responses(
-                self._trainer.policy,
-                prompts,
-                uniforms,
-                end_token_ids=self._trainer.loaded.end_token_ids,
-                rows_per_pass=args.rows_per_pass,
-                tree_attention=self._trainer.tree_attention,
-                progress=self._observer.advance,
+            samples = self._processes.gather(
+                lambda: sample_responses(
+                    self._trainer.policy,
+                    [prompts[at] for at in mine],
+                    uniforms,
+                    end_token_ids=self._trainer.loaded.end_token_ids,
+                    rows_per_pass=args.rows_per_pass,
+                    tree_attention=self._trainer.tree_attention,
+                    progress=self._observer.advance,
+                )
             )
         compared = compared_prompts(len(prompts), args.rescore)
-        again = self._trainer.score([(prompts[at], [r.tokens for r in samples[at]]) for at in compared])
+        again = self._processes.on_main(
+            lambda: self._trainer.score([(prompts[at], [r.tokens for r in samples[at]]) for at in compared])
+        )
         drift = measure_drift([samples[at] for at in compared], again, args.rescore)
         require_small(drift, args.max_drift, number)
         return (rescore(samples, again) if args.rescore else samples), drift
@@ -226,15 +248,18 @@ class Rounds:
     def _certify(self, number: int, samples: Sequence[Sequence[Response]]) -> list[ModeBracket]:
         self._restore(number)
         self._observer.stage(number, "certify", len(samples))
+        mine = self._processes.share(range(len(samples)))
         with merged(self._trainer.policy):
-            return search_modes(
-                self._trainer.policy,
-                self._trainer.encoded,
-                max_new_tokens=self._trainer.args.max_completion_length,
-                end_token_ids=self._trainer.loaded.end_token_ids,
-                known=[[Complete(r.tokens, r.logprob, r.ended) for r in responses] for responses in samples],
-                max_expansions=self._trainer.args.search_budget,
-                progress=self._observer.advance,
+            return self._processes.gather(
+                lambda: search_modes(
+                    self._trainer.policy,
+                    [self._trainer.encoded[at] for at in mine],
+                    max_new_tokens=self._trainer.args.max_completion_length,
+                    end_token_ids=self._trainer.loaded.end_token_ids,
+                    known=[[Complete(r.tokens, r.logprob, r.ended) for r in samples[at]] for at in mine],
+                    max_expansions=self._trainer.args.search_budget,
+                    progress=self._observer.advance,
+                )
             )
 
     def _metrics(self, number: int, samples: Sequence[Sequence[Response]], modes: Sequence[Modes]) -> dict[str, Any]:
@@ -248,10 +273,15 @@ class Rounds:
         trained = summarise(splits["train"], beta)
         return {"round": number, **(trained or {}), "held_out": summarise(splits["held_out"], beta)}
 
-    def _export(self, number: int) -> None:
+    def _export(self, number: int, history: Sequence[dict[str, Any]]) -> None:
         """Write policy `number` as the run's model."""
         folder = self._directory.path / "model"
         self._restore(number)
         self._observer.stage(number, "save", 1)
+        card = model_card(self._directory.record(), history, number)
+        self._processes.on_main(lambda: self._write_model(folder, card))
+
+    def _write_model(self, folder: Path, card: str) -> None:
         with replace_folder(folder) as fresh:
             export_model(self._trainer.policy, self._trainer.loaded.tokenizer, fresh)
+            (fresh / "README.md").write_text(card, encoding="utf-8")

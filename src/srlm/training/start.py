@@ -16,6 +16,7 @@ from srlm.records.run_directory import RUN_FILE, RunDirectory
 from srlm.training.config import SelfRewardingConfig
 from srlm.training.estimate import RunEstimate, estimate_run
 from srlm.training.presets import PRESETS
+from srlm.training.processes import is_main_process
 from srlm.training.rounds import Observer
 from srlm.training.trainer import SelfRewardingTrainer
 
@@ -55,7 +56,8 @@ class Request:
         """
         config = _configuration(self.options, self.config_file, self.preset)
         path = Path(config.output_dir or ".")
-        if not self.resume and path.exists() and (path.is_file() or any(path.iterdir())):
+        # With several processes the main one may have made the folder already.
+        if is_main_process() and not self.resume and path.exists() and (path.is_file() or any(path.iterdir())):
             what = "holds a run already" if (path / RUN_FILE).is_file() else "exists and is not empty"
             raise InputError(f"{path} {what}; add --resume to go on with a run, or give another --out")
         prompts = load_prompts(self.prompts, limit=self.limit, held_out=self.held_out, seed=config.seed)

@@ -29,6 +29,7 @@ from srlm.training.early_stopping import PassEnd
 from srlm.training.groups import Collator, GroupDataset, TrainingGroup
 from srlm.training.losses import LOSSES, GroupedBatch
 from srlm.training.policy import make_trainable
+from srlm.training.processes import Processes
 from srlm.training.rewards import PolicyView
 from srlm.training.rounds import Observer, Rounds
 from srlm.training.schedules import BETA_SCHEDULES
@@ -58,6 +59,21 @@ class Update:
             "held_out_residuals": [value if math.isfinite(value) else None for value in self.residuals],
             "stopped_early": self.stopped_early,
         }
+
+
+class _Forward:
+    """The wrapped model's forward pass (gradients are reduced there) with the policy's own attributes (a wrapper hides
+    them).
+    """
+
+    def __init__(self, wrapped: Any, policy: Any) -> None:
+        self._wrapped, self._policy = wrapped, policy
+
+    def __call__(self, **inputs: Any) -> Any:
+        return self._wrapped(**inputs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._policy, name)
 
 
 class SelfRewardingTrainer(Trainer):
@@ -114,6 +130,12 @@ class SelfRewardingTrainer(Trainer):
             processing_class=self.loaded.tokenizer,
             callbacks=[*(callbacks or []), self._pass_end],
         )
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            raise InputError(
+                "sampling needs the whole model on every process; launch with plain data parallelism, without FSDP or "
+                "DeepSpeed"
+            )
+        self.processes = Processes(args.process_index, args.world_size)
         # What the steps log goes to trackers and to the round's record; printing it would break the progress display.
         self.remove_callback(PrinterCallback)
 
@@ -138,14 +160,16 @@ class SelfRewardingTrainer(Trainer):
         Raises:
             InputError: the folder holds another run, or this run with another configuration.
         """
-        directory = self._directory(resume_from_checkpoint)
+        directory = self.processes.on_main(lambda: self._directory(resume_from_checkpoint))
+        watching = observer if observer is not None and self.processes.main else Observer()
         try:
-            Rounds(self, directory, observer or Observer()).finish()
+            Rounds(self, directory, watching).finish()
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
             why = "interrupted by the user" if stopped else f"{type(error).__name__}: {error}"
             with suppress(OSError):  # on a full disk the record stays "running"; resuming treats both alike
-                directory.update(status="stopped" if stopped else "failed", reason=why)
+                if self.processes.main:
+                    directory.update(status="stopped" if stopped else "failed", reason=why)
             raise
         return directory
 
@@ -260,7 +284,7 @@ class SelfRewardingTrainer(Trainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The update's loss on one batch made by `Collator`."""
-        logps = response_logprobs(model, inputs["sequences"])
+        logps = response_logprobs(_Forward(model, self.policy), inputs["sequences"])
         batch = GroupedBatch(
             logps, inputs["reference_logps"], inputs["rewards"], inputs["groups"], int(inputs["groups"].max()) + 1
         )
