@@ -2,10 +2,11 @@
 
 Usage: python benchmarks/mutation.py [MODULE ...]     (default: every module of srlm/theory)
 
-Each mutant differs from the source in one place: a constant off by 1 % (or 1), an operator swapped, a comparison moved
-by its edge, a returned value off by 1 %. It is killed when tests/theory or `srlm verify` fails on it, or when it runs
-past a time limit. Mutants run in forked children of one process that has everything imported. Prints a Markdown table
-and every survivor; the committed output is benchmarks/results/mutation.md.
+Each mutant differs from the source in one place: a constant off by 1 % (or by 1 where it is whole), an operator
+swapped, a comparison turned round, a returned value off by 1 %. Constants below 1e-8 or above 1e5 are tolerances and
+guards, whose exact value is no claim; they are left alone. A mutant is killed when tests/theory or `srlm verify` fails
+on it, or when it runs past a time limit. Mutants run in forked children of one process that has everything imported.
+Prints a Markdown table and every survivor; the committed output is benchmarks/results/mutation.md.
 """
 
 import ast
@@ -33,7 +34,7 @@ _THEORY = _ROOT / "src" / "srlm" / "theory"
 _SECONDS = 90
 _SWAPS: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
 
@@ -83,7 +84,7 @@ def _in_statement(node: ast.AST) -> Iterator[tuple[Any, Any]]:
 def _in_expression(node: ast.AST) -> Iterator[tuple[Any, Any]]:
     if isinstance(node, ast.JoinedStr):
         return
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+    if isinstance(node, ast.Constant) and _is_claim(node.value):
         yield node, lambda: _nudge(node)
     if isinstance(node, ast.BinOp) and type(node.op) in _SWAPS and not _is_text(node):
         yield node, lambda: _swap(node)
@@ -93,6 +94,13 @@ def _in_expression(node: ast.AST) -> Iterator[tuple[Any, Any]]:
         yield node, lambda: _compare(node)
     for child in ast.iter_child_nodes(node):
         yield from _in_expression(child)
+
+
+def _is_claim(value: Any) -> bool:
+    """Whether a constant is part of a formula, not a tolerance or a guard."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return value == 0 or 1e-8 < abs(value) < 1e5
 
 
 def _is_number(value: ast.expr) -> bool:

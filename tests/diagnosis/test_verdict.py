@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from srlm.diagnosis.record import PromptDiagnosis, Reply, SampleFacts, Verdict
-from srlm.diagnosis.signatures import Mark
+from srlm.diagnosis.degenerate import Mark
 from srlm.diagnosis.verdict import accuracy_of, judge_group
 
 

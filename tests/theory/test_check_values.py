@@ -98,7 +98,9 @@ def test_the_adversary_keeps_kappa_and_stays_within_the_simplex() -> None:
         )
 
 
-@pytest.mark.parametrize(("mode", "excess"), [(0.499, 1e-6), (0.3, 0.1), (0.2, 0.59), (0.01, 0.3), (0.25, 0.25)])
+@pytest.mark.parametrize(
+    ("mode", "excess"), [(0.499, 1e-6), (0.3, 0.1), (0.2, 0.59), (0.01, 0.3), (0.25, 0.25), (0.1, 0.5)]
+)
 def test_the_greedy_trap_hides_the_mode_with_the_fewest_continuations(mode: float, excess: float) -> None:
     trap = theory.greedy_trap(mode, excess)
     assert (trap.mode_probability, trap.excess) == (mode, excess)
@@ -135,6 +137,53 @@ def test_failure_is_at_most_one_minus_delta_ties_included() -> None:
     assert theory.failure_rate([math.log(0.5) + 1e-9], 0.5) == 0.0
     assert not theory.greedy_finds_mode(0.5)
     assert theory.greedy_finds_mode(0.5 + 1e-12)
+
+
+def test_defaults_are_one_half_and_rounding_is_forgiven() -> None:
+    between = math.log(0.4975)  # fails at delta = 0.5 only
+    assert theory.failure_rate([between]) == theory.failure_rate([between], 0.5) == 1.0
+    assert theory.failure_rate([between], 0.505) == 0.0
+    assert theory.condition(np.log([[0.4975, 0.4975, 0.005]])).failure_rate == 1.0
+    assert theory.one_round_failure_bound(0.3) == pytest.approx(0.6)
+    assert theory.failure_from_suboptimality(0.3, 1.0) == pytest.approx(0.6)
+    assert theory.condition([[1e-10]]).policy_condition_number == 1.0
+    assert theory.condition(np.log([[0.75, 0.25]])).margin == pytest.approx(math.log(3))
+    assert theory.condition(np.log([[0.5, 0.4999995]])).min_confidence == pytest.approx(0.5)
+    assert theory.sharpen([1e-10, -50.0], 1.0)[0] == pytest.approx(0)
+
+
+def test_where_theorem_4_1_changes_its_formula_it_does_not_change_its_value() -> None:
+    # m = 2 + 2 log kappa - log 2a crosses 3, where Lambert's W hands over to Wright's omega.
+    for kappa in (1.0, 20.0):
+        edge = math.exp(2 + 2 * math.log(kappa) - math.log(2) - 3)
+        if edge >= 1 + math.log(kappa):
+            continue
+        for level in (edge * (1 - 1e-9), edge * (1 + 1e-9), edge):
+            eps = theory.failure_at_level(kappa, level)
+            assert eps**2 * (1 + math.log(kappa / eps)) == pytest.approx(level, rel=1e-12)
+    assert theory.failure_at_level(1.0, 1.0) == 1.0
+    near = theory.failure_at_level(1.0, 1 - 1e-9)
+    assert near**2 * (1 - math.log(near)) == pytest.approx(1 - 1e-9, rel=1e-12)
+
+
+def test_nothing_can_be_hidden_at_kappa_one() -> None:
+    one = theory.worst_hard_instance(1.0, 10.0, 3, 4.5)
+    assert (one.informative_mass, one.failure_rate, one.informative_prompts) == (0.0, 0.0, 3)
+    assert one.responses == 6
+    assert theory.worst_hard_instance(1.0, 10.0, 3, 0.5).responses == 2
+    assert theory.worst_hard_instance(1.0, 10.0).informative_prompts == 1
+    assert theory.worst_hard_instance(20.0, 50.0) == theory.worst_hard_instance(20.0, 50.0, 1, 1.0)
+    assert theory.hard_instance_kappa(0.5, 8) == theory.hard_instance_kappa(0.5, 8, 1.0)
+    assert theory.bayes_failure(0.5, 8, 2, 4) == theory.bayes_failure(0.5, 8, 2, 4, 1.0)
+
+
+@pytest.mark.parametrize(("kappa", "n", "d", "g"), [(3.0, 2.0, 1, 1.0), (12.0, 300.0, 2, 0.5), (40.0, 400.0, 3, 2.0)])
+def test_no_other_number_of_labels_serves_the_adversary_better(kappa: float, n: float, d: int, g: float) -> None:
+    worst = theory.worst_hard_instance(kappa, n, d, g)
+    for labels in (*range(math.ceil(max(2, (1 + g) * kappa)), 400), *range(400, 2000, 37)):
+        mass = (kappa - 1) * (1 + g) / (labels - 1 - g)
+        if mass <= 1:
+            assert theory.bayes_failure(mass, labels, d, n, g) <= worst.failure_rate * (1 + 1e-4)
 
 
 def test_fisher_information_of_two_responses_by_hand() -> None:

@@ -55,11 +55,23 @@ def test_the_hard_instance_is_the_adversarys_for_that_class_size() -> None:
     assert theory.plan(1, 10, 1e-3).single_step["hard_instance"]["failure_rate"] == 0
 
 
+def test_the_hard_instance_has_as_many_prompts_as_the_class_allows() -> None:
+    def prompts(kappa: float, size: float) -> int:
+        return theory.plan(kappa, 10, size).single_step["hard_instance"]["informative_prompts"]
+
+    assert prompts(1, 70.0) == round(70 / math.log(2))
+    assert prompts(7.0, 50.0) == round(50 / math.log(14))
+    assert prompts(1, 1e-3) == 1
+
+
 def test_groups_of_responses_make_pairs() -> None:
     cost = theory.plan(5, 100, 3.0, rounds=2, responses_per_prompt=4, tokens_per_response=10).cost
     assert cost["prompts_per_round"] == math.ceil(100 / 6)
     assert cost["responses"] == 2 * 4 * 17
     assert cost["tokens"] == 10 * 2 * 4 * 17
+    assert theory.plan(5, 100, 3.0, tokens_per_response=0.5).cost["tokens"] == 100
+    assert theory.plan(5, 100, 3.0, responses_per_prompt=3).cost["prompts_per_round"] == 34
+    assert theory.plan(5, 100, 3.0).cost["responses"] == 200
 
 
 def test_given_values_replace_the_defaults() -> None:
@@ -83,6 +95,12 @@ def test_each_statement_turns_informative_where_the_plan_says(said: dict[str, An
         assert theory.plan(**(said | {"pairs": since * 1.001})).statements[at]["vacuous"] is False
         assert theory.plan(**(said | {"pairs": since * 0.999})).statements[at]["vacuous"] is True
     assert found.iterative["informative_from_pairs"] == found.statements[1]["informative_from_pairs"]
+    for at, rounds in ((0, 1), (1, said["rounds"])):
+        since = found.statements[at]["informative_from_pairs"]
+        size = theory.linear_softmax_log_class_size(64, 10, since) if "dim" in said else 30.0
+        assert theory.failure_bound(said["kappa0"], since, size, rounds=rounds).value == pytest.approx(1, rel=1e-6)
+    since = found.statements[2]["informative_from_pairs"]
+    assert theory.plan(**(said | {"pairs": since})).statements[2]["value"] == pytest.approx(2, rel=1e-6)  # 1/c
     once, many, kappa = found.statements
     assert many["value"] == pytest.approx(found.iterative["failure_bound"])
     assert once["value"] >= many["value"]
@@ -104,7 +122,8 @@ def test_the_target_is_reached_with_the_pairs_and_rounds_found_and_not_much_fewe
     n, rounds = found.target["pairs"], found.target["rounds"]
     assert theory.failure_bound(130, n, 20.0, rounds=rounds).value <= goal
     assert rounds == 1 or theory.failure_bound(130, n, 20.0, rounds=rounds - 1).value > goal
-    assert theory.failure_bound(130, 0.9 * n, 20.0, rounds=10**6).value > goal
+    assert theory.failure_bound(130, n / 1.025, 20.0, rounds=10**6).value > goal
+    assert theory.failure_bound(130, n / 1.015, 20.0, rounds=10**6).value < goal
     assert found.target["failure"] == goal
     assert found.target["reason"] is None
 
@@ -126,6 +145,8 @@ def test_notes_say_what_was_assumed() -> None:
     small = " ".join(theory.plan(1.5, 192, 20.0).notes)
     assert "stable term is the larger one from round 1 on" in small
     assert "stable term is the larger" not in plain
+    assert "stable term is the larger" not in " ".join(theory.plan(2.5, 192, 20.0).notes)
+    assert "stable term is the larger" in " ".join(theory.plan(2.0, 192, 20.0).notes)
     assert "cannot include" not in " ".join(theory.plan(2.0, 192, 20.0, min_confidence=0.5).notes)
 
 

@@ -25,7 +25,16 @@ def start(tiny_model_folder: Path, prompts_file: str) -> Callable[..., Any]:
     """`start_run` on the tiny model: two rounds of four responses of at most three tokens."""
     from srlm.training.start import start_run
 
-    def run(out: Path, *, resume: bool = False, observer: Any = None, model: str | None = None, **options: Any) -> Any:
+    def run(
+        out: Path,
+        *,
+        resume: bool = False,
+        observer: Any = None,
+        model: str | None = None,
+        preset: str | None = None,
+        drop: tuple[str, ...] = (),
+        **options: Any,
+    ) -> Any:
         values = {
             "rounds": 2,
             "num_generations": 4,
@@ -39,7 +48,8 @@ def start(tiny_model_folder: Path, prompts_file: str) -> Callable[..., Any]:
         return start_run(
             model=model or str(tiny_model_folder),
             prompts=prompts_file,
-            options=values | options,
+            options={name: value for name, value in (values | options).items() if name not in drop or name in options},
+            preset=preset,
             device="cpu",
             resume=resume,
             observer=observer,

@@ -32,6 +32,28 @@ def command(
         list[str] | None,
         typer.Option(help="Name of a reward, repeatable (they are summed).  [default: log_probability]"),
     ] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="The update: regression, dpo, ipo or best_of_k.  [default: regression]")
+    ] = None,
+    beta_schedule: Annotated[str | None, typer.Option(help="constant, or n^-1/2.  [default: constant]")] = None,
+    early_stopping: Annotated[
+        int | None,
+        typer.Option(help="End an update after so many passes without better held-out pairs; 0 never.  [default: 0]"),
+    ] = None,
+    rescore: Annotated[
+        bool, typer.Option("--rescore", help="Take log-probabilities from the training forward, not from sampling.")
+    ] = False,
+    on_signature: Annotated[
+        list[str] | None,
+        typer.Option(help="SIGNATURE=note, stop or rollback, repeatable; all=... for every one."),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="quick, faithful, cautious, long-answers or low-memory; --config and options win over it."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print plan, memory and time from a short calibration; write nothing.")
+    ] = False,
     passes: Annotated[float | None, typer.Option(help="Passes over a round's responses.  [default: 4]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Prompts a step.  [default: 8]")] = None,
     expansions: Annotated[int | None, typer.Option(help="Budget of the mode search a prompt.  [default: 2000]")] = None,
@@ -58,6 +80,11 @@ def command(
         "max_completion_length": max_new_tokens,
         "beta": beta,
         "learning_rate": learning_rate,
+        "loss_type": loss,
+        "beta_schedule": beta_schedule,
+        "early_stopping_patience": early_stopping,
+        "rescore": True if rescore else None,
+        "on_signature": _actions(on_signature),
         "num_train_epochs": passes,
         "rewards": reward or None,
         "per_device_train_batch_size": batch_size,
@@ -67,28 +94,43 @@ def command(
         "raw_prompts": True if raw_prompts else None,
         "output_dir": str(out),
     }
+    asked: dict[str, Any] = {
+        "model": model,
+        "prompts": prompts,
+        "options": {name: value for name, value in given.items() if value is not None},
+        "config_file": config,
+        "preset": preset,
+        "limit": limit,
+        "held_out": held_out,
+        "dtype": dtype,
+        "device": device,
+        "trust_remote_code": trust_remote_code,
+        "resume": resume,
+    }
     from srlm.cli._progress import RoundProgress
     from srlm.cli.output import print_json
     from srlm.report.page import write_report
-    from srlm.training.start import start_run
+    from srlm.training import start
 
+    if dry_run:
+        estimate = start.dry_run(**asked)
+        if json_output:
+            print_json(estimate.as_json())
+        else:
+            typer.echo("\n".join(estimate.lines()))
+        return
     with RoundProgress(rounds or 3, write_report) as observer:
-        directory = start_run(
-            model=model,
-            prompts=prompts,
-            options={name: value for name, value in given.items() if value is not None},
-            config_file=config,
-            limit=limit,
-            held_out=held_out,
-            dtype=dtype,
-            device=device,
-            trust_remote_code=trust_remote_code,
-            resume=resume,
-            observer=observer,
-        )
+        directory = start.start_run(**asked, observer=observer)
         page = write_report(directory.path)
     summary: dict[str, Any] = directory.summary() | {"report": str(page), "model": str(directory.path / "model")}
     if json_output:
         print_json(summary)
     else:
+        if summary["status"] == "stopped":
+            observer.say(f"Ended early: {summary['reason']}.")
         observer.say(f"Done: {summary['report']} is the page to look at, {summary['model']} the trained model.")
+
+
+def _actions(given: list[str] | None) -> dict[str, str] | None:
+    """`["kappa_rises=stop"]` as a mapping; what is wrong with names and actions is said by the configuration."""
+    return {name: action for name, _, action in (one.partition("=") for one in given)} if given else None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from srlm.diagnosis.signatures import Mark
+from srlm.diagnosis.degenerate import Mark
 from srlm.diagnosis.strategies import SelfJudgement
 from srlm.diagnosis.uncertainty import Bracket, Interval, ModeStatistics
 

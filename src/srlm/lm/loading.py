@@ -100,8 +100,8 @@ def load_model(
         ) from error
     if missing := sorted(loaded["missing_keys"]):
         raise InputError(
-            f"model {name!r} lacks {len(missing)} of its weights ({missing[0]}), which transformers would draw at random; "
-            "give a causal language model that was saved with its output head"
+            f"model {name!r} lacks {len(missing)} of its weights ({missing[0]}), which transformers would draw at random; give "
+            "a causal language model that was saved with its output head"
         )
     model.requires_grad_(False)
     model.to(place)  # pyright: ignore[reportArgumentType]

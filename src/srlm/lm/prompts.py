@@ -33,7 +33,7 @@ class Prompt:
         content: a string, or chat messages with `role` and `content`.
         split: trained on, or held out and only measured.
         answers: accepted answers, for display and grading; empty where none is known.
-        columns: every other field of the record, passed on to reward functions.
+        columns: every field of the record but the prompt, as it was, passed on to reward functions.
         judge: text of a response -> correct or not, or None where correctness is unknown.
     """
 
@@ -207,7 +207,7 @@ def _from_record(record: Any, where: str) -> Prompt:
     split = record.get("split", "train")
     if split not in ("train", "held_out"):
         raise InputError(f'{where}: split is {split!r}; use "train" or "held_out"')
-    columns = {key: value for key, value in record.items() if key not in ("prompt", "answer")}
+    columns = {key: value for key, value in record.items() if key != "prompt"}
     return Prompt(_content(record["prompt"], where), split, _answers(record.get("answer"), where), columns)
 
 

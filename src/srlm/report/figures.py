@@ -78,7 +78,13 @@ def comparison_figures(runs: Sequence[tuple[str, RunView]]) -> list[Figure]:
             f"{name}: {_from_to(run.split(split), numbers.kappa)}" for name, run in runs if run.split(split)
         )
         found.append(
-            Figure(f"kappa{key}", f"κ on {where}", "Log scale; bars are certification brackets.", words, _spec(figure))
+            Figure(
+                f"kappa{key}",
+                f"κ on {where}",
+                "Log scale; bars are certification brackets.",
+                words,
+                finished_spec(figure),
+            )
         )
         if accuracy.data:
             said = "; ".join(
@@ -87,7 +93,7 @@ def comparison_figures(runs: Sequence[tuple[str, RunView]]) -> list[Figure]:
                 if run.split(split)
             )
             caption = "Solid: share of right samples. Dotted: share of right modes."
-            found.append(Figure(f"accuracy{key}", f"Accuracy on {where}", caption, said, _spec(accuracy)))
+            found.append(Figure(f"accuracy{key}", f"Accuracy on {where}", caption, said, finished_spec(accuracy)))
     return found
 
 
@@ -117,7 +123,7 @@ def _kappa(run: RunView) -> Figure:
     )
     caption += ", both for the trained prompts." if run.main_split() == "train" else "."
     return Figure(
-        "kappa", "Condition number κ by round", caption, f"κ went {'; '.join(said)}.", _spec(figure, 400), True
+        "kappa", "Condition number κ by round", caption, f"κ went {'; '.join(said)}.", finished_spec(figure, 400), True
     )
 
 
@@ -156,7 +162,7 @@ def _accuracy(run: RunView, split: Split) -> Figure | None:
         "end (P5)."
     )
     return Figure(
-        f"accuracy{split.replace('_', '')}", f"Accuracy, {where}", caption, f"{'; '.join(said)}.", _spec(figure)
+        f"accuracy{split.replace('_', '')}", f"Accuracy, {where}", caption, f"{'; '.join(said)}.", finished_spec(figure)
     )
 
 
@@ -172,7 +178,7 @@ def _length(run: RunView) -> Figure | None:
     longest = run.record.configuration.get("max_completion_length")
     caption = "Mean length of a sample. The reward is a sum over tokens, so shorter responses are favoured"
     caption += f"; {longest} tokens is the most allowed." if isinstance(longest, int) else "."
-    return Figure("length", "Response length", caption, f"{'; '.join(said)}.", _spec(figure))
+    return Figure("length", "Response length", caption, f"{'; '.join(said)}.", finished_spec(figure))
 
 
 def _sameness(run: RunView) -> Figure | None:
@@ -191,7 +197,7 @@ def _sameness(run: RunView) -> Figure | None:
         "Modes that are no longer the base model's (the theory says none), and the share of sampled pairs whose two "
         "responses differ: only those teach anything."
     )
-    return Figure("sameness", "Mode drift and informative pairs", caption, f"{'; '.join(said)}.", _spec(figure))
+    return Figure("sameness", "Mode drift and informative pairs", caption, f"{'; '.join(said)}.", finished_spec(figure))
 
 
 def _time(run: RunView) -> Figure | None:
@@ -210,7 +216,9 @@ def _time(run: RunView) -> Figure | None:
     figure.update_xaxes(title="seconds", type="linear", dtick=None, tickmode="auto")
     figure.update_yaxes(autorange="reversed")
     words = f"{numbers.duration(total)} in all."
-    return Figure("time", "Where the time went", f"Wall time by stage: {words}", words, _spec(figure, rounds=False))
+    return Figure(
+        "time", "Where the time went", f"Wall time by stage: {words}", words, finished_spec(figure, rounds=False)
+    )
 
 
 def _shares(
@@ -227,7 +235,7 @@ def _shares(
         if _line(figure, series, value, where, colour, bracket=bracket):
             said.append(f"{where} {_from_to(series, lambda one: numbers.share(value(one)))}")
     _percent(figure)
-    return Figure(key, title, caption, f"{'; '.join(said)}.", _spec(figure)) if said else None
+    return Figure(key, title, caption, f"{'; '.join(said)}.", finished_spec(figure)) if said else None
 
 
 def _line(
@@ -291,7 +299,8 @@ def _log(figure: go.Figure, title: str) -> None:
     figure.update_yaxes(type="log", title=title, tickvals=ticks, ticktext=[numbers.number(tick) for tick in ticks])
 
 
-def _spec(figure: go.Figure, height: int = 320, rounds: bool = True) -> dict[str, Any]:
+def finished_spec(figure: go.Figure, height: int = 320, rounds: bool = True) -> dict[str, Any]:
+    """The figure as plotly JSON, with the layout that all figures of a page share."""
     figure.update_layout(
         template="none",
         height=height,

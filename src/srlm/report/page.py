@@ -91,7 +91,7 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
         InputError: no run there, damaged records, or `out` is a folder.
         OSError: the file cannot be written; an older page stays as it was.
     """
-    target = _target(out or run_folder / "report.html")
+    target = html_target(out or run_folder / "report.html")
     run = read_run(run_folder)
     figures = run_figures(run)
     rows = [_row(one) for one in _chosen(run.answers)]
@@ -124,7 +124,7 @@ def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
     Raises:
         InputError, OSError: as for `write_report`.
     """
-    target = _target(out)
+    target = html_target(out)
     names = names_of(run_folders)
     runs = [(name, read_run(folder, answers=False)) for name, folder in zip(names, run_folders, strict=True)]
     figures = comparison_figures(runs)
@@ -155,7 +155,7 @@ def names_of(folders: Sequence[Path]) -> list[str]:
     return named
 
 
-def _target(out: Path) -> Path:
+def html_target(out: Path) -> Path:
     if out.is_dir():
         raise InputError(f"--out {out} is a folder; give the name of an HTML file, for example {out / 'report.html'}")
     return out

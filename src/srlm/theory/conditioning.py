@@ -47,8 +47,8 @@ def policy_condition_number(mode_logprobs: ArrayLike, weights: ArrayLike | None 
     >>> round(policy_condition_number(np.log([0.5, 0.25])), 12)
     3.0
     """
-    value = log_policy_condition_number(mode_logprobs, weights)
-    return math.exp(value) if value < 709.0 else math.inf
+    with np.errstate(over="ignore"):
+        return float(np.exp(log_policy_condition_number(mode_logprobs, weights)))
 
 
 def failure_rate(mode_logprobs: ArrayLike, mass_slack: float = 0.5, weights: ArrayLike | None = None) -> float:

@@ -76,7 +76,7 @@ def failure_from_suboptimality(suboptimality: Array, margin: Array, mass_slack: 
     gap, gamma = real("suboptimality", suboptimality, 0), real("margin", margin, 0)
     slack = real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        bound = np.where(gamma > 0, gap / (gamma * slack), 1.0)
+        bound = np.where(gamma > 0, gap / (gamma * slack), np.inf)
     return result(np.minimum(bound, 1.0))
 
 
@@ -148,7 +148,7 @@ def tail_integral_bound(coefficient: Array, min_confidence: Array) -> Array:
     a, c = real("coefficient", coefficient, 0), real("min_confidence", min_confidence, 0, 1, open_low=True)
     a, c = np.broadcast_arrays(a, c)
     closed = (a > 0) & (a < 1 - c)
-    inner = np.where(closed, a, 0.5 * (1 - c) + 1e-300)
+    inner = np.where(closed, a, c)  # any number in (0, 1]; the saturated value is taken there
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log1p(-c) + np.log1p(-inner) - np.log(c) - np.log(inner)
         value = 1 + inner * (1 / c + logs)

@@ -7,12 +7,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaln
+from scipy.special import lambertw, wrightomega
 
 from srlm.theory._domain import Array, real, result
 
 
-def lower_bound_level(kappa0: Array, pairs: Array, log_class_size: Array, constant: float = 1.0) -> Array:
+def lower_bound_level(kappa0: Array, pairs: Array, log_class_size: Array, constant: float) -> Array:
     """log a, a = C0 * kappa_0 * log|Pi| / n, the level of theorem 4.1's equation, in logarithms so that it cannot
     overflow.
 
@@ -44,29 +44,32 @@ def failure_lower_bound(kappa0: Array, pairs: Array, log_class_size: Array, cons
     0.0390897044
     """
     log_a = np.asarray(lower_bound_level(kappa0, pairs, log_class_size, constant))
-    return failure_at_level(kappa0, np.exp(np.minimum(log_a, 700.0)), log_a)
+    return _root(np.log(real("kappa0", kappa0, 1)), log_a)
 
 
-def failure_at_level(kappa0: Array, level: Array, log_level: Array | None = None) -> Array:
-    """The root eps* of theorem 4.1 at a given level a > 0 (eq. 99).
+def failure_at_level(kappa0: Array, level: Array) -> Array:
+    """The root eps* of theorem 4.1 at a given level a (eq. 99).
 
     Args:
         kappa0: kappa_0 >= 1.
         level: a > 0.
-        log_level: log a, where a itself underflows.
     """
-    kappa = real("kappa0", kappa0, 1)
-    if log_level is None:
-        log_a = np.log(real("level", level, 0, open_low=True))
-    else:
-        log_a = np.asarray(log_level, dtype=np.float64)
-    log_kappa = np.log(kappa)
-    saturated = log_a >= np.log1p(log_kappa)
-    # With u = -W the equation w e^w = z reads u - log u = -log(-z) =: m, m = 2 + 2 log kappa_0 - log 2a >= 1.
-    m = np.where(saturated, 2.0, 2.0 + 2.0 * log_kappa - math.log(2.0) - log_a)
-    u = _lower_branch(np.maximum(m, 1.0))
-    eps = np.exp(0.5 * (math.log(2.0) + log_a - np.log(u)))
-    return result(np.where(saturated, 1.0, np.minimum(eps, 1.0)))
+    return _root(np.log(real("kappa0", kappa0, 1)), np.log(real("level", level, 0, open_low=True)))
+
+
+def _root(log_kappa: np.ndarray, log_a: np.ndarray) -> Array:
+    """eps* from logarithms. With u = -W_{-1}(z) the equation w e^w = z reads u - log u = -log(-z) =: m.
+
+    m = 2 + 2 log kappa_0 - log 2a is at least 2 - log 2 wherever the root lies below 1, so the branch point at m = 1 is
+    never near; exp(-m) underflows from m = 745 on, where Wright's omega function takes over.
+    """
+    m = np.atleast_1d(2 + 2 * log_kappa - math.log(2) - log_a)
+    u = -wrightomega(-m - 1j * np.pi).real
+    near = m < 3  # omega's branch cut: scipy answers on the other branch there
+    u[near] = -lambertw(-np.exp(-m[near]), -1).real
+    with np.errstate(all="ignore"):
+        eps = np.exp((math.log(2) + log_a - np.log(u.reshape(np.shape(log_kappa + log_a)))) / 2)
+    return result(np.where(log_a < np.log1p(log_kappa), np.minimum(eps, 1), 1))
 
 
 def failure_lower_bound_asymptotic(kappa0: Array, pairs: Array, log_class_size: Array, constant: float = 1.0) -> Array:
@@ -79,7 +82,7 @@ def failure_lower_bound_asymptotic(kappa0: Array, pairs: Array, log_class_size: 
     m = 2.0 + 2.0 * np.log(np.asarray(kappa0, dtype=np.float64)) - math.log(2.0) - log_a
     with np.errstate(divide="ignore", invalid="ignore"):
         eps = np.exp(0.5 * (math.log(2.0) + log_a - np.log(m)))
-    return result(np.where((m > 0) & (eps < 1), eps, 1.0))
+    return result(np.where(eps < 1, eps, 1))  # where m <= 0 there is no such number
 
 
 def near_uniform_kappa(responses: Array) -> Array:
@@ -135,8 +138,8 @@ def bayes_failure(
     """P7: exact failure rate of the Bayes-optimal learner on the hard instance.
 
     p * (1 - (p/d)(1+g)/M)^n * E[1 - 1/(labels never seen at x_i) | the favourite never seen]. The expectation is
-    exact by the occupancy distribution for M <= 4096, until nearly every label has been seen; beyond, labels count as
-    seen independently of each other, with a relative error below 1/M.
+    exact by the occupancy distribution for M*n <= 2e6; beyond, labels count as seen independently of each other, with a
+    relative error below 1/M.
 
     Args:
         informative_mass: p in [0, 1].
@@ -154,9 +157,8 @@ def bayes_failure(
     if hit >= 1.0:
         return 0.0 if n > 0 else p * (1 - 1 / m)
     unseen = math.exp(n * math.log1p(-hit))
-    others = (
-        (p / d) * (1 - (1 + g) / m) / (1 - hit)
-    )  # chance that a sample shows another label of x_i, given no favourite
+    # Chance that a sample shows another label of x_i, given that it does not show the favourite.
+    others = min((p / d) * (1 - (1 + g) / m) / (1 - hit), 1.0)
     return float(p * unseen * (1 - _guess(m, n, others)))
 
 
@@ -175,76 +177,46 @@ def worst_hard_instance(kappa0: float, pairs: float, informative_prompts: int = 
     d, g = int(real("informative_prompts", informative_prompts, 1)), float(real("bias", bias, 0, open_low=True))
     if kappa == 1.0:
         return HardInstance(0.0, max(2.0, math.ceil(1 + g)), d, g, n, 0.0)
-    least = max(2.0, (1 + g) * kappa)  # p <= 1
-    # Seen from p: failure ~ p exp(-n p^2 / (d kappa_0)), largest near p = sqrt(d kappa_0 / (2n)); search around it
-    # in log M.
-    grid = math.log(least) + np.linspace(0.0, max(1.0, 0.5 * math.log1p(4 * n / d)) + 4.0, 4001)
-    values = [_mass_only(kappa, math.exp(min(x, 700.0)), d, n, g) for x in grid]
-    best = int(np.argmax(values))
-    if values[best] <= 0:
-        best = 0
-    around = math.exp(min(grid[best], 700.0))
-    exact = around >= 2**52
-    candidates = (
-        [around] if exact else [float(v) for v in {max(math.ceil(least), round(around) + k) for k in (-1, 0, 1)}]
-    )
-    instances = [
-        HardInstance(p := min(1.0, (kappa - 1) / (m / (1 + g) - 1)), m, d, g, n, bayes_failure(p, m, d, n, g))
-        for m in candidates
-    ]
+    best = _worst_labels(kappa, n, d, g)
+    least = max(math.ceil((1 + g) * kappa), 2)
+    instances = []
+    for labels in {max(least, math.floor(best)), max(least, math.ceil(best))}:
+        mass = min(1.0, (kappa - 1) * (1 + g) / (labels - 1 - g))
+        failure = bayes_failure(mass, float(labels), d, n, g)
+        instances.append(HardInstance(mass, float(labels), d, g, n, failure))
     return max(instances, key=lambda one: one.failure_rate)
 
 
-def _mass_only(kappa: float, m: float, d: int, n: float, g: float) -> float:
-    p = min(1.0, (kappa - 1) / (m / (1 + g) - 1)) if m > 1 + g else 1.0
-    hit = (p / d) * (1 + g) / m
-    return p * math.exp(n * math.log1p(-hit)) * (1 - 1 / m) if hit < 1 else 0.0
+def _worst_labels(kappa: float, n: float, d: int, g: float) -> float:
+    """The real M at which p (1 - (p/d)(1+g)/M)^n (1 - 1/M) is largest: unimodal, by a grid in log M that zooms in."""
+    low = math.log((1 + g) * kappa)  # p <= 1
+    high = min(low + math.log(8 * n), math.log(np.finfo(np.float64).max))
+    for _ in range(20):
+        grid = np.linspace(low, high, 33)
+        labels = np.maximum(np.exp(grid), (1 + g) * kappa)
+        mass = (kappa - 1) * (1 + g) / (labels - 1 - g)
+        hit = np.minimum(mass / d * (1 + g) / labels, 1 - 1e-12)
+        values = np.log(mass) + n * np.log1p(-hit) + np.log1p(-1 / labels)
+        at = int(np.argmax(values))
+        low, high = grid[max(at - 1, 0)], grid[min(at + 1, 32)]
+    return math.exp((low + high) / 2)
 
 
 def _guess(m: float, n: float, others: float) -> float:
     """E[1/(labels never seen)], favourite among them: n samples, each one of the m - 1 other labels with chance
     `others`.
     """
-    n, others = math.floor(n), min(others, 1.0)
-    if m > 4096 or n * others > m * (math.log(m) + 40):
-        # E[1/(1 + U)] for U binomial with m - 1 trials of chance q is (1 - (1-q)^m) / (m q).
+    if m * n > 2e6:
+        # E[1/(1 + U)] for U binomial with m - 1 trials of chance q is (1 - (1-q)^m) / (m q), and 1 as q falls to 0.
         q = math.exp(n * math.log1p(-others / (m - 1)))
-        return -math.expm1(m * math.log1p(-q)) / (m * q) if 0 < q < 1 else 1.0 - q * (1 - 1 / m)
-    count = int(m) - 1
-    # Distribution of visits (binomial), then of distinct labels among them (occupancy, one visit after the other).
-    mean = n * others
-    top = int(min(n, math.ceil(mean + 12 * math.sqrt(mean * (1 - others) + 1) + 12)))
-    visits = np.arange(top + 1)
-    if others in (0.0, 1.0):
-        weights = (visits == mean).astype(float)
-    else:
-        logs = gammaln(n + 1) - gammaln(visits + 1) - gammaln(n - visits + 1)
-        weights = np.exp(logs + visits * math.log(others) + (n - visits) * math.log1p(-others))
-    seen = np.zeros(count + 1)
-    seen[0] = 1.0
-    inverse = 1.0 / (1.0 + count - np.arange(count + 1))
-    stay, move = np.arange(count + 1) / count, 1.0 - np.arange(count + 1) / count
-    total = weights[0] * float(seen @ inverse)
-    for weight in weights[1:]:
-        seen = seen * stay + np.concatenate([[0.0], (seen * move)[:-1]])
-        total += weight * float(seen @ inverse)
-    return total / float(weights.sum())
-
-
-def _lower_branch(m: np.ndarray) -> np.ndarray:
-    """u >= 1 with u - log u = m, m >= 1, by Newton's method from a starting point above the root."""
-    excess = m - 1.0
-    u = np.where(excess < 1.0, 1.0 + np.sqrt(2.0 * excess) + excess, m + np.log(m) + 1.0)
-    for _ in range(40):
-        gap = u - np.log(u) - m
-        slope = 1.0 - 1.0 / np.maximum(u, 1.0 + 1e-300)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            step = np.where(slope > 0, gap / slope, 0.0)
-        fresh = np.maximum(u - step, 1.0)
-        if np.all(np.abs(fresh - u) <= 1e-15 * u):
-            return fresh
-        u = fresh
-    return u
+        return -math.expm1(m * math.log1p(-min(q, 1 - 1e-16))) / (m * q) if q > 0 else 1.0
+    labels = np.arange(int(m))
+    distinct = (labels == 0).astype(float)  # law of the number of other labels seen
+    fresh = others * (1 - labels / (m - 1))
+    for _ in range(int(n)):
+        moved = distinct * fresh
+        distinct = distinct - moved + np.roll(moved, 1)
+    return float(distinct @ (1 / (m - labels)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +245,8 @@ def greedy_trap(mode_probability: float, excess: float) -> GreedyTrap:
     """
     q = float(real("mode_probability", mode_probability, 0, 0.5, open_low=True, open_high=True))
     eta = float(real("excess", excess, 0, 1 - 2 * q, open_low=True))
-    return GreedyTrap(q, eta, math.floor((q + eta) / q) + 1)
+    # Rounding must not turn a whole ratio into one continuation too few: they would tie with the mode.
+    return GreedyTrap(q, eta, math.floor((q + eta) / q * (1 + 1e-12)) + 1)
 
 
 def greedy_finds_mode(mode_probability: Array) -> Array:

@@ -3,6 +3,7 @@
 Knows: how the statements of the theory combine into advice. Returns a record; printing is the command line's.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -110,7 +111,8 @@ def plan(
     bound = failure_bound(start, n, size, rounds=count, **common)
     error = float(statistical_error(n, size, rho, constant))
     recur = recurrence(error, strength, margin, confidence)
-    worst = worst_hard_instance(start, n, max(1, round(size / math.log(max(2.0, 2 * start)))))
+    # The instance has log|Pi| = d log M with M near 2 kappa_0 at its smallest.
+    worst = worst_hard_instance(start, n, max(1, round(size / math.log(2 * start))))
     suppress = int(rounds_to_suppress(start, n, confidence))
 
     def value(at: float, last: float) -> float:
@@ -122,7 +124,6 @@ def plan(
         return float(found.bound_after(start, count))
 
     target = None if target_failure is None else _target(float(target_failure), start, confidence, value)
-    informative_from = _least_pairs(1.0, lambda at: value(at, count))
     single = float(failure_lower_bound(start, n, size, constant))
     once = float(failure_bound(start, n, size, rounds=1, **common).value)
     statements = (
@@ -171,7 +172,7 @@ def plan(
             "transient_term": float(bound.transient_term),
             "dominant_term": "transient" if bound.transient_term > bound.stable_term else "stable",
             "rounds_to_suppress": suppress,
-            "informative_from_pairs": informative_from,
+            "informative_from_pairs": statements[1]["informative_from_pairs"],
             "fixed_point": float(recur.fixed_point),
             "contraction_factor": float(recur.contraction_factor),
             "kappa_bounds": [start, *(float(recur.bound_after(start, t)) for t in range(1, count + 1))],
@@ -199,16 +200,13 @@ def _statement(name: str, value: float, trivial: float, at_pairs: Any) -> dict[s
 def _target(rate: float, start: float, confidence: float, value: Any) -> dict[str, Any]:
     """The fewest pairs for which enough rounds bring the bound to `rate`, and the fewest rounds at that number."""
     wanted = float(real("target_failure", rate, 0, 1, open_low=True, open_high=True))
-
-    def many(at: float) -> float:  # rounds enough to suppress the start, and some
-        return value(at, float(rounds_to_suppress(start, at, confidence)) + 60)
-
-    pairs = _least_pairs(wanted, many)
+    forgotten = 1e4  # rounds after which no transient is left, whatever kappa_0
+    pairs = _least_pairs(wanted, lambda at: value(at, forgotten))
     if pairs is None:
         return {"failure": wanted, "pairs": None, "rounds": None, "reason": "no number of pairs below 1e18 reaches it"}
-    pairs *= 1.02  # a little more than the limit of many rounds, so that finitely many suffice
-    rounds = next((t for t in range(1, 200) if value(pairs, t) <= wanted), None)
-    return {"failure": wanted, "pairs": math.ceil(pairs), "rounds": rounds, "reason": None}
+    more = math.ceil(1.02 * pairs)  # a little more than the limit of many rounds, so that few suffice
+    rounds = next(t for t in itertools.count(1) if value(more, t) <= wanted)
+    return {"failure": wanted, "pairs": more, "rounds": rounds, "reason": None}
 
 
 def _least_pairs(level: float, value: Any) -> float | None:
@@ -216,16 +214,16 @@ def _least_pairs(level: float, value: Any) -> float | None:
 
     The bound can rise before it falls (log(n)/sqrt(n) is largest at n = e^2), so the last crossing counts.
     """
-    low, high = 0.0, math.log(1e18)
-    if value(math.exp(high)) >= level:
-        return None
-    grid = np.linspace(low, high, 400)
-    last_above = max((i for i, x in enumerate(grid) if value(math.exp(x)) >= level), default=-1)
-    if last_above < 0:
+    grid = np.linspace(0, math.log(1e18), 400)
+    above = [x for x in grid if value(math.exp(x)) >= level]
+    if not above:
         return 1.0
-    low, high = grid[last_above], grid[last_above + 1]
-    for _ in range(60):
-        middle = 0.5 * (low + high)
+    low = above[-1]
+    if low == grid[-1]:
+        return None
+    high = low + grid[1]
+    for _ in range(50):
+        middle = (low + high) / 2
         low, high = (middle, high) if value(math.exp(middle)) >= level else (low, middle)
     return math.exp(high)
 

@@ -12,6 +12,9 @@ from typing import Any
 from transformers import TrainingArguments
 
 from srlm.errors import InputError
+from srlm.training.control import checked_actions
+from srlm.training.losses import LOSS_TYPES
+from srlm.training.schedules import BETA_SCHEDULES
 
 # Differences in these never change what a run computes, so a resumed run may set them anew.
 COSMETIC = frozenset(
@@ -39,8 +42,8 @@ COSMETIC = frozenset(
         "debug",
     }
 )
-# A finished run can be given more rounds.
-EXTENDABLE = frozenset({"rounds"})
+# A finished run can be given more rounds, and one that control stopped can be told to go on.
+EXTENDABLE = frozenset({"rounds", "on_signature", "max_drift"})
 
 
 @dataclass
@@ -52,12 +55,18 @@ class SelfRewardingConfig(TrainingArguments):
         num_generations: K >= 2, responses a prompt and round; K(K-1)/2 pairs each.
         max_completion_length: L >= 1, longest response in tokens; a response cut there is a response.
         beta: KL strength > 0; a round's exact solution is pi_t to the power 1 + 1/beta.
-        loss_type: which update; "regression" is eq. 3.
+        beta_schedule: what makes a round's beta of it (`srlm.training.schedules`): "constant", or "n^-1/2".
+        loss_type: which update (`srlm.training.losses`); "regression" is eq. 3.
         rewards: names of rewards (`srlm.training.rewards`), summed with `reward_weights`; default the log-probability.
-        max_expansions: budget of the mode search for one prompt (P6); 0 measures without certification.
+        max_expansions: budget of the mode search for one prompt (P6); 0 leaves it at the one that a bracket needs.
         rows_per_pass: most sequences decoded at once; lower it when memory is short.
         use_peft: train a LoRA adapter (default) or all weights.
         lora_r, lora_alpha, lora_dropout, lora_target_modules: the adapter, as in trl.
+        early_stopping_patience: end an update after so many passes that did not lower the held-out pairs' residual,
+            and keep the best pass; 0 always takes all passes.
+        max_drift: most nats by which sampling and training may disagree on a response; None never refuses.
+        rescore: take the training forward's log-probabilities as reward and reference instead of the recorded ones.
+        on_signature: {signature: "note" | "stop" | "rollback"} (`srlm.training.control`); "all" names every one.
         raw_prompts: send string prompts without the chat template.
 
     `num_train_epochs` counts the passes over one round's responses, `per_device_train_batch_size` the prompts of a
@@ -94,16 +103,34 @@ class SelfRewardingConfig(TrainingArguments):
     lora_dropout: float = field(default=0.0)
     lora_target_modules: str | list[str] = field(default="all-linear")
     raw_prompts: bool = field(default=False)
+    beta_schedule: str = field(default="constant")
+    early_stopping_patience: int = field(default=0)
+    max_drift: float | None = field(default=0.5)
+    rescore: bool = field(default=False)
+    on_signature: dict[str, str] | None = field(default=None)
 
     def __post_init__(self) -> None:
         problems = [problem for problem in (_problem(self, *rule) for rule in _DOMAINS) if problem]
         if self.loss_type not in LOSS_TYPES:
             problems.append(f"loss_type is {self.loss_type!r}; use one of {', '.join(LOSS_TYPES)}")
+        if self.beta_schedule not in BETA_SCHEDULES:
+            problems.append(f"beta_schedule is {self.beta_schedule!r}; use one of {', '.join(BETA_SCHEDULES)}")
+        if self.max_drift is not None and not self.max_drift > 0:
+            problems.append(f"max_drift is {self.max_drift!r}; it must be greater than 0, or None to never refuse")
+        try:
+            checked_actions(self.on_signature)
+        except InputError as error:
+            problems.extend(error.problems)
         if problems:
             raise InputError(problems)
         # What was asked for, before TrainingArguments resolves it for this machine.
         self._given = {f.name: getattr(self, f.name) for f in fields(self)}
         super().__post_init__()
+
+    @property
+    def search_budget(self) -> int:
+        """Expansions a prompt, at least the one without which there is no bracket."""
+        return max(1, self.max_expansions)
 
     def recorded(self) -> dict[str, Any]:
         """The fields that decide what a run computes, as JSON values: every one of ours, and whatever is not at its
@@ -118,7 +145,11 @@ class SelfRewardingConfig(TrainingArguments):
         return {name: _as_json(value) for name, value in sorted(kept.items()) if name not in COSMETIC}
 
 
-LOSS_TYPES = ("regression",)
+def unrecorded_defaults(before: Mapping[str, Any], now: Mapping[str, Any]) -> frozenset[str]:
+    """Fields that an older srlm did not have and record, and that are at their defaults now: no difference."""
+    defaults = {f.name: f.default for f in fields(SelfRewardingConfig)}
+    return frozenset(name for name in now if name not in before and defaults.get(name, MISSING) == now[name])
+
 
 # name, lowest, whether the lowest itself is allowed, what to do
 _DOMAINS: tuple[tuple[str, float, bool, str], ...] = (
@@ -127,6 +158,7 @@ _DOMAINS: tuple[tuple[str, float, bool, str], ...] = (
     ("max_completion_length", 1, True, "a response has at least one token"),
     ("beta", 0, False, "the KL strength must be positive"),
     ("max_expansions", 0, True, "0 turns certification off"),
+    ("early_stopping_patience", 0, True, "0 takes all passes"),
     ("rows_per_pass", 1, True, "decode at least one row at a time"),
     ("lora_r", 1, True, "an adapter has at least rank 1"),
     ("per_device_train_batch_size", 1, True, "a step needs at least one prompt"),

@@ -4,6 +4,7 @@ Knows: samples, brackets, and the theory's definitions. Every quantity that rest
 search that ran out of budget knows its mode only between two ends.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -77,6 +78,7 @@ def summarise(measured: Sequence[Measured], beta: float) -> dict[str, Any] | Non
         "expansions": int(sum(one.modes.expansions for one in measured)),
         "informative_pairs": _informative_pairs(measured),
         "mode_drift": _mode_drift(measured),
+        "commonest_mode_share": max(Counter(one.modes.mode_tokens for one in measured).values()) / len(measured),
         "mean_response_tokens": float(lengths.mean()),
         "cut_share": float(np.mean([not r.ended for one in measured for r in one.responses])),
         "self_reward_mean": float(logprobs.mean()),

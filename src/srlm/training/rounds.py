@@ -4,24 +4,33 @@ Knows: the stages of a round and what each leaves on disk. Folder NN describes p
 drawn from it, its certified modes, its metrics. Round 00 is the untouched base model; policy NN+1 is trained on the
 samples of folder NN. A stage that is complete on disk is never run again, one that is not is run anew from what lies
 before it, and since every stage is a function of the configuration, the seed and the files before it, a killed run
-ends as an undisturbed one.
+ends as an undisturbed one. After every round `control.py` may end the run; that, too, is a function of the metrics.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from srlm.diagnosis.signatures import signatures
 from srlm.lm._frontier import Complete
 from srlm.lm.mode_search import ModeBracket, search_modes
 from srlm.lm.sampling import Response, draw_uniforms, sample_responses
 from srlm.records.atomic import replace_folder
 from srlm.records.run_directory import RunDirectory
+from srlm.training.certificate import Scored, certificate
+from srlm.training.control import Decision, best_round, decide, diverged
+from srlm.training.drift import Drift, compared_prompts, measure_drift, require_small, rescore
+from srlm.training.groups import TrainingGroup, reward_summary
 from srlm.training.measurement import Measured, Modes, summarise
 from srlm.training.policy import export_model, merged, restore_policy, save_policy
-from srlm.training.tables import modes_from_table, modes_to_table, samples_from_table, samples_to_table
+from srlm.training.tables import drift_of, modes_from_table, modes_to_table, samples_from_table, samples_to_table
 
 if TYPE_CHECKING:
     from srlm.training.trainer import SelfRewardingTrainer
+
+# Trained prompts scored for the certificate where hardly any are held out.
+_CERTIFIED_AT_LEAST = 16
 
 
 class Observer:
@@ -51,14 +60,43 @@ class Rounds:
         self._in_memory: int | None = None  # the round whose policy the model is; None while it is between two
 
     def finish(self) -> None:
-        """Bring the run to its last round and export its model, doing only what is not on disk yet."""
+        """Bring the run to its last round, or to the one at which control ends it, and export its model, doing only
+        what is not on disk yet.
+        """
+        history: list[dict[str, Any]] = []
+        decision: Decision | None = None
         for number in range(self._trainer.args.rounds + 1):
-            if not self._directory.round(number).is_complete("metrics"):
-                self._round(number)
-        self._export()
-        self._directory.update(status="done", reason=None)
+            try:
+                if not self._directory.round(number).is_complete("metrics"):
+                    self._round(number, history)
+            except FloatingPointError as error:
+                if number == 0:
+                    raise
+                decision = diverged(number, history, str(error))
+            else:
+                history.append(self._directory.round(number).metrics())
+                decision = decide(history, self._trainer.actions)
+            if decision is not None:
+                self._end_early(number, decision)
+                return
+        self._export(self._trainer.args.rounds)
+        self._directory.update(status="done", reason=None, best_round=best_round(history), control=None)
 
-    def _round(self, number: int) -> None:
+    def _end_early(self, number: int, decision: Decision) -> None:
+        self._export(decision.keep)
+        self._directory.update(
+            status="stopped",
+            reason=decision.reason,
+            best_round=decision.keep if decision.action == "rollback" else None,
+            control={
+                "round": number,
+                "action": decision.action,
+                "signatures": list(decision.signatures),
+                "model_of_round": decision.keep,
+            },
+        )
+
+    def _round(self, number: int, history: Sequence[dict[str, Any]]) -> None:
         folder = self._directory.round(number)
         seconds = {"sample": 0.0, "certify": 0.0, "train": 0.0}
         if not folder.is_complete("checkpoint"):
@@ -67,14 +105,17 @@ class Rounds:
         seconds["train"] = trained["seconds"]
         if not folder.is_complete("samples"):
             began = time.perf_counter()
-            samples = self._sample(number)
-            folder.write_table("samples", samples_to_table(self._trainer, samples, time.perf_counter() - began))
-        samples, seconds["sample"] = samples_from_table(folder.read_table("samples"))
+            samples, drift = self._sample(number)
+            spent = time.perf_counter() - began
+            folder.write_table("samples", samples_to_table(self._trainer, samples, spent, drift))
+        table = folder.read_table("samples")
+        samples, seconds["sample"] = samples_from_table(table)
         if not folder.is_complete("modes"):
             began = time.perf_counter()
             brackets = self._certify(number, samples)
             folder.write_table("modes", modes_to_table(self._trainer, brackets, time.perf_counter() - began))
         modes, seconds["certify"] = modes_from_table(folder.read_table("modes"))
+        seconds["certify"] += trained.get("certificate_seconds", 0.0)
         metrics = self._metrics(number, samples, modes)
         metrics |= {
             "seconds": seconds,
@@ -83,7 +124,13 @@ class Rounds:
                 "trained": trained["tokens"],
             },
             "loss": trained["loss"],
+            "beta": self._trainer.beta,
+            "update": trained.get("update"),
+            "reward": trained.get("reward"),
+            "certificate": trained.get("certificate"),
+            "drift": drift_of(table),
         }
+        metrics["signatures"] = [one.as_json() for one in signatures([*history, metrics])]
         folder.write_metrics(metrics)
         self._observer.round_done(self._directory, number, metrics)
 
@@ -95,15 +142,57 @@ class Rounds:
             samples, _ = samples_from_table(self._directory.round(number - 1).read_table("samples"))
             began = time.perf_counter()
             self._in_memory = None
-            groups = self._trainer.groups(samples)
+            context = self._trainer.reward_context()
+            groups = self._trainer.groups(samples, context=context)
+            held_out: Sequence[TrainingGroup] = ()
+            if self._trainer.args.early_stopping_patience:
+                held_out = self._trainer.groups(samples, "held_out")
             self._observer.stage(number, "train", self._trainer.steps_per_update(len(groups)))
-            facts["loss"] = self._trainer.update(groups, self._observer.advance)
+            update = self._trainer.update(groups, self._observer.advance, held_out)
+            facts["loss"] = update.loss if math.isfinite(update.loss) else None
             facts["tokens"] = sum(len(tokens) for group in groups for tokens in group.responses)
+            facts["update"] = update.as_json()
+            facts["reward"] = reward_summary(groups) | {"metrics": context.metrics()}
             facts["seconds"] = time.perf_counter() - began
+            began = time.perf_counter()
+            facts["certificate"] = self._certificate(number, samples)
+            facts["certificate_seconds"] = time.perf_counter() - began
         self._observer.stage(number, "save", 1)
         with self._directory.round(number).writing_checkpoint(facts) as target:
             save_policy(self._trainer.policy, target)
         self._in_memory = number
+
+    def _certificate(self, number: int, samples: Sequence[Sequence[Response]]) -> dict[str, Any] | None:
+        """P4 for the update that has just made policy `number`; None where the reward is not the log-probability, an
+        exact round then being something else than sharpening.
+
+        Scored are the held-out prompts and as many trained ones, so that it stays a small part of the round.
+        """
+        weight = self._trainer.reward.log_probability_weight
+        if weight is None:
+            return None
+        modes, _ = modes_from_table(self._directory.round(number - 1).read_table("modes"))
+        splits = [prompt.split for prompt in self._trainer.prompts]
+        trained = [at for at, split in enumerate(splits) if split == "train"]
+        held_out = [at for at, split in enumerate(splits) if split == "held_out"]
+        step = max(1, len(trained) // max(len(held_out), _CERTIFIED_AT_LEAST))
+        chosen = trained[::step] + held_out
+        groups = [
+            (self._trainer.encoded[at], [modes[at].mode_tokens, *(r.tokens for r in samples[at])]) for at in chosen
+        ]
+        after = self._trainer.score(groups)
+        if not all(math.isfinite(value) for values in after for value in values):
+            return None
+        scored = [
+            Scored(
+                before=(modes[at].logprob_lower, *(r.logprob for r in samples[at])),
+                after=tuple(values),
+                margin=max(0.0, modes[at].margin_lower),
+                trained=splits[at] == "train",
+            )
+            for at, values in zip(chosen, after, strict=True)
+        ]
+        return certificate(scored, self._trainer.beta / weight)
 
     def _restore(self, number: int) -> None:
         if self._in_memory != number:
@@ -111,7 +200,7 @@ class Rounds:
             self._in_memory = number
         self._trainer.policy.eval()
 
-    def _sample(self, number: int) -> list[list[Response]]:
+    def _sample(self, number: int) -> tuple[list[list[Response]], Drift]:
         args, prompts = self._trainer.args, self._trainer.encoded
         self._restore(number)
         self._observer.stage(number, "sample", len(prompts))
@@ -119,7 +208,7 @@ class Rounds:
             args.seed, number, range(len(prompts)), args.num_generations, args.max_completion_length
         )
         with merged(self._trainer.policy):
-            return sample_responses(
+            samples = sample_responses(
                 self._trainer.policy,
                 prompts,
                 uniforms,
@@ -128,6 +217,11 @@ class Rounds:
                 tree_attention=self._trainer.tree_attention,
                 progress=self._observer.advance,
             )
+        compared = compared_prompts(len(prompts), args.rescore)
+        again = self._trainer.score([(prompts[at], [r.tokens for r in samples[at]]) for at in compared])
+        drift = measure_drift([samples[at] for at in compared], again, args.rescore)
+        require_small(drift, args.max_drift, number)
+        return (rescore(samples, again) if args.rescore else samples), drift
 
     def _certify(self, number: int, samples: Sequence[Sequence[Response]]) -> list[ModeBracket]:
         self._restore(number)
@@ -139,7 +233,7 @@ class Rounds:
                 max_new_tokens=self._trainer.args.max_completion_length,
                 end_token_ids=self._trainer.loaded.end_token_ids,
                 known=[[Complete(r.tokens, r.logprob, r.ended) for r in responses] for responses in samples],
-                max_expansions=self._trainer.args.max_expansions,
+                max_expansions=self._trainer.args.search_budget,
                 progress=self._observer.advance,
             )
 
@@ -150,13 +244,14 @@ class Rounds:
             correct = [prompt.grade(self._trainer.text(response.tokens)) for response in responses]
             start = origin.mode_tokens if origin.certified else None
             splits[prompt.split].append(Measured(responses, correct, mode, start))
-        beta = self._trainer.args.beta
+        beta = self._trainer.beta
         trained = summarise(splits["train"], beta)
         return {"round": number, **(trained or {}), "held_out": summarise(splits["held_out"], beta)}
 
-    def _export(self) -> None:
+    def _export(self, number: int) -> None:
+        """Write policy `number` as the run's model."""
         folder = self._directory.path / "model"
-        self._restore(self._trainer.args.rounds)
-        self._observer.stage(self._trainer.args.rounds, "save", 1)
+        self._restore(number)
+        self._observer.stage(number, "save", 1)
         with replace_folder(folder) as fresh:
             export_model(self._trainer.policy, self._trainer.loaded.tokenizer, fresh)

@@ -6,14 +6,39 @@ Knows: trl's reward signature (None = not applicable, async allowed), weights, a
 import asyncio
 import inspect
 import math
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from srlm.errors import InputError
 from srlm.lm.prompts import Prompt
 from srlm.lm.sampling import Response
-from srlm.training.rewards import REWARDS, RewardFunction
+from srlm.training.rewards import REWARDS, PolicyView, RewardFunction
+
+
+@dataclass(frozen=True, slots=True)
+class RewardContext:
+    """What functions may use beside the responses.
+
+    Attributes:
+        policy: the policy that drew the responses, for functions that name the parameter `policy`.
+        trainer_state: as in trl, the `TrainerState`.
+        logged: what functions said through trl's `log_metric(name, value)`, in order.
+    """
+
+    policy: PolicyView | None = None
+    trainer_state: Any = None
+    logged: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def log_metric(self, name: str, value: float) -> None:
+        """trl's `log_metric`; the mean goes to the round's metrics."""
+        self.logged[name].append(float(value))
+
+    def metrics(self) -> dict[str, float]:
+        """The mean of everything logged that is a finite number."""
+        finite = {name: [v for v in values if math.isfinite(v)] for name, values in self.logged.items()}
+        return {name: sum(values) / len(values) for name, values in finite.items() if values}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +49,18 @@ class RewardMixture:
     functions: tuple[RewardFunction, ...]
     weights: tuple[float, ...]
 
+    @property
+    def log_probability_weight(self) -> float | None:
+        """w where the reward is w*log pi_t, w > 0, so that an exact round is pi_t^(1 + w/beta); None elsewhere."""
+        alone = self.names == ("log_probability",) and self.functions == (REWARDS["log_probability"],)
+        return self.weights[0] if alone and self.weights[0] > 0 else None
+
     def __call__(
-        self, prompts: Sequence[Prompt], samples: Sequence[Sequence[Response]], texts: Sequence[Sequence[str]]
+        self,
+        prompts: Sequence[Prompt],
+        samples: Sequence[Sequence[Response]],
+        texts: Sequence[Sequence[str]],
+        context: RewardContext | None = None,
     ) -> list[list[float | None]]:
         """The reward of every response, prompt by prompt; None where no function applies to it.
 
@@ -33,6 +68,7 @@ class RewardMixture:
             InputError: a function raised, or returned the wrong number of values or one that is not finite; the
                 prompt and the value are named.
         """
+        context = context or RewardContext()
         flat = [
             (p, r, t) for p, rs, ts in zip(prompts, samples, texts, strict=True) for r, t in zip(rs, ts, strict=True)
         ]
@@ -45,13 +81,17 @@ class RewardMixture:
             "logps": [r.logprob for _, r, _ in flat],
             "entropies": [r.entropy for _, r, _ in flat],
             "self_certainties": [r.self_certainty for _, r, _ in flat],
-            "answer": [list(p.answers) for p, _, _ in flat],
+            # As the record had it, for functions written for trl; a list where prompts were made in code.
+            "answer": [p.columns.get("answer", list(p.answers)) for p, _, _ in flat],
+            "trainer_state": context.trainer_state,
+            "log_metric": context.log_metric,
+            "log_extra": _ignore,
         }
         columns = sorted({name for p in prompts for name in p.columns} - asked.keys())
         asked |= {name: [p.columns.get(name) for p, _, _ in flat] for name in columns}
         totals: list[float | None] = [None] * len(flat)
         for name, function, weight in zip(self.names, self.functions, self.weights, strict=True):
-            values = _checked(name, _call(name, function, asked), [p.text for p, _, _ in flat])
+            values = _checked(name, _call(name, function, asked, context.policy), [p.text for p, _, _ in flat])
             for at, value in enumerate(values):
                 if value is not None:
                     totals[at] = (totals[at] or 0.0) + weight * value
@@ -86,12 +126,27 @@ def reward_mixture(given: Any = None, weights: Sequence[float] | None = None) ->
     return RewardMixture(tuple(names), tuple(functions), tuple(chosen))
 
 
-def _call(name: str, function: RewardFunction, asked: dict[str, Any]) -> Any:
+def _ignore(column: str, values: Sequence[Any]) -> None:
+    """trl's `log_extra`: accepted; the samples' table has fixed columns."""
+
+
+def _call(name: str, function: RewardFunction, asked: dict[str, Any], policy: PolicyView | None) -> Any:
     try:
+        if _names_policy(function):
+            asked = asked | {"policy": policy}
         found = function(**asked)
         return asyncio.run(_wait(found)) if inspect.isawaitable(found) else found
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(f"reward {name} raised {type(error).__name__}: {error}") from error
+
+
+def _names_policy(function: RewardFunction) -> bool:
+    try:
+        return "policy" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some callables written in C have no signature
+        return False
 
 
 async def _wait(found: Any) -> Any:

@@ -5,60 +5,94 @@ Knows: the order in which inputs can be wrong cheaply: configuration, folder, pr
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from srlm.errors import InputError
-from srlm.lm.loading import load_model
-from srlm.lm.prompts import load_prompts
+from srlm.lm.loading import LoadedModel, load_model
+from srlm.lm.prompts import Prompt, load_prompts
 from srlm.records.run_directory import RUN_FILE, RunDirectory
 from srlm.training.config import SelfRewardingConfig
+from srlm.training.estimate import RunEstimate, estimate_run
+from srlm.training.presets import PRESETS
 from srlm.training.rounds import Observer
 from srlm.training.trainer import SelfRewardingTrainer
 
 
-def start_run(
-    *,
-    model: str,
-    prompts: str,
-    options: Mapping[str, Any],
-    config_file: Path | None = None,
-    limit: int | None = None,
-    held_out: float = 0.25,
-    dtype: str = "float32",
-    device: str | None = None,
-    trust_remote_code: bool = False,
-    resume: bool = False,
-    observer: Observer | None = None,
-) -> RunDirectory:
-    """Run T self-rewarding rounds and return the run's folder.
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A run as a user asks for it.
 
-    Args:
+    Attributes:
         model: a name for `load_model`.
         prompts: a source for `load_prompts`.
-        options: fields of `SelfRewardingConfig`; they win over `config_file`.
+        options: fields of `SelfRewardingConfig`; they win over `config_file`, which wins over `preset`.
         config_file: a JSON object with fields of `SelfRewardingConfig`.
+        preset: a name in `PRESETS`.
         limit, held_out: as for `load_prompts`.
         dtype, device, trust_remote_code: as for `load_model`.
         resume: go on with the run in `options["output_dir"]`, or start it where there is none.
+    """
+
+    model: str
+    prompts: str
+    options: Mapping[str, Any]
+    config_file: Path | None = None
+    preset: str | None = None
+    limit: int | None = None
+    held_out: float = 0.25
+    dtype: str = "float32"
+    device: str | None = None
+    trust_remote_code: bool = False
+    resume: bool = False
+
+    def prepared(self) -> tuple[SelfRewardingConfig, list[Prompt], LoadedModel]:
+        """The configuration, the prompts and the model, checked in this order.
+
+        Raises:
+            InputError: anything of this that cannot be used.
+        """
+        config = _configuration(self.options, self.config_file, self.preset)
+        path = Path(config.output_dir or ".")
+        if not self.resume and path.exists() and (path.is_file() or any(path.iterdir())):
+            what = "holds a run already" if (path / RUN_FILE).is_file() else "exists and is not empty"
+            raise InputError(f"{path} {what}; add --resume to go on with a run, or give another --out")
+        prompts = load_prompts(self.prompts, limit=self.limit, held_out=self.held_out, seed=config.seed)
+        loaded = load_model(self.model, dtype=self.dtype, device=self.device, trust_remote_code=self.trust_remote_code)
+        return config, prompts, loaded
+
+
+def start_run(*, observer: Observer | None = None, **asked: Any) -> RunDirectory:
+    """Run T self-rewarding rounds and return the run's folder.
+
+    Args:
         observer: is told what is happening.
+        asked: fields of `Request`.
 
     Raises:
         InputError: anything of this that cannot be used.
     """
-    config = _configuration(options, config_file)
-    path = Path(config.output_dir or ".")
-    if not resume and path.exists() and (path.is_file() or any(path.iterdir())):
-        what = "holds a run already" if (path / RUN_FILE).is_file() else "exists and is not empty"
-        raise InputError(f"{path} {what}; add --resume to go on with a run, or give another --out")
-    loaded_prompts = load_prompts(prompts, limit=limit, held_out=held_out, seed=config.seed)
-    loaded = load_model(model, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
-    trainer = SelfRewardingTrainer(loaded, config, loaded_prompts)
-    return trainer.train(resume_from_checkpoint=resume, observer=observer)
+    request = Request(**asked)
+    config, prompts, loaded = request.prepared()
+    trainer = SelfRewardingTrainer(loaded, config, prompts)
+    return trainer.train(resume_from_checkpoint=request.resume, observer=observer)
 
 
-def _configuration(options: Mapping[str, Any], file: Path | None) -> SelfRewardingConfig:
+def dry_run(**asked: Any) -> RunEstimate:
+    """What `start_run` with the same arguments will cost, from a calibration; nothing is written.
+
+    Args:
+        asked: fields of `Request`.
+
+    Raises:
+        InputError: anything of this that cannot be used.
+    """
+    config, prompts, loaded = Request(**asked).prepared()
+    return estimate_run(loaded, config, prompts)
+
+
+def _configuration(options: Mapping[str, Any], file: Path | None, preset: str | None) -> SelfRewardingConfig:
     values: dict[str, Any] = {}
     if file is not None:
         try:
@@ -74,8 +108,10 @@ def _configuration(options: Mapping[str, Any], file: Path | None) -> SelfRewardi
             f"configuration file {str(file)!r} has unknown fields {', '.join(unknown)}; "
             "it takes those of SelfRewardingConfig"
         )
+    if preset is not None and preset not in PRESETS:
+        raise InputError(f"preset is {preset!r}; use one of {', '.join(PRESETS)}")
     try:
-        return SelfRewardingConfig(**(values | dict(options)))
+        return SelfRewardingConfig(**(dict(PRESETS.get(preset or "", {})) | values | dict(options)))
     except InputError:
         raise
     except (TypeError, ValueError) as error:

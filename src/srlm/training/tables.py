@@ -4,6 +4,7 @@ Knows: the columns of `samples.parquet` and `modes.parquet`. Text and marks of r
 tokens so that a reader needs neither model nor tokenizer; reading back for training uses the tokens alone.
 """
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from srlm.lm.mode_search import ModeBracket
 from srlm.lm.sampling import Response
+from srlm.training.drift import Drift
 from srlm.training.measurement import Modes
 
 if TYPE_CHECKING:
@@ -18,12 +20,15 @@ if TYPE_CHECKING:
 
 _TOKENS = pa.list_(pa.int32())
 _SECONDS = b"seconds"
+_DRIFT = b"drift"
 
 
 def samples_to_table(
-    trainer: "SelfRewardingTrainer", samples: Sequence[Sequence[Response]], seconds: float
+    trainer: "SelfRewardingTrainer", samples: Sequence[Sequence[Response]], seconds: float, drift: Drift
 ) -> pa.Table:
-    """One row a response, prompts in order; `seconds` is the time it took to draw them."""
+    """One row a response, prompts in order; `seconds` is the time it took to draw them, `drift` how far the training
+    numerics are from the sampling ones.
+    """
     rows: list[dict[str, Any]] = []
     for number, (prompt, responses) in enumerate(zip(trainer.prompts, samples, strict=True)):
         for response in responses:
@@ -42,7 +47,14 @@ def samples_to_table(
                     "correct": prompt.grade(text),
                 }
             )
-    return _with_seconds(pa.Table.from_pylist(rows, schema=_SAMPLES), seconds)
+    table = _with_seconds(pa.Table.from_pylist(rows, schema=_SAMPLES), seconds)
+    return table.replace_schema_metadata({**table.schema.metadata, _DRIFT: json.dumps(drift.as_json()).encode()})
+
+
+def drift_of(table: pa.Table) -> dict[str, Any] | None:
+    """The drift recorded with a table of samples; None in one of an older srlm."""
+    found = (table.schema.metadata or {}).get(_DRIFT)
+    return json.loads(found) if found else None
 
 
 def samples_from_table(table: pa.Table) -> tuple[list[list[Response]], float]:

@@ -1,7 +1,7 @@
 """`SelfRewardingTrainer`: a `transformers.Trainer` whose `train()` runs T self-rewarding rounds.
 
-Knows: `Trainer`'s hooks. The loss is in `losses.py`, the packing of responses in `lm/scoring.py`, the order of a
-round in `rounds.py`; this class only connects them.
+Knows: `Trainer`'s hooks. The losses are in `losses/`, groups and batches in `groups.py`, the order of a round in
+`rounds.py`, what ends an update early in `early_stopping.py`; this class only connects them.
 """
 
 import math
@@ -14,82 +14,50 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback
 
 from srlm.errors import InputError
 from srlm.lm.loading import LoadedModel, as_loaded
-from srlm.lm.prompts import as_prompts, checksum_of, encode_prompts
+from srlm.lm.prompts import Split, as_prompts, checksum_of, encode_prompts
 from srlm.lm.sampling import Response
-from srlm.lm.scoring import has_tree_attention, pack, pad, response_logprobs
+from srlm.lm.scoring import Group, has_tree_attention, response_logprobs, score_responses
 from srlm.records.run_directory import RUN_FILE, RunDirectory
-from srlm.training.config import EXTENDABLE, SelfRewardingConfig
-from srlm.training.losses import GroupedBatch, regression_loss
+from srlm.training.certificate import pair_residuals, rms
+from srlm.training.config import EXTENDABLE, SelfRewardingConfig, unrecorded_defaults
+from srlm.training.control import checked_actions
+from srlm.training.early_stopping import PassEnd
+from srlm.training.groups import Collator, GroupDataset, TrainingGroup
+from srlm.training.losses import LOSSES, GroupedBatch
 from srlm.training.policy import make_trainable
+from srlm.training.rewards import PolicyView
 from srlm.training.rounds import Observer, Rounds
-from srlm.training.scoring_rewards import reward_mixture
-
-LOSSES: dict[str, Callable[[GroupedBatch, float], Tensor]] = {"regression": regression_loss}
+from srlm.training.schedules import BETA_SCHEDULES
+from srlm.training.scoring_rewards import RewardContext, reward_mixture
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingGroup:
-    """One prompt with its K responses, all that an update needs to know about them.
+class Update:
+    """What one round's update did.
 
     Attributes:
-        prompt: token ids.
-        responses: token ids of each response.
-        reference_logps: log pi_t(y|x) recorded while sampling (nats).
-        rewards: r(x, y) of each response.
+        loss: mean loss of its steps; NaN where it diverged.
+        passes: passes over the responses that were taken.
+        residuals: root-mean-square residual of the held-out pairs after each pass (nats), with early stopping.
+        stopped_early: whether early stopping ended it; the best pass's weights are then in place.
     """
 
-    prompt: tuple[int, ...]
-    responses: tuple[tuple[int, ...], ...]
-    reference_logps: tuple[float, ...]
-    rewards: tuple[float, ...]
+    loss: float
+    passes: float
+    residuals: tuple[float, ...]
+    stopped_early: bool
 
-
-class GroupDataset(Dataset[TrainingGroup]):
-    """The groups of one round, in a fixed order (the trainer's sampler shuffles them)."""
-
-    def __init__(self, groups: Sequence[TrainingGroup]) -> None:
-        self._groups = list(groups)
-
-    def __len__(self) -> int:
-        return len(self._groups)
-
-    def __getitem__(self, index: int) -> TrainingGroup:
-        return self._groups[index]
-
-
-@dataclass(frozen=True, slots=True)
-class Collator:
-    """Makes one batch of groups: their sequences (packed where the model has tree attention), references and
-    rewards.
-    """
-
-    tree_attention: bool
-
-    def __call__(self, groups: Sequence[TrainingGroup]) -> dict[str, Any]:
-        sequences = [(group.prompt, group.responses) for group in groups]
+    def as_json(self) -> dict[str, Any]:
+        """The update as it stands in `metrics.json`."""
         return {
-            "sequences": pack(sequences) if self.tree_attention else pad(sequences),
-            "reference_logps": torch.tensor([value for group in groups for value in group.reference_logps]),
-            "rewards": torch.tensor([value for group in groups for value in group.rewards]),
-            "groups": torch.tensor([at for at, group in enumerate(groups) for _ in group.responses]),
+            "passes": self.passes,
+            "held_out_residuals": [value if math.isfinite(value) else None for value in self.residuals],
+            "stopped_early": self.stopped_early,
         }
-
-
-class _StepProgress(TrainerCallback):
-    """Passes on how far an update has come."""
-
-    call: Callable[[int, int], None] | None = None
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.call is not None:
-            self.call(state.global_step, state.max_steps)
 
 
 class SelfRewardingTrainer(Trainer):
@@ -129,14 +97,22 @@ class SelfRewardingTrainer(Trainer):
             self.prompts, self.loaded, max_new_tokens=args.max_completion_length, raw=args.raw_prompts
         )
         self.reward = reward_mixture(reward_funcs if reward_funcs is not None else args.rewards, args.reward_weights)
-        self._step_progress = _StepProgress()
+        if args.early_stopping_patience and not any(prompt.split == "held_out" for prompt in self.prompts):
+            raise InputError(
+                "early_stopping_patience needs held-out prompts; mark some with split held_out, or set it to 0"
+            )
+        self.actions = checked_actions(args.on_signature)
+        trained = sum(prompt.split == "train" for prompt in self.prompts)
+        pairs = trained * args.num_generations * (args.num_generations - 1) // 2
+        self.beta = BETA_SCHEDULES[args.beta_schedule](args.beta, pairs)
+        self._pass_end = PassEnd()
         self.tree_attention = has_tree_attention(self.loaded.model)
         super().__init__(
             model=make_trainable(self.loaded.model, args, peft_config),
             args=args,
             data_collator=Collator(self.tree_attention),
             processing_class=self.loaded.tokenizer,
-            callbacks=[*(callbacks or []), self._step_progress],
+            callbacks=[*(callbacks or []), self._pass_end],
         )
         # What the steps log goes to trackers and to the round's record; printing it would break the progress display.
         self.remove_callback(PrinterCallback)
@@ -173,14 +149,21 @@ class SelfRewardingTrainer(Trainer):
             raise
         return directory
 
-    def groups(self, samples: Sequence[Sequence[Response]]) -> list[TrainingGroup]:
-        """What an update sees of a round's samples: the trained prompts with their rewards, and the recorded
+    def groups(
+        self, samples: Sequence[Sequence[Response]], split: Split = "train", context: RewardContext | None = None
+    ) -> list[TrainingGroup]:
+        """What an update sees of a round's samples: one split's prompts with their rewards, and the recorded
         log-probability as reference (P1). A response that no reward applies to is left out.
+
+        Args:
+            samples: the responses of every prompt, drawn from the policy as it is now.
+            split: whose prompts.
+            context: collects what reward functions log.
         """
-        used = [at for at, prompt in enumerate(self.prompts) if prompt.split == "train"]
+        used = [at for at, prompt in enumerate(self.prompts) if prompt.split == split]
         chosen = [samples[at] for at in used]
         texts = [[self.text(response.tokens) for response in responses] for responses in chosen]
-        found = self.reward([self.prompts[at] for at in used], chosen, texts)
+        found = self.reward([self.prompts[at] for at in used], chosen, texts, context or self.reward_context())
         groups = []
         for at, responses, rewards in zip(used, chosen, found, strict=True):
             kept = [(r, reward) for r, reward in zip(responses, rewards, strict=True) if reward is not None]
@@ -197,22 +180,58 @@ class SelfRewardingTrainer(Trainer):
             raise InputError(f"no reward of {', '.join(self.reward.names)} applies to two responses of one prompt")
         return groups
 
+    def reward_context(self) -> RewardContext:
+        """What reward functions may use: the policy as it is now, and trl's `trainer_state` and `log_metric`."""
+        view = PolicyView(self.loaded.tokenizer, self.score, self.loaded.context_length)
+        return RewardContext(view, self.state)
+
+    def score(self, groups: Sequence[Group]) -> list[list[float]]:
+        """Log-probabilities (nats) of responses under the policy as it is now, by the training forward, without
+        gradients.
+        """
+        training = self.policy.training
+        self.policy.eval()
+        try:
+            return score_responses(self.policy, groups, tree_attention=self.tree_attention)
+        finally:
+            self.policy.train(training)
+
     def steps_per_update(self, groups: int) -> int:
         """Optimiser steps of one update on so many groups."""
         per_step = self.args.train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
         return max(1, math.ceil(math.ceil(groups / per_step) * self.args.num_train_epochs))
 
-    def update(self, groups: Sequence[TrainingGroup], progress: Callable[[int, int], None] | None = None) -> float:
-        """One round's update on its groups, with a fresh optimiser and schedule; returns the mean loss of its steps.
+    def update(
+        self,
+        groups: Sequence[TrainingGroup],
+        progress: Callable[[int, int], None] | None = None,
+        held_out: Sequence[TrainingGroup] = (),
+    ) -> Update:
+        """One round's update on its groups, with a fresh optimiser and schedule.
 
         Args:
             groups: the prompts and responses of the round.
             progress: called with (steps done, steps in all).
+            held_out: what early stopping is judged by.
         """
+
+        def residual() -> float:
+            after = self.score([(one.prompt, one.responses) for one in held_out])
+            found = rms(
+                [
+                    pair_residuals(one.reference_logps, values, self.beta, one.rewards)
+                    for one, values in zip(held_out, after, strict=True)
+                ]
+            )
+            return math.nan if found is None else found
+
         self.train_dataset = GroupDataset(groups)
         self.optimizer = self.lr_scheduler = None
-        self._step_progress.call = progress
-        return float(super().train().training_loss)
+        self._pass_end.begin(progress, residual if held_out else None, self.args.early_stopping_patience)
+        loss = float(super().train().training_loss)
+        return Update(
+            loss, float(self.state.epoch or 0.0), tuple(self._pass_end.residuals), self._pass_end.stopped_early
+        )
 
     def _directory(self, resume: bool) -> RunDirectory:
         path = Path(self.args.output_dir or "runs/srlm")
@@ -224,7 +243,8 @@ class SelfRewardingTrainer(Trainer):
         }
         if resume and (path / RUN_FILE).is_file():
             directory = RunDirectory.open(path)
-            directory.require_same(configuration, may_differ=EXTENDABLE)
+            before = directory.record()["configuration"]
+            directory.require_same(configuration, may_differ=EXTENDABLE | unrecorded_defaults(before, configuration))
             directory.update(status="running", reason=None, configuration=configuration)
             return directory
         counts = Counter(prompt.split for prompt in self.prompts)
@@ -244,5 +264,5 @@ class SelfRewardingTrainer(Trainer):
         batch = GroupedBatch(
             logps, inputs["reference_logps"], inputs["rewards"], inputs["groups"], int(inputs["groups"].max()) + 1
         )
-        loss = LOSSES[self.args.loss_type](batch, self.args.beta)
+        loss = LOSSES[self.args.loss_type](batch, self.beta)
         return (loss, {"logps": logps}) if return_outputs else loss

@@ -1,0 +1,68 @@
+"""The experiments that the theory calls for. One file each; a new one is a file and a line in `EXPERIMENTS`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from srlm.errors import InputError
+from srlm.simulation.experiments import (
+    contraction,
+    digits,
+    effective_dimension,
+    faithfulness,
+    fisher,
+    greedy_trap,
+    hard_instance,
+    initialisation,
+    margin_collapse,
+    noisy_reward,
+    realizability,
+    reward_design,
+    sample_size,
+    tightness,
+    update_rules,
+)
+from srlm.simulation.experiments._registry import Experiment, Setting, Workers
+from srlm.simulation.experiments._result import Chart, ExperimentResult, Series
+
+__all__ = ["EXPERIMENTS", "Chart", "Experiment", "ExperimentResult", "Series", "Setting", "Workers", "run_experiment"]
+
+EXPERIMENTS: dict[str, Experiment] = {
+    module.EXPERIMENT.name: module.EXPERIMENT
+    for module in (
+        contraction,
+        initialisation,
+        sample_size,
+        hard_instance,
+        greedy_trap,
+        effective_dimension,
+        digits,
+        noisy_reward,
+        reward_design,
+        update_rules,
+        realizability,
+        margin_collapse,
+        faithfulness,
+        fisher,
+        tightness,
+    )
+}
+
+
+def run_experiment(
+    name: str, settings: Mapping[str, Any] | None = None, *, seed: int = 0, jobs: int = 1, backend: str = "loky"
+) -> ExperimentResult:
+    """Run one experiment.
+
+    Args:
+        name: a name in `EXPERIMENTS`.
+        settings: values (numbers, or text as typed) for some of its settings.
+        seed: everything random follows from it.
+        jobs, backend: where sweeps run; they change no number.
+
+    Raises:
+        InputError: an unknown name or setting, or a value outside its domain.
+    """
+    experiment = EXPERIMENTS.get(name)
+    if experiment is None:
+        raise InputError(f"experiment {name!r} is unknown; there are {', '.join(EXPERIMENTS)}")
+    return experiment.run(experiment.values(settings or {}), Workers(seed, jobs, backend))

@@ -3,16 +3,18 @@
     reward(prompts, completions, *, completion_ids, logps, entropies, self_certainties, **columns) -> list[float | None]
 
 Every argument is a list with one entry a response; responses to one prompt stand together. `None` means that the reward
-does not apply to that response.
+does not apply to that response. A function that names the parameter `policy` receives a `PolicyView`.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from srlm.training.rewards.entropy import entropy
+from srlm.training.rewards.judge import judge
 from srlm.training.rewards.length_normalised import length_normalised
 from srlm.training.rewards.log_probability import log_probability
 from srlm.training.rewards.majority_vote import majority_vote
+from srlm.training.rewards.policy_view import PolicyView
 from srlm.training.rewards.self_certainty import self_certainty
 
 RewardFunction = Callable[..., Any]
@@ -23,6 +25,7 @@ REWARDS: dict[str, RewardFunction] = {
     "self_certainty": self_certainty,
     "entropy": entropy,
     "majority_vote": majority_vote,
+    "judge": judge,
 }
 
-__all__ = ["REWARDS", "RewardFunction"]
+__all__ = ["REWARDS", "PolicyView", "RewardFunction"]

@@ -1,33 +1,10 @@
-"""The update's objective, stateless: what is minimised, given log-probabilities and rewards.
-
-Knows: eq. 3 in its group form (P2). Shapes: R responses of one batch in G groups (one a prompt); `groups` holds each
-response's group number in [0, G).
-"""
-
-from dataclasses import dataclass
+"""The update of the theory: eq. 3 in its group form (P2)."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-
-@dataclass(frozen=True, slots=True)
-class GroupedBatch:
-    """What a loss may look at. All tensors have shape (R,).
-
-    Attributes:
-        logps: log pi(y|x) under the policy being trained (nats), differentiable.
-        reference_logps: log pi_t(y|x), recorded while sampling (P1).
-        rewards: r(x, y); log pi_t(y|x) for self-reward.
-        groups: group number of each response.
-        count: G, groups in the batch.
-    """
-
-    logps: Float[Tensor, "R"]
-    reference_logps: Float[Tensor, "R"]
-    rewards: Float[Tensor, "R"]
-    groups: Int[Tensor, "R"]
-    count: int
+from srlm.training.losses.groups import GroupedBatch
 
 
 def regression_loss(batch: GroupedBatch, beta: float) -> Float[Tensor, ""]:

@@ -1,0 +1,187 @@
+"""How often each signature speaks: on planted failures (detection) and on healthy runs (false alarms).
+
+Usage: python benchmarks/signatures.py [SEEDS]     (tiny random Llamas, 24 prompts, 3 rounds; default 10 seeds)
+
+Every seed is another random model, other prompts' answers (the base model's own modes, which a healthy run turns into
+habits) and other samples. A failure is planted by a reward or a rate that produces it; it counts as detected when its
+signature speaks at any round, and as ended when the default actions end the run. Nothing is really ended here: all
+signatures are noted and the decision is taken afterwards. Prints two Markdown tables; the committed ones are
+benchmarks/results/signatures.md.
+"""
+
+import random
+import sys
+import tempfile
+import warnings
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from srlm.diagnosis.signatures import SIGNATURES
+from srlm.lm.loading import as_loaded
+from srlm.lm.mode_search import search_modes
+from srlm.lm.prompts import Prompt, encode_prompts
+from srlm.training.config import SelfRewardingConfig
+from srlm.training.control import checked_actions, decide
+from srlm.training.trainer import SelfRewardingTrainer
+
+WORDS = [f"w{n}" for n in range(30)]
+PROMPTS, LENGTH, ROUNDS = 24, 8, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """A run's setting and the signatures of which at least one must speak."""
+
+    expected: tuple[str, ...]
+    reward: Callable[..., list[float]] | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def by_tokens(value: Callable[[list[int]], float]) -> Callable[..., list[float]]:
+    """A reward that looks at a response's tokens alone."""
+
+    def reward(prompts: Any, completions: Any, *, completion_ids: Any, **_: Any) -> list[float]:
+        return [value(list(ids)) for ids in completion_ids]
+
+    return reward
+
+
+def against(prompts: Any, completions: Any, *, logps: Any, **_: Any) -> list[float]:
+    """Prefers what the model finds unlikely."""
+    return [-value for value in logps]
+
+
+LARGE = {"learning_rate": 0.1, "lr_scheduler_type": "constant"}
+HEALTHY = Plant(())
+PLANTS: dict[str, Plant] = {
+    "noisy reward, large rate": Plant(
+        ("one_answer_for_all", "accuracy_falls", "kappa_rises", "length_collapses", "length_explodes"),
+        by_tokens(lambda ids: zlib.crc32(repr(ids).encode()) % 1000 / 50),
+        LARGE,
+    ),
+    "reward against the model": Plant(("kappa_rises",), against),
+    "reward for brevity": Plant(("length_collapses",), by_tokens(lambda ids: -4.0 * len(ids))),
+    "reward for length": Plant(("length_explodes",), by_tokens(lambda ids: 4.0 * len(ids))),
+    "reward for one word": Plant(
+        ("one_answer_for_all", "modes_drift"), by_tokens(lambda ids: 4.0 * ids.count(7)), {"learning_rate": 1e-2}
+    ),
+    "constant reward": Plant(("rewards_tie",), by_tokens(lambda ids: 1.0)),
+    "rate far too small": Plant(("kappa_stalls",), None, {"learning_rate": 1e-8}),
+    "rate far too large": Plant(
+        ("kappa_rises", "one_answer_for_all", "accuracy_falls", "length_collapses", "length_explodes", "modes_drift"),
+        None,
+        {"learning_rate": 1.0, "lr_scheduler_type": "constant"},
+    ),
+}
+
+
+def tiny(seed: int) -> Any:
+    """A random two-layer Llama that ends its responses now and then, and its tokenizer."""
+    words = ["<end>", "<unk>", *WORDS]
+    core = Tokenizer(models.WordLevel({word: at for at, word in enumerate(words)}, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<end>", unk_token="<unk>", pad_token="<end>")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=len(words),
+                hidden_size=48,
+                intermediate_size=96,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                max_position_embeddings=64,
+                bos_token_id=1,
+                eos_token_id=0,
+                pad_token_id=0,
+                tie_word_embeddings=False,
+            )
+        )
+    model.lm_head.weight.data.mul_(14.0)
+    # Several words end a response, so that lengths can shrink and grow.
+    model.generation_config.eos_token_id = list(range(2, 10))
+    return as_loaded(model.eval(), tokenizer)
+
+
+def questions(loaded: Any, seed: int) -> list[Prompt]:
+    """Prompts whose answers are the base model's modes."""
+    rng = random.Random(seed)
+    plain = [Prompt(" ".join(rng.choices(WORDS, k=3))) for _ in range(PROMPTS)]
+    encoded = encode_prompts(plain, loaded, max_new_tokens=LENGTH)
+    brackets = search_modes(loaded.model, encoded, max_new_tokens=LENGTH, end_token_ids=loaded.end_token_ids)
+    answers = [loaded.tokenizer.decode(list(one.mode.tokens), skip_special_tokens=True) for one in brackets]
+    return [
+        Prompt(one.content, "held_out" if at % 3 == 2 else "train", (answer,)) if answer.strip() else one
+        for at, (one, answer) in enumerate(zip(plain, answers, strict=True))
+    ]
+
+
+def measure(plant: Plant, seed: int) -> list[dict[str, Any]] | None:
+    """The rounds' metrics of one run; None where its update left no numbers (which always ends a run)."""
+    loaded = tiny(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        options: dict[str, Any] = {
+            "output_dir": str(Path(folder) / "run"),
+            "rounds": ROUNDS,
+            "max_completion_length": LENGTH,
+            "learning_rate": 3e-3,
+            "logging_strategy": "no",
+            "seed": seed,
+            "max_expansions": 500,
+            "on_signature": {"all": "note"},
+        }
+        config = SelfRewardingConfig(**(options | plant.options))
+        trainer = SelfRewardingTrainer(loaded, config, questions(loaded, seed), reward_funcs=plant.reward)
+        directory = trainer.train()
+        rounds = [directory.round(number).metrics() for number in directory.completed_rounds()]
+        return rounds if directory.record()["status"] == "done" else None
+
+
+def spoken(rounds: list[dict[str, Any]] | None) -> set[str]:
+    """Every signature that spoke at any round."""
+    return {one["name"] for metrics in rounds or [] for one in metrics["signatures"]}
+
+
+def ended(rounds: list[dict[str, Any]] | None) -> bool:
+    """Whether the default actions would have ended the run."""
+    if rounds is None:
+        return True
+    actions = checked_actions(None)
+    return any(decide(rounds[: number + 1], actions) is not None for number in range(len(rounds)))
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    healthy = [measure(HEALTHY, seed) for seed in range(seeds)]
+    kappas = [[metrics["kappa"]["upper"] for metrics in rounds or []] for rounds in healthy]
+    falling = sum(all(a > b for a, b in zip(one, one[1:], strict=False)) for one in kappas)
+    print(
+        f"{seeds} healthy runs, {PROMPTS} prompts, {ROUNDS} rounds: kappa fell in every round of {falling}; the defaults would have ended ",
+        end="",
+    )
+    print(f"{sum(map(ended, healthy))}\n\n| signature | spoke on healthy runs |\n|---|---|")
+    alarms = Counter(name for rounds in healthy for name in spoken(rounds))
+    for name in SIGNATURES:
+        print(f"| {name} | {alarms[name]} of {seeds} |")
+    print("\n| planted failure | detected | ended by default | signatures that spoke |\n|---|---|---|---|", flush=True)
+    for name, plant in PLANTS.items():
+        runs = [measure(plant, seed) for seed in range(seeds)]
+        detected = sum(run is None or bool(spoken(run) & set(plant.expected)) for run in runs)
+        counts = Counter(one for run in runs for one in spoken(run))
+        counts["update_diverged"] = sum(run is None for run in runs)
+        told = ", ".join(f"{one} {number}" for one, number in counts.most_common() if number)
+        print(f"| {name} | {detected} of {seeds} | {sum(map(ended, runs))} of {seeds} | {told} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Rewards of the laboratory: what a sampled response is worth, for many seeds at once.
+
+Knows: the self-reward of the theory and what people use in its place (theory.md section 6.1). Each reward is a small
+frozen object; `REWARDS` names them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from srlm.errors import InputError
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One round's samples as a reward sees them. S seeds, G groups, K responses.
+
+    Attributes:
+        logps: log pi_t(y|x) of each, (S, G, K).
+        prompts: (S, G).
+        responses: (S, G, K).
+        rngs: one generator a seed, for rewards that are noisy.
+    """
+
+    logps: np.ndarray
+    prompts: np.ndarray
+    responses: np.ndarray
+    rngs: tuple[np.random.Generator, ...]
+
+
+class Reward(Protocol):
+    """r(x, y) of every response, (S, G, K)."""
+
+    def __call__(self, drawn: Drawn) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class LogProbability:
+    """The self-reward, log pi_t(y|x) ([W] eq. 1)."""
+
+    def __call__(self, drawn: Drawn) -> np.ndarray:
+        return drawn.logps
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """Another reward plus noise of each response's own.
+
+    Attributes:
+        scale: standard deviation (Gaussian), or scale of Student's t with 2 degrees of freedom (heavy: no variance).
+        tail: which.
+        base: the reward underneath.
+    """
+
+    scale: float
+    tail: Literal["gaussian", "heavy"] = "gaussian"
+    base: Reward = LogProbability()
+
+    def __post_init__(self) -> None:
+        if not self.scale >= 0 or self.tail not in ("gaussian", "heavy"):
+            raise InputError(f"noise scale is {self.scale} with tail {self.tail!r}; need scale >= 0, gaussian or heavy")
+
+    def __call__(self, drawn: Drawn) -> np.ndarray:
+        shape = drawn.logps.shape[1:]
+        draw: Callable[[np.random.Generator], np.ndarray] = (
+            (lambda rng: rng.standard_normal(shape))
+            if self.tail == "gaussian"
+            else (lambda rng: rng.standard_t(2, shape))
+        )
+        return self.base(drawn) + self.scale * np.stack([draw(rng) for rng in drawn.rngs])
+
+
+@dataclass(frozen=True)
+class LengthNormalised:
+    """log pi_t(y|x) / |y|. `lengths`: (P, M) tokens of each response, >= 1."""
+
+    lengths: np.ndarray
+
+    def __call__(self, drawn: Drawn) -> np.ndarray:
+        return drawn.logps / self.lengths[drawn.prompts[..., None], drawn.responses]
+
+
+@dataclass(frozen=True)
+class MajorityVote:
+    """Share of a group's K responses that are this one (K >= 3 to say anything)."""
+
+    def __call__(self, drawn: Drawn) -> np.ndarray:
+        same = drawn.responses[..., :, None] == drawn.responses[..., None, :]
+        return same.mean(axis=-1)
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """(1 - weight) * log pi_t + weight * a fixed external reward.
+
+    Attributes:
+        external: (P, M).
+        weight: in [0, 1].
+    """
+
+    external: np.ndarray
+    weight: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight <= 1:
+            raise InputError(f"weight is {self.weight}; it must lie in [0, 1]")
+
+    def __call__(self, drawn: Drawn) -> np.ndarray:
+        outside = self.external[drawn.prompts[..., None], drawn.responses]
+        return (1 - self.weight) * drawn.logps + self.weight * outside

@@ -1,0 +1,75 @@
+"""The end of each pass over a round's responses: has the update learnt what carries over to held-out prompts?
+
+Knows: `Trainer`'s callback hooks. Without patience it only tells progress; with it, the held-out pairs' residual is
+taken after every pass, the update ends once it no longer falls, and the best pass's weights are put back.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import TrainerCallback
+
+
+class PassEnd(TrainerCallback):
+    """Watches one update after the other; `begin` before each.
+
+    Attributes:
+        residuals: the held-out residual after every pass of the last update (nats); empty without patience.
+        stopped_early: whether the last update ended before its last pass.
+    """
+
+    def __init__(self) -> None:
+        self.residuals: list[float] = []
+        self.stopped_early = False
+        self._progress: Callable[[int, int], None] | None = None
+        self._residual: Callable[[], float] | None = None
+        self._patience = 0
+        self._best: dict[str, Tensor] = {}
+        self._lowest, self._since = math.inf, 0
+
+    def begin(
+        self, progress: Callable[[int, int], None] | None, residual: Callable[[], float] | None, patience: int
+    ) -> None:
+        """Prepare for an update.
+
+        Args:
+            progress: called with (steps done, steps in all).
+            residual: the held-out residual of the policy as it is now (nats).
+            patience: passes without improvement after which the update ends; 0 never ends it.
+        """
+        self.residuals, self.stopped_early, self._best = [], False, {}
+        self._lowest, self._since = math.inf, 0
+        self._progress, self._residual, self._patience = progress, residual, patience
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._progress is not None:
+            self._progress(state.global_step, state.max_steps)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        if self._residual is None or self._patience < 1:
+            return
+        now = self._residual()
+        self.residuals.append(now)
+        if now < self._lowest:
+            self._lowest, self._since = now, 0
+            with torch.no_grad():
+                self._best = {name: value.detach().clone() for name, value in _trained(model)}
+            return
+        self._since += 1
+        if self._since >= self._patience or not math.isfinite(now):
+            self.stopped_early = state.global_step < state.max_steps
+            control.should_training_stop = True
+
+    def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        if self._best:
+            with torch.no_grad():
+                for name, value in _trained(model):
+                    value.copy_(self._best[name])
+        self._best = {}
+
+
+def _trained(model: Any) -> list[tuple[str, Tensor]]:
+    return [(name, value) for name, value in model.named_parameters() if value.requires_grad]

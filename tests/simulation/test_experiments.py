@@ -1,0 +1,172 @@
+"""Every experiment runs from the shell with figure, table and conclusion, and what it concludes is in its numbers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from srlm.cli.main import run
+from srlm.errors import InputError
+from srlm.simulation.experiments import EXPERIMENTS, run_experiment
+from srlm.simulation.experiments._result import interval, slope
+from srlm.simulation.experiments.greedy_trap import greedy_of
+from srlm.simulation.experiments.reward_design import Sequences
+
+SMALL: dict[str, list[str]] = {
+    "contraction": ["prompts=20", "seeds=3", "rounds=3", "pairs=100"],
+    "initialisation": ["prompts=20", "seeds=3", "rounds=3", "pairs=100"],
+    "sample-size": ["prompts=40", "seeds=4", "pairs=50,200,800"],
+    "hard-instance": ["trials=60", "pairs=50,200"],
+    "greedy-trap": ["policies=50", "length=3"],
+    "effective-dimension": ["prompts=20", "responses=6", "dimensions=12,16", "seeds=3", "pairs=60"],
+    "digits": ["rounds=1", "seeds=2", "pairs=200"],
+    "noisy-reward": ["prompts=20", "seeds=3", "rounds=2", "pairs=100"],
+    "reward-design": ["prompts=10", "length=3", "rounds=2"],
+    "update-rules": ["prompts=20", "responses=6", "dimensions=4", "seeds=2", "rounds=4", "pairs=100"],
+    "realizability": ["prompts=20", "seeds=3", "rounds=2", "pairs=100"],
+    "margin-collapse": ["prompts=5", "seeds=4", "rounds=2"],
+    "faithfulness": ["prompts=20", "seeds=3", "rounds=2", "pairs=50,200"],
+    "fisher": ["prompts=20", "responses=6", "dimensions=4", "seeds=2", "rounds=3", "pairs=100"],
+    "tightness": ["prompts=20", "seeds=3", "rounds=2", "pairs=100"],
+}
+
+
+def test_every_experiment_that_the_theory_calls_for_is_there() -> None:
+    assert set(SMALL) == set(EXPERIMENTS)
+    for experiment in EXPERIMENTS.values():
+        assert experiment.question.endswith("?")
+        assert all(setting.help for setting in experiment.settings.values())
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_it_runs_from_the_shell_with_figure_table_and_conclusion(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    settings = [part for one in SMALL[name] for part in ("--set", one)]
+    assert run(["simulate", name, "--out", str(out), "--json", *settings]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    result = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    assert printed == result
+    table = pq.read_table(out / "table.parquet").to_pydict()
+    assert table == result["columns"]
+    assert len({len(column) for column in table.values()}) == 1
+    assert any(digit in result["conclusion"] for digit in "0123456789")
+    assert "nan" not in result["conclusion"]
+    assert (out / "figure.svg").read_bytes().startswith(b"<?xml")
+    page = (out / "figure.html").read_text(encoding="utf-8")
+    assert result["conclusion"].split(":")[0][:40].replace("'", "&#39;").replace("<", "&lt;") in page
+    again = run_experiment(name, dict(one.split("=") for one in SMALL[name]))
+    assert again.conclusion == result["conclusion"]
+
+
+def test_all_of_them_make_one_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {name: EXPERIMENTS[name] for name in ("greedy-trap", "reward-design")}
+    from srlm.simulation import experiments
+
+    monkeypatch.setattr(experiments, "EXPERIMENTS", few)
+    assert run(["simulate", "all", "--out", str(tmp_path)]) == 0
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    for name, experiment in few.items():
+        assert (tmp_path / name / "result.json").is_file()
+        assert f'id="{name}"' in page
+        assert experiment.question in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["simulate"], "name an experiment: contraction, "),
+        (["simulate", "alchemy"], "'alchemy' is unknown; there are contraction, "),
+        (["simulate", "digits", "--set", "colour=3"], "'colour' is no setting of digits; it has beta, "),
+        (["simulate", "digits", "--set", "beta"], "'beta' is not KEY=VALUE"),
+        (["simulate", "digits", "--set", "beta=hot"], "beta is 'hot'; give a number"),
+        (["simulate", "digits", "--set", "beta=0"], "beta is 0.0; it must lie in [0.001"),
+        (["simulate", "digits", "--set", "beta=nan"], "beta is nan"),
+        (["simulate", "digits", "--set", "rounds=1.5"], "rounds is '1.5'; give a whole number"),
+        (["simulate", "digits", "--set", "rounds=1,2"], "give one number"),
+        (["simulate", "sample-size", "--set", "pairs=10,0"], "pairs is 0"),
+        (["simulate", "digits", "--set", "beta=0", "--set", "rounds=0"], "beta is 0.0"),
+        (["simulate", "realizability", "--set", "radii=0.5"], "radii is 0.5; it must lie in [1"),
+        (["simulate", "all", "--set", "beta=1"], "--set goes with one experiment"),
+        (["simulate", "sample-size", "--backend", "abacus"], "backend is 'abacus'"),
+    ],
+)
+def test_wrong_input_is_one_sentence_exit_2_and_nothing_written(
+    arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*arguments, "--out", str(tmp_path / "out")]) == 2
+    shown = capsys.readouterr().err
+    assert sentence in shown
+    assert shown.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_is_a_file_is_refused_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    assert run(["simulate", "digits", "--out", str(file)]) == 2
+    assert "is a file; give a folder" in capsys.readouterr().err
+    assert file.read_text() == "mine"
+
+
+def test_the_list_names_experiments_and_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["simulate", "--list"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in EXPERIMENTS)
+    assert "labelled = 60" in said
+
+
+def test_the_simulated_learner_of_the_hard_instance_matches_p7() -> None:
+    found = run_experiment("hard-instance", {"trials": 800, "pairs": (100, 1000), "kappa0": 30.0})
+    assert found.numbers["largest_z"] < 4
+
+
+def test_failure_falls_like_one_over_the_root_of_n() -> None:
+    found = run_experiment("sample-size", {"seeds": 16, "prompts": 200, "pairs": (500, 2000, 8000)})
+    assert found.numbers["low"] - 0.1 < -0.5 < found.numbers["high"] + 0.1
+
+
+def test_explicit_bounds_hold_in_the_table_of_tightness() -> None:
+    columns = run_experiment("tightness", {"seeds": 3}).columns
+    rows = zip(columns["constants"], columns["bound"], columns["measured"], strict=True)
+    assert all(bound >= measured * (1 - 1e-9) for constants, bound, measured in rows if constants == "explicit")
+
+
+def test_greedy_decoding_of_a_table_takes_the_heaviest_branch() -> None:
+    table = np.array([[0.3, 0.3, 0.4, 0.0], [0.0, 0.1, 0.2, 0.7]])
+    assert greedy_of(table, 2).tolist() == [0, 3]
+
+
+def test_self_certainty_is_the_mean_divergence_from_uniform() -> None:
+    space = Sequences(2, 2)  # responses: (0,), (1, 0), (1, 1)
+    at = {one: k for k, one in enumerate(space.responses)}
+    table = np.zeros((1, 3))
+    table[0, at[0,]], table[0, at[1, 0]], table[0, at[1, 1]] = 0.5, 0.4, 0.1
+    second = -np.log(2) - (np.log(0.8) + np.log(0.2)) / 2
+    found = space.self_certainty(table)[0]
+    assert found[at[0,]] == pytest.approx(0.0)
+    assert found[at[1, 0]] == pytest.approx(second / 2)
+
+
+def test_intervals_and_slopes() -> None:
+    values = np.random.default_rng(0).normal(3.0, 1.0, 400)
+    found = interval(values)
+    assert found.low < 3.0 < found.high
+    assert found.high - found.low == pytest.approx(2 * 1.96 * values.std(ddof=1) / 20)
+    x = np.array([1.0, 10.0, 100.0])
+    exact: Any = slope(x, np.tile(5 * x**-0.7, (4, 1)), np.random.default_rng(0))
+    assert exact.mean == pytest.approx(-0.7)
+    assert exact.low == pytest.approx(-0.7)
+
+
+def test_unknown_names_are_refused_from_python_too() -> None:
+    with pytest.raises(InputError, match="is unknown"):
+        run_experiment("alchemy")

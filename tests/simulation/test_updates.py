@@ -1,0 +1,154 @@
+"""Updates against generic solvers, optimality conditions, and definitions written pair by pair."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from srlm.simulation.updates import UPDATES, Sampled, best_of_k, dpo, ipo, least_squares, regression
+
+quick = settings(deadline=None, max_examples=40, derandomize=True, database=None)
+
+
+def sampled(rng: np.random.Generator, k: int = 2, groups: int = 40, d: int = 5, radius: float | None = None) -> Sampled:
+    features = rng.standard_normal((6, 7, d))
+    prompts = rng.integers(0, 6, (3, groups))
+    responses = rng.integers(0, 7, (3, groups, k))
+    return Sampled(
+        theta=rng.standard_normal((3, d)),
+        chosen=features[prompts[..., None], responses],
+        rewards=rng.standard_normal((3, groups, k)),
+        prompts=prompts,
+        features=features,
+        beta=0.7,
+        radius=radius,
+        uniforms=rng.random((3, groups, k * (k - 1) // 2)),
+    )
+
+
+@quick
+@given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 8))
+def test_least_squares_equals_a_generic_solver(seed: int, rows: int, d: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b, theta = rng.standard_normal((2, rows, d)), rng.standard_normal((2, rows)), rng.standard_normal((2, d))
+    a[1] *= 10.0 ** -np.arange(d).clip(0, 3)  # badly scaled columns
+    found = least_squares(theta, a, b)
+    for k in range(2):
+        expected = theta[k] + np.linalg.lstsq(a[k], b[k], rcond=1e-9)[0]
+        assert found[k] == pytest.approx(expected, rel=1e-8, abs=1e-8 * (1 + np.abs(expected).max()))
+
+
+def test_outside_the_span_of_the_rows_theta_is_kept() -> None:
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.standard_normal((6, 6)))[0]
+    rows = (rng.standard_normal((1, 20, 3)) @ basis[:3])[0][None]
+    theta = rng.standard_normal((1, 6))
+    found = least_squares(theta, rows, rng.standard_normal((1, 20)))
+    assert basis[3:] @ found[0] == pytest.approx(basis[3:] @ theta[0])
+    assert np.abs(basis[:3] @ (found - theta)[0]).min() > 1e-3
+    assert least_squares(theta, np.zeros((1, 4, 6)), np.zeros((1, 4))) == pytest.approx(theta)
+
+
+@quick
+@given(st.integers(0, 10**6), st.floats(0.05, 3), st.integers(1, 12))
+def test_the_ball_constrained_solution_satisfies_its_optimality_conditions(seed: int, radius: float, rows: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = rng.standard_normal((1, rows, 6)), 2 * rng.standard_normal((1, rows))
+    theta = rng.standard_normal((1, 6))
+    theta *= min(1, radius / np.linalg.norm(theta))
+    found = least_squares(theta, a, b, radius)[0]
+    free = least_squares(theta, a, b)[0]
+    assert np.linalg.norm(found) <= radius * (1 + 1e-12)
+    # KKT: A^T(A(theta' - theta) - b) + mu theta' = 0 with mu >= 0, mu = 0 inside.
+    gradient = a[0].T @ (a[0] @ (found - theta[0]) - b[0])
+    mu = -float(gradient @ found) / float(found @ found)
+    scale = np.linalg.norm(a[0], 2) ** 2 * max(1.0, radius)
+    assert np.abs(gradient + mu * found).max() <= 1e-8 * scale
+    assert mu >= -1e-8 * scale
+    if np.linalg.norm(free) <= radius:
+        assert found == pytest.approx(free)
+    # And no feasible point found by a generic solver is better.
+    loss = lambda t: float(((a[0] @ (t - theta[0]) - b[0]) ** 2).sum())  # noqa: E731
+    other = minimize(loss, theta[0] * 0.9, constraints={"type": "ineq", "fun": lambda t: radius**2 - t @ t}, tol=1e-12)
+    assert loss(found) <= other.fun + 1e-6 * max(1.0, abs(other.fun))
+
+
+def test_noise_free_self_rewards_are_sharpened_exactly() -> None:
+    rng = np.random.default_rng(3)
+    one = sampled(rng, groups=200)
+    rewards = np.einsum("sgkd,sd->sgk", one.chosen, one.theta)  # log pi_t up to a constant of the prompt
+    found = regression(Sampled(**{**one.__dict__, "rewards": rewards}))
+    assert found == pytest.approx((1 + 1 / one.beta) * one.theta, rel=1e-9)
+
+
+@pytest.mark.parametrize("k", [3, 5])
+def test_groups_give_all_their_pairs(k: int) -> None:
+    one = sampled(np.random.default_rng(4), k=k)
+    found = regression(one)
+    for s in range(3):
+        rows, targets = [], []
+        for g in range(one.chosen.shape[1]):
+            for i in range(k):
+                for j in range(i):
+                    rows.append(one.chosen[s, g, i] - one.chosen[s, g, j])
+                    targets.append((one.rewards[s, g, i] - one.rewards[s, g, j]) / one.beta)
+        expected = one.theta[s] + np.linalg.lstsq(np.array(rows), np.array(targets), rcond=None)[0]
+        assert found[s] == pytest.approx(expected, rel=1e-8)
+
+
+def test_ipo_regresses_on_a_constant_margin() -> None:
+    one = sampled(np.random.default_rng(5))
+    rows = one.chosen[:, :, 0] - one.chosen[:, :, 1]
+    signs = np.sign(one.rewards[:, :, 0] - one.rewards[:, :, 1])
+    for s in range(3):
+        expected = one.theta[s] + np.linalg.lstsq(rows[s], signs[s] / (2 * one.beta), rcond=None)[0]
+        assert ipo(one)[s] == pytest.approx(expected, rel=1e-8)
+
+
+def test_dpo_minimises_its_logistic_loss() -> None:
+    one = sampled(np.random.default_rng(6), groups=120)
+    found = dpo(one)
+    rows = one.chosen[:, :, 0] - one.chosen[:, :, 1]
+    gaps = one.rewards[:, :, 0] - one.rewards[:, :, 1]
+    labels = np.where(one.uniforms[:, :, 0] < 1 / (1 + np.exp(-gaps)), 1, -1)
+    for s in range(3):
+
+        def loss(t: np.ndarray, s: int = s) -> float:
+            scores = labels[s] * one.beta * (rows[s] @ (t - one.theta[s]))
+            return float(np.logaddexp(0, -scores).mean() + 0.5e-3 * ((t - one.theta[s]) ** 2).sum())
+
+        best = minimize(loss, one.theta[s], tol=1e-12)
+        assert loss(found[s]) <= best.fun + 1e-9
+        assert found[s] == pytest.approx(best.x, abs=1e-3)
+
+
+def test_dpo_on_many_labels_agrees_with_the_regression() -> None:
+    rng = np.random.default_rng(7)
+    one = sampled(rng, groups=40_000, d=3)
+    rewards = np.einsum("sgkd,d->sgk", one.chosen, np.array([0.5, -0.3, 0.8]))
+    many = Sampled(**{**one.__dict__, "rewards": rewards})
+    assert dpo(many) == pytest.approx(regression(many), abs=0.15)
+    assert np.abs(dpo(many) - one.theta).max() > 0.3
+
+
+def test_best_of_k_meets_the_mean_feature_of_the_winners() -> None:
+    one = sampled(np.random.default_rng(8), k=4, groups=300)
+    found = best_of_k(one)
+    for s in range(3):
+        winners = one.chosen[s, np.arange(300), one.rewards[s].argmax(axis=1)].mean(axis=0)
+        scores = one.features @ found[s]
+        chance = np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
+        mean = np.einsum("pm,pmd->pd", chance, one.features)[one.prompts[s]].mean(axis=0)
+        assert mean == pytest.approx(winners, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_every_update_stays_in_the_ball_and_treats_seeds_apart(name: str) -> None:
+    one = sampled(np.random.default_rng(9), radius=1.5)
+    found = UPDATES[name](one)
+    assert np.linalg.norm(found, axis=1).max() <= 1.5 * (1 + 1e-12)
+    alone = {
+        k: v[1:2] if k in ("theta", "chosen", "rewards", "prompts", "uniforms") else v for k, v in one.__dict__.items()
+    }
+    assert UPDATES[name](Sampled(**alone))[0] == pytest.approx(found[1], rel=1e-9)
