@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from srlm.diagnosis.record import PromptDiagnosis, Reply, SampleFacts, Verdict
 from srlm.diagnosis.degenerate import Mark
+from srlm.diagnosis.record import PromptDiagnosis, Reply, SampleFacts, Verdict
 from srlm.diagnosis.verdict import accuracy_of, judge_group
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from srlm.diagnosis.record import Bootstrap, Diagnosis, PromptDiagnosis, Reply, SampleFacts
 from srlm.diagnosis.degenerate import MARKS, marks_of
+from srlm.diagnosis.record import Bootstrap, Diagnosis, PromptDiagnosis, Reply, SampleFacts
 from srlm.diagnosis.spectra import describe_spectra
 from srlm.diagnosis.strategies import best_of_n, majority, self_judgement
 from srlm.diagnosis.uncertainty import Interval, bootstrap, exp, log_kappa_of, mean_of, share

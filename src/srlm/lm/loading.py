@@ -100,7 +100,7 @@ def load_model(
         ) from error
     if missing := sorted(loaded["missing_keys"]):
         raise InputError(
-            f"model {name!r} lacks {len(missing)} of its weights ({missing[0]}), which transformers would draw at random; give "
+            f"model {name!r} lacks {len(missing)} of its weights ({missing[0]}), which would be random; give "
             "a causal language model that was saved with its output head"
         )
     model.requires_grad_(False)

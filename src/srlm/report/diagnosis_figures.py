@@ -11,7 +11,19 @@ import plotly.graph_objects as go
 
 from srlm.records.text import visible
 from srlm.report import numbers
-from srlm.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, RUN_COLOURS, Figure, _log, _percent, _spec
+from srlm.report.figures import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    RUN_COLOURS,
+    Figure,
+    _log,
+    _percent,
+    finished_spec,
+)
 
 _WAYS = (
     ("sample", "one sample", BLUE),
@@ -45,7 +57,7 @@ def comparison_figures(found: Sequence[tuple[str, dict[str, Any]]]) -> list[Figu
         _index_axis(figure)
         caption = "Eigenvalues of the final hidden states' second moments, each divided by the largest."
         drawn.append(
-            Figure("spectra", "Spectra of features", caption, "; ".join(said), _spec(figure, 380, False), True)
+            Figure("spectra", "Spectra of features", caption, "; ".join(said), finished_spec(figure, 380, False), True)
         )
     known = [(name, one) for name, one in found if one["accuracy"]["mode"] is not None]
     if known:
@@ -58,7 +70,7 @@ def comparison_figures(found: Sequence[tuple[str, dict[str, Any]]]) -> list[Figu
         words = "; ".join(f"{name}: modes {numbers.share(one['accuracy']['mode'])}" for name, one in known)
         caption = "Share of right answers; the modes are where exact rounds would end (P5)."
         drawn.append(
-            Figure("ceilings", "Accuracy and predicted ceiling", caption, words, _spec(bars, 360, False), True)
+            Figure("ceilings", "Accuracy and predicted ceiling", caption, words, finished_spec(bars, 360, False), True)
         )
     return drawn
 
@@ -83,7 +95,7 @@ def _ways(found: dict[str, Any]) -> Figure | None:
     figure.update_yaxes(autorange="reversed")
     caption = "Share of right answers. Exact rounds end in the modes (P5): samples would climb to the lowest bar."
     words = "; ".join(f"{name} {numbers.share(value)}" for name, value, _ in ways)
-    spec = _spec(figure, 300, False)
+    spec = finished_spec(figure, 300, False)
     spec["layout"]["showlegend"] = False
     return Figure("ways", "Ways of answering", caption, words, spec)
 
@@ -135,7 +147,7 @@ def _confidence(found: dict[str, Any]) -> Figure | None:
     caption = (
         "How sure the model is of its favourite answer to each prompt. Bars reach to what the search has not ruled out."
     )
-    return Figure("confidence", "Confidence in the favourite answer", caption, words, _spec(figure, 300, False))
+    return Figure("confidence", "Confidence in the favourite answer", caption, words, finished_spec(figure, 300, False))
 
 
 _LN10 = 2.302585092994046
@@ -165,7 +177,7 @@ def _calibration(found: dict[str, Any]) -> Figure | None:
         if auroc is None
         else f"A right sample has the larger self-reward in {numbers.share(auroc)} of pairs."
     )
-    spec = _spec(figure, 320, False)
+    spec = finished_spec(figure, 320, False)
     spec["layout"]["showlegend"] = False
     caption = "Responses that the model finds likelier should be right more often: the line should rise. " + words
     return Figure("calibration", "Does it know right from wrong?", caption, words, spec)
@@ -189,7 +201,7 @@ def _spectrum(found: dict[str, Any]) -> Figure | None:
     value, said = numbers.number(spectra["value"]), spectra["decay"]["sentence"]
     words = f"Effective dimension {value} of {spectra['dimension']}; {said}."
     caption = "The faster it falls, the fewer samples theory asks for. " + words
-    return Figure("spectrum", "How many directions count", caption, words, _spec(figure, 320, False))
+    return Figure("spectrum", "How many directions count", caption, words, finished_spec(figure, 320, False))
 
 
 def _curve(figure: go.Figure, x: list[int], y: list[float], name: str, colour: str, dash: str = "solid") -> None:
