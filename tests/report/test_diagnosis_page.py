@@ -71,7 +71,8 @@ def document() -> dict[str, Any]:
         "self_reward_against_correctness": {
             "auroc": 0.7, "auroc_within": 0.8, "prompts_within": 2, "calibration_error": 0.1, "samples": 16,
             "calibration": [
-                {"count": 8, "confidence": 0.5, "accuracy": 0.5}, {"count": 8, "confidence": 0.1, "accuracy": 0.2}
+                {"count": 8, "self_reward": -1.0, "confidence": 0.5, "accuracy": 0.5},
+                {"count": 8, "self_reward": -9.0, "confidence": 0.1, "accuracy": 0.2},
             ],
         },
         "effective_dimension": {
