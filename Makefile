@@ -23,7 +23,7 @@ demo: $(STAMP)
 	@echo "Open $(OUT)/report.html in a browser."
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

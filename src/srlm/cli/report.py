@@ -10,18 +10,23 @@ import typer
 
 
 def command(
-    runs: Annotated[list[Path], typer.Argument(help="Folders that `srlm run --out` wrote.", show_default=False)],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Folders that `srlm run --out` or `srlm diagnose --out` wrote.", show_default=False),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(help="The HTML file.  [default: RUN/report.html; needed for several runs]", show_default=False),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Draw the page of a run, finished or not, or of several runs side by side."""
+    """Draw the page of a run, finished or not, of a diagnosis, or of several side by side."""
     from srlm.cli.output import print_json
+    from srlm.records.diagnosis_file import holds_diagnosis
+    from srlm.report.diagnosis_page import report_diagnoses
     from srlm.report.page import report
 
-    drawn = report(runs, out)
+    drawn = report_diagnoses(runs, out) if all(map(holds_diagnosis, runs)) else report(runs, out)
     if json_output:
         print_json(drawn)
     else:

@@ -42,9 +42,12 @@ def majority(texts: Sequence[str], responses: Sequence[Response]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """Samples of like probability: how many, their mean probability exp(self-reward), the share that is right."""
+    """Samples of like probability: how many, their mean self-reward (nats), their mean probability exp(self-reward),
+    the share that is right.
+    """
 
     count: int
+    self_reward: float
     confidence: float
     accuracy: float
 
@@ -92,7 +95,7 @@ def self_judgement(
     if not flat:
         return None
     within = [value for prompt in known if (value := _auroc(prompt)) is not None]
-    bins = _calibration(np.exp([reward for reward, _ in flat]), np.array([right for _, right in flat], dtype=float))
+    bins = _calibration(np.array([reward for reward, _ in flat]), np.array([right for _, right in flat], dtype=float))
     error = math.fsum(one.count * abs(one.confidence - one.accuracy) for one in bins) / len(flat)
     return SelfJudgement(
         _auroc(flat), float(np.mean(within)) if within else None, len(within), error, tuple(bins), len(flat)
@@ -106,10 +109,12 @@ def _auroc(pairs: Sequence[tuple[float, bool]]) -> float | None:
     return float(roc_auc_score(rights, [reward for reward, _ in pairs]))
 
 
-def _calibration(confidence: np.ndarray, right: np.ndarray) -> list[CalibrationBin]:
+def _calibration(rewards: np.ndarray, right: np.ndarray) -> list[CalibrationBin]:
     """Bins of equal count: probabilities of whole responses crowd near 0, where bins of equal width would hold all."""
-    order = np.argsort(-confidence, kind="stable")
+    order = np.argsort(-rewards, kind="stable")
     return [
-        CalibrationBin(len(part), float(confidence[part].mean()), float(right[part].mean()))
+        CalibrationBin(
+            len(part), float(rewards[part].mean()), float(np.exp(rewards[part]).mean()), float(right[part].mean())
+        )
         for part in np.array_split(order, min(_BINS, len(order)))
     ]

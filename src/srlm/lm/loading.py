@@ -84,15 +84,25 @@ def load_model(
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
         with quiet():
-            model = AutoModelForCausalLM.from_pretrained(
-                source, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=trust_remote_code
+            found: Any = AutoModelForCausalLM.from_pretrained(
+                source,
+                dtype=getattr(torch, dtype),
+                use_safetensors=True,
+                trust_remote_code=trust_remote_code,
+                output_loading_info=True,
             )
+            model, loaded = found
     except (OSError, ValueError, KeyError, ImportError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
             f"model {name!r} cannot be loaded: it is neither {EMBEDDED_MODEL!r}, nor a folder with a causal language "
             f"model and its tokenizer in safetensors, nor a hub name that can be reached ({first_line})"
         ) from error
+    if missing := sorted(loaded["missing_keys"]):
+        raise InputError(
+            f"model {name!r} lacks {len(missing)} of its weights ({missing[0]}), which would be random; give "
+            "a causal language model that was saved with its output head"
+        )
     model.requires_grad_(False)
     model.to(place)  # pyright: ignore[reportArgumentType]
     checksum = _checksum_of_weights(Path(source)) if local else f"commit:{getattr(model.config, '_commit_hash', None)}"
@@ -162,12 +172,14 @@ def _checked_device(device: str | None) -> torch.device:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """transformers draws no progress bars of its own within the block."""
-    bars = transformers_logging.is_progress_bar_enabled()
+    """transformers draws no progress bars and prints no reports of its own within the block."""
+    bars, verbosity = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     try:
         yield
     finally:
+        transformers_logging.set_verbosity(verbosity)
         if bars:
             transformers_logging.enable_progress_bar()
 

@@ -4,6 +4,7 @@ Knows: the document of `diagnosis.json`, what is drawn against what. Drawing con
 """
 
 import html
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from srlm.report.figures import (
     finished_spec,
 )
 
+_LN10 = math.log(10)
 _WAYS = (
     ("sample", "one sample", BLUE),
     ("greedy", "greedy decoding", PURPLE),
@@ -133,14 +135,14 @@ def _confidence(found: dict[str, Any]) -> Figure | None:
             hovertemplate="%{customdata}: 10^%{y:.2f}<extra></extra>",
         )
     lowest = min(one["mode"]["logprob_lower"] for one in ordered) / _LN10
-    ticks = list(range(0, int(lowest) - 2, -max(1, round(-lowest / 6))))
+    ticks = _powers(lowest)
     figure.update_yaxes(
         title="probability of the mode",
         tickvals=ticks,
-        ticktext=[numbers.from_log(tick * _LN10) for tick in ticks],
+        ticktext=_powers_said(ticks),
         range=[lowest - 0.15 - 0.04 * abs(lowest), 0.1 + 0.02 * abs(lowest)],
     )
-    figure.update_xaxes(title="prompts, surest first", tickformat="d")
+    figure.update_xaxes(title="prompts, surest first", tickformat="d", zeroline=False)
     right = sum(one["mode_correct"] is True for one in ordered)
     least = numbers.from_log(lowest * _LN10)
     words = f"{len(ordered)} modes, {right} known to be right; the least sure has probability {least}."
@@ -150,9 +152,6 @@ def _confidence(found: dict[str, Any]) -> Figure | None:
     return Figure("confidence", "Confidence in the favourite answer", caption, words, finished_spec(figure, 300, False))
 
 
-_LN10 = 2.302585092994046
-
-
 def _calibration(found: dict[str, Any]) -> Figure | None:
     judged = found["self_reward_against_correctness"]
     if judged is None or len(judged["calibration"]) < 2:
@@ -160,17 +159,21 @@ def _calibration(found: dict[str, Any]) -> Figure | None:
     bins = judged["calibration"]
     figure = go.Figure()
     figure.add_scatter(
-        x=[max(one["confidence"], 1e-12) for one in bins],
+        x=[one["self_reward"] / _LN10 for one in bins],
         y=[one["accuracy"] for one in bins],
         mode="lines+markers",
         name="samples, ten bins",
         line={"color": BLUE, "width": 2.5},
         marker={"size": 7, "color": BLUE},
-        hovertemplate="probability %{x:.2g}: %{y:.0%} right<extra></extra>",
+        hovertemplate="probability 10^%{x:.1f}: %{y:.0%} right<extra></extra>",
     )
     _percent(figure)
     figure.update_yaxes(title="share right")
-    figure.update_xaxes(type="log", title="probability of the response", exponentformat="power", dtick=2)
+    lowest = min(one["self_reward"] for one in bins) / _LN10
+    ticks = _powers(lowest)
+    figure.update_xaxes(
+        title="probability of the response", zeroline=False, tickvals=ticks, ticktext=_powers_said(ticks)
+    )
     auroc = judged["auroc"]
     words = (
         "All samples are right, or all wrong."
@@ -216,4 +219,13 @@ def _curve(figure: go.Figure, x: list[int], y: list[float], name: str, colour: s
 
 
 def _index_axis(figure: go.Figure) -> None:
-    figure.update_xaxes(title="eigenvalue number", tickformat="d")
+    figure.update_xaxes(title="eigenvalue number", tickformat="d", zeroline=False)
+
+
+def _powers(lowest: float) -> list[int]:
+    """About six powers of ten from 1 down to below 10^lowest."""
+    return list(range(0, math.floor(lowest) - 1, -max(1, round(-lowest / 6))))
+
+
+def _powers_said(ticks: Sequence[int]) -> list[str]:
+    return [numbers.from_log(tick * _LN10) for tick in ticks]

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from srlm.errors import InputError
+from srlm.records.diagnosis_file import read_diagnosis
 from srlm.records.text import visible
 from srlm.report import numbers
 from srlm.report.diagnosis_figures import comparison_figures, diagnosis_figures
-from srlm.report.page import render
+from srlm.report.page import html_target, names_of, render
 
 _MOST = 400
 _SHORT, _LONG = 140, 4000
@@ -28,6 +30,34 @@ _MEANING = {
     "would amplify errors": "Do not train like this: the model would become surer of wrong or empty answers.",
     "undecided": "Measure more before training.",
 }
+
+
+def report_diagnoses(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
+    """Draw the page of one diagnosis or of several, and say in JSON values what it says.
+
+    Args:
+        folders: what `srlm diagnose --out` wrote, one or more.
+        out: the HTML file; may be left out for one.
+
+    Returns:
+        `report` (the file) and `diagnoses`: folder, headline and verdict of each.
+
+    Raises:
+        InputError: a folder without a diagnosis; several folders and no `out`.
+        OSError: the file cannot be written.
+    """
+    if len(folders) > 1 and out is None:
+        raise InputError("several diagnoses have no folder of their own to put a page in; give --out FILE.html")
+    found = [read_diagnosis(folder) for folder in folders]
+    if out is None or len(folders) == 1:
+        page = write_diagnosis_page(found[0], html_target(out or folders[0] / "diagnosis.html"))
+    else:
+        page = write_diagnosis_comparison(list(zip(names_of(folders), found, strict=True)), html_target(out))
+    said = [
+        {"diagnosis": str(folder), "headline": _headline(one), "verdict": one["verdict"]}
+        for folder, one in zip(folders, found, strict=True)
+    ]
+    return {"report": str(page), "diagnoses": said}
 
 
 def write_diagnosis_page(found: dict[str, Any], out: Path) -> Path:

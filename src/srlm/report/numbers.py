@@ -23,8 +23,8 @@ def number(value: float | None) -> str:
 
 
 def from_log(log_value: float) -> str:
-    """`number(exp(log_value))` for values that may overflow."""
-    if log_value < math.log(1e6):
+    """`number(exp(log_value))` for values that may overflow or underflow."""
+    if log_value == -math.inf or -600 < log_value < math.log(1e6):
         return number(math.exp(log_value))
     power = math.floor(log_value / math.log(10))
     return f"{math.exp(log_value - power * math.log(10)):.1f}×10{str(power).translate(_SUPERSCRIPT)}"
