@@ -7,7 +7,9 @@ Every measurement is a process of its own, started anew: loading the model does 
 the same prompts, PASSES times over freshly sampled responses, 8 prompts an optimiser step, and gets the same
 self-reward, the log-probability: srlm's is recorded while sampling, trl's comes from a forward pass in its reward
 function. OnlineDPOTrainer makes 2 responses a prompt; for 4, each prompt is given twice. Gradient checkpointing is off
-for all. "srlm" does what trl does; "srlm, certified" finds and proves every prompt's mode after every round, too.
+for all. "srlm" samples as often as trl does, and once more at the end, because it measures every policy it makes.
+"srlm, one round" takes the same optimiser steps as passes over one round's responses, as its defaults do. "srlm,
+certified" also finds and proves every prompt's mode after every round; the others leave that out.
 
 Prints a Markdown table; the committed one is benchmarks/results/trainers.md.
 """
@@ -25,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 PROMPTS, LENGTH, PASSES, STEP = 16, 16, 2, 8
-CONTENDERS = ("srlm", "OnlineDPOTrainer", "GRPOTrainer", "srlm, certified")
+CONTENDERS = ("srlm", "srlm, one round", "OnlineDPOTrainer", "GRPOTrainer", "srlm, certified")
 
 
 def questions() -> list[str]:
@@ -34,7 +36,7 @@ def questions() -> list[str]:
     return [str(prompt.content) for prompt in load_prompts(limit=PROMPTS)]
 
 
-def ours(responses: int, folder: Path, expansions: int) -> Callable[[], Any]:
+def ours(responses: int, folder: Path, expansions: int = 0, rounds: int = PASSES) -> Callable[[], Any]:
     from srlm.lm.loading import load_model
     from srlm.lm.prompts import Prompt
     from srlm.training.config import SelfRewardingConfig
@@ -42,10 +44,10 @@ def ours(responses: int, folder: Path, expansions: int) -> Callable[[], Any]:
 
     config = SelfRewardingConfig(
         output_dir=str(folder / "run"),
-        rounds=PASSES,
+        rounds=rounds,
         num_generations=responses,
         max_completion_length=LENGTH,
-        num_train_epochs=1,
+        num_train_epochs=PASSES / rounds,
         per_device_train_batch_size=STEP,
         max_expansions=expansions,
         on_signature={"all": "note"},
@@ -142,7 +144,8 @@ def child(contender: str, responses: int) -> dict[str, float]:
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         if contender.startswith("srlm"):
-            train = ours(responses, Path(folder), 2000 if "certified" in contender else 0)
+            expansions = 2000 if "certified" in contender else 0
+            train = ours(responses, Path(folder), expansions, 1 if "one round" in contender else PASSES)
         else:
             train = theirs(contender, responses, Path(folder))
         wall, cpu = time.perf_counter(), time.process_time()

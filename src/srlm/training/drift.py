@@ -14,7 +14,7 @@ from srlm.errors import InputError
 from srlm.lm.sampling import Response
 
 # Responses compared where not all are rescored: enough to see a systematic difference, a small part of a pass.
-PROMPTS_COMPARED = 8
+PROMPTS_COMPARED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,9 @@ class Drift:
         }
 
 
-def compared_prompts(count: int, everything: bool) -> list[int]:
-    """Which prompts to compare: all, or a few spread evenly."""
-    if everything or count <= PROMPTS_COMPARED:
-        return list(range(count))
-    return sorted({round(at) for at in np.linspace(0, count - 1, PROMPTS_COMPARED)})
+def spread(count: int, most: int) -> list[int]:
+    """At most `most` of `count` places, spread evenly, the first and the last among them."""
+    return list(range(count)) if count <= most else sorted({round(at) for at in np.linspace(0, count - 1, most)})
 
 
 def measure_drift(sampled: Sequence[Sequence[Response]], trained: Sequence[Sequence[float]], rescored: bool) -> Drift:

@@ -22,7 +22,7 @@ from srlm.records.atomic import replace_folder
 from srlm.records.run_directory import RunDirectory
 from srlm.training.certificate import Scored, certificate
 from srlm.training.control import Decision, best_round, decide, diverged
-from srlm.training.drift import Drift, compared_prompts, measure_drift, require_small, rescore
+from srlm.training.drift import PROMPTS_COMPARED, Drift, measure_drift, require_small, rescore, spread
 from srlm.training.groups import TrainingGroup, reward_summary
 from srlm.training.measurement import Measured, Modes, summarise
 from srlm.training.model_card import model_card
@@ -32,8 +32,8 @@ from srlm.training.tables import drift_of, modes_from_table, modes_to_table, sam
 if TYPE_CHECKING:
     from srlm.training.trainer import SelfRewardingTrainer
 
-# Trained prompts scored for the certificate where hardly any are held out.
-_CERTIFIED_AT_LEAST = 16
+# Prompts of each split scored for P4's certificate: a few per cent of an update's work.
+_SCORED = 8
 
 
 class Observer:
@@ -185,17 +185,19 @@ class Rounds:
         """P4 for the update that has just made policy `number`; None where the reward is not the log-probability, an
         exact round then being something else than sharpening.
 
-        Scored are the held-out prompts and as many trained ones, so that it stays a small part of the round.
+        Scored are a few prompts of each split, spread evenly, so that it stays a small part of the round.
         """
         weight = self._trainer.reward.log_probability_weight
         if weight is None:
             return None
         modes, _ = modes_from_table(self._directory.round(number - 1).read_table("modes"))
         splits = [prompt.split for prompt in self._trainer.prompts]
-        trained = [at for at, split in enumerate(splits) if split == "train"]
-        held_out = [at for at, split in enumerate(splits) if split == "held_out"]
-        step = max(1, len(trained) // max(len(held_out), _CERTIFIED_AT_LEAST))
-        chosen = trained[::step] + held_out
+        chosen = [
+            of_split[place]
+            for name in ("train", "held_out")
+            if (of_split := [at for at, split in enumerate(splits) if split == name])
+            for place in spread(len(of_split), _SCORED)
+        ]
         groups = [
             (self._trainer.encoded[at], [modes[at].mode_tokens, *(r.tokens for r in samples[at])]) for at in chosen
         ]
@@ -237,7 +239,7 @@ class Rounds:
                     progress=self._observer.advance,
                 )
             )
-        compared = compared_prompts(len(prompts), args.rescore)
+        compared = spread(len(prompts), len(prompts) if args.rescore else PROMPTS_COMPARED)
         again = self._processes.on_main(
             lambda: self._trainer.score([(prompts[at], [r.tokens for r in samples[at]]) for at in compared])
         )
