@@ -9,12 +9,8 @@ really ended here: all signatures are noted and the decision is taken afterwards
 committed ones are benchmarks/results/signatures.md.
 """
 
-<<<<<<< HEAD
 import copy
 import operator
-=======
-import itertools
->>>>>>> main
 import random
 import sys
 import tempfile
@@ -199,18 +195,10 @@ def main() -> None:
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     healthy = [measure(HEALTHY, seed) for seed in range(seeds)]
     kappas = [[metrics["kappa"]["upper"] for metrics in rounds or []] for rounds in healthy]
-<<<<<<< HEAD
     falling = sum(all(a > b for a, b in pairwise(one)) for one in kappas)
     print(
         f"{seeds} healthy runs, {PROMPTS} prompts, {ROUNDS} rounds: kappa fell in every round of {falling}; the "
         f"defaults would have ended {sum(map(ended, healthy))}\n"
-=======
-    falling = sum(all(a > b for a, b in itertools.pairwise(one)) for one in kappas)
-    print(
-        f"{seeds} healthy runs, {PROMPTS} prompts, {ROUNDS} rounds: kappa fell in every round of {falling}; "
-        "the defaults would have ended ",
-        end="",
->>>>>>> main
     )
     print("| signature | spoke on healthy runs |\n|---|---|")
     alarms = Counter(name for rounds in healthy for name in spoken(rounds))

@@ -3,13 +3,8 @@
 Usage: python benchmarks/updates.py RECORDS.jsonl [--print]     (24 bundled prompts, K = 4, L = 12, 2 rounds, seed 0)
 
 Every pair's numbers are appended to RECORDS.jsonl as it ends, and pairs found there are not run again. Prints a
-<<<<<<< HEAD
 Markdown table of all pairs known (with --print, only that); the committed one is benchmarks/results/updates.md.
 Nothing is stopped: every signature is only noted.
-=======
-Markdown table after each; the committed one is benchmarks/results/updates.md. Nothing is stopped: every signature is
-only noted.
->>>>>>> main
 """
 
 import json
