@@ -191,7 +191,7 @@ def _best_by_search(kappa: float, pairs: float, prompts: int) -> float:
 
 
 def _greedy_trap(rng: np.random.Generator) -> Iterator[Check]:
-    bounds, reached, fewest = [], [], []
+    bounds, reached, fewest, stated = [], [], [], []
     for mode, excess in ((0.5, 1e-9), (0.3, 0.2), (0.1, 0.6), (0.01, 0.001), (0.2, 0.2)):
         if 2 * mode + excess > 1:
             continue
@@ -199,6 +199,7 @@ def _greedy_trap(rng: np.random.Generator) -> Iterator[Check]:
         bounds.append(mode)
         reached.append((mode + excess) / trap.continuations)
         fewest.append((mode + excess) / max(1, trap.continuations - 1) >= mode * (1 - 1e-12))
+        stated.append((trap.mode_probability, trap.excess) == (mode, excess))
     check = dominates(
         "proposition 4.3",
         "for q <= 1/2 a policy exists whose unique mode, of probability q, greedy decoding misses",
@@ -206,7 +207,7 @@ def _greedy_trap(rng: np.random.Generator) -> Iterator[Check]:
         reached,
         note="the trap's first token wins, its best continuation stays below q; the fewest continuations are used",
     )
-    unique = all(fewest) and all(r < b for r, b in zip(reached, bounds, strict=True))
+    unique = all(fewest) and all(stated) and all(r < b for r, b in zip(reached, bounds, strict=True))
     yield replace(check, ok=check.ok and unique)
     found = safe = 0
     for _ in range(300):
