@@ -12,8 +12,12 @@ __version__ = "0.1.0"
 _PUBLIC: dict[str, str] = {
     "InputError": "srlm.errors",
     "Plan": "srlm.theory.planning",
+    "SelfRewardingConfig": "srlm.training.config",
+    "SelfRewardingTrainer": "srlm.training.trainer",
     "Verification": "srlm.verification",
+    "diagnose": "srlm.diagnosis.preflight",
     "plan": "srlm.theory.planning",
+    "simulate": "srlm.simulation.engine",
     "verify": "srlm.verification",
 }
 
