@@ -85,6 +85,18 @@ def test_large_label_sets_join_the_exact_formula_smoothly() -> None:
     assert theory.bayes_failure(mass, m, 1, n) == pytest.approx(predicted, rel=1e-5)
 
 
+@pytest.mark.parametrize(("labels", "pairs", "prompts"), [(3, 1e6, 1e6), (3, 4e6, 1e6), (2, 2e6, 5e5), (3, 2e6, 1e3)])
+def test_few_labels_at_many_prompts_by_inclusion_and_exclusion(labels: int, pairs: float, prompts: float) -> None:
+    # The favourite and one or two others; a sample shows a given other one with chance `each`, if not the favourite.
+    hit = 1 / prompts * 2 / labels if labels > 2 else 1 / prompts * 1.5 / labels
+    bias = 1.0 if labels > 2 else 0.5
+    each = 1 / prompts * (1 - (1 + bias) / labels) / (labels - 1) / (1 - hit)
+    none, one = math.exp(pairs * math.log1p(-each * (labels - 1))), math.exp(pairs * math.log1p(-each))
+    guess = none / 2 + (1 - none) if labels == 2 else none / 3 + 2 * (one - none) / 2 + (1 - 2 * one + none)
+    expected = math.exp(pairs * math.log1p(-hit)) * (1 - guess)
+    assert theory.bayes_failure(1.0, labels, prompts, pairs, bias) == pytest.approx(expected, rel=1e-5)
+
+
 def test_the_adversary_keeps_kappa_and_stays_within_the_simplex() -> None:
     for kappa, n, d, g in ((1.5, 1.0, 1, 1.0), (30.0, 1e4, 4, 0.5), (2.0, 1e9, 3, 3.0), (1e20, 1e30, 2, 1.0)):
         worst = theory.worst_hard_instance(kappa, n, d, g)
@@ -171,6 +183,7 @@ def test_nothing_can_be_hidden_at_kappa_one() -> None:
     assert (one.informative_mass, one.failure_rate, one.informative_prompts) == (0.0, 0.0, 3)
     assert one.responses == 6
     assert theory.worst_hard_instance(1.0, 10.0, 3, 0.5).responses == 2
+    assert theory.worst_hard_instance(1.05, 1.0, 1, 0.3).responses == 2
     assert theory.worst_hard_instance(1.0, 10.0).informative_prompts == 1
     assert theory.worst_hard_instance(20.0, 50.0) == theory.worst_hard_instance(20.0, 50.0, 1, 1.0)
     assert theory.hard_instance_kappa(0.5, 8) == theory.hard_instance_kappa(0.5, 8, 1.0)

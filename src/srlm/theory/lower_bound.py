@@ -188,18 +188,19 @@ def worst_hard_instance(kappa0: float, pairs: float, informative_prompts: int = 
 
 
 def _worst_labels(kappa: float, n: float, d: int, g: float) -> float:
-    """The real M at which p (1 - (p/d)(1+g)/M)^n (1 - 1/M) is largest: unimodal, by a grid in log M that zooms in."""
+    """The real M at which log(p (1 - h)^n (1 - 1/M)) is largest, h = (p/d)(1+g)/M: unimodal, by bisection on its slope
+    in log M.
+    """
     low = math.log((1 + g) * kappa)  # p <= 1
     high = min(low + math.log(8 * n), math.log(np.finfo(np.float64).max))
-    for _ in range(20):
-        grid = np.linspace(low, high, 33)
-        labels = np.maximum(np.exp(grid), (1 + g) * kappa)
-        mass = (kappa - 1) * (1 + g) / (labels - 1 - g)
-        hit = np.minimum(mass / d * (1 + g) / labels, 1 - 1e-12)
-        values = np.log(mass) + n * np.log1p(-hit) + np.log1p(-1 / labels)
-        at = int(np.argmax(values))
-        low, high = grid[max(at - 1, 0)], grid[min(at + 1, 32)]
-    return math.exp((low + high) / 2)
+    for _ in range(64):
+        middle = (low + high) / 2
+        m = math.exp(middle)
+        mass = (kappa - 1) * (1 + g) / (m - 1 - g)
+        hit = min(mass, 1.0) / d * (1 + g) / m
+        rising = n * hit / (1 - hit) * (1 / m + 1 / (m - 1 - g)) + 1 / m / (m - 1) > 1 / (m - 1 - g)
+        low, high = (middle, high) if rising else (low, middle)
+    return math.exp(low)
 
 
 def _guess(m: float, n: float, others: float) -> float:
