@@ -106,7 +106,7 @@ def main() -> None:
     small = {"seeds": 64, "rounds": 3}
     for name, values in (
         ("seeds", (64, 128, 256, 512)), ("pairs", (4000, 8000, 16000, 32000)),
-        ("prompts", (400, 800, 1600, 3200)), ("responses", (100, 200, 400, 800)),
+        ("prompts", (1600, 3200, 6400, 12800)), ("responses", (400, 800, 1600, 3200)),
     ):  # fmt: skip
         spent = [min(measured(ours, **(small | {name: value}))[0] for _ in range(2)) for value in values]
         exponent = np.polyfit(np.log(values), np.log(spent), 1)[0]

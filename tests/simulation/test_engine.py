@@ -185,3 +185,12 @@ def test_misuse_is_one_clear_sentence(changes: dict[str, Any], message: str) -> 
     given_ = {"features": START.features, "theta0": START.theta, "beta": 1.0, "pairs": 5, "rounds": 1} | changes
     with pytest.raises(InputError, match=message):
         simulate(**{name: value() if name == "reward" else value for name, value in given_.items()})
+
+
+def test_blocks_of_single_precision_features_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    single = START.features.astype(np.float32)
+    whole = simulate(single, START.theta, beta=1.0, pairs=50, rounds=2, seeds=3)
+    monkeypatch.setattr(engine, "_COPY_BYTES", 8 * single.shape[1] * single.shape[2] * 7)
+    parts = simulate(single, START.theta, beta=1.0, pairs=50, rounds=2, seeds=3)
+    assert parts.kappa == pytest.approx(whole.kappa, rel=1e-12)
+    assert parts.theta == pytest.approx(whole.theta, rel=1e-9)

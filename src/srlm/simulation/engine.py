@@ -17,6 +17,7 @@ from srlm.simulation.rewards import Drawn, LogProbability, Reward
 from srlm.simulation.updates import UPDATES, Sampled, Update, regression
 
 _BLOCK_BYTES = 48e6  # of one (seeds, prompts, responses) array; about six live at once
+_COPY_BYTES = 500e6  # of a block of float32 features as float64
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,10 @@ class _Chunk:
         self.phi, self.theta, self.correct = phi, np.array(theta), correct
         self.rngs = tuple(np.random.default_rng(stream) for stream in streams)
         per_prompt = 8 * len(theta) * phi.shape[1]
-        self.prompts_per_block = max(1, int(_BLOCK_BYTES / per_prompt))
+        block = _BLOCK_BYTES / per_prompt
+        if phi.dtype != np.float64:
+            block = min(block, _COPY_BYTES / (8 * phi.shape[1] * phi.shape[2]))
+        self.prompts_per_block = max(1, int(block))
         self.base_modes: np.ndarray | None = None
 
     def run(
