@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srlm.lm.scoring import has_tree_attention, pack, pad, response_logprobs, score_responses
+from srlm.lm.scoring import edge_logprobs, has_tree_attention, pack, pad, response_logprobs, score_responses
 
 GROUPS = [
     ([3, 4, 5], [[6, 7, 0], [6, 7, 8], [6, 0], [6, 7, 0]]),
@@ -69,3 +69,18 @@ def test_tree_attention_is_found_where_it_works_and_only_there(tiny_llama: Calla
     assert has_tree_attention(tiny_llama())
     recurrent = MambaForCausalLM(MambaConfig(vocab_size=12, hidden_size=16, num_hidden_layers=2, state_size=4)).eval()
     assert not has_tree_attention(recurrent)
+
+
+def test_the_written_gradient_of_edges_is_that_of_log_softmax() -> None:
+    torch.manual_seed(0)
+    rows, targets = torch.tensor([0, 0, 2, 3, 2]), torch.tensor([1, 4, 4, 0, 2])
+    weights = torch.randn(5)
+    table = torch.randn(4, 6, requires_grad=True)
+    (edge_logprobs(table, rows, targets) * weights).sum().backward()
+    plain = table.detach().clone().requires_grad_()
+    (torch.log_softmax(plain, dim=-1)[rows, targets] * weights).sum().backward()
+    torch.testing.assert_close(table.grad, plain.grad)
+    half = table.detach().bfloat16().requires_grad_()
+    edge_logprobs(half, rows, targets).sum().backward()
+    assert half.grad is not None
+    assert half.grad.dtype == torch.bfloat16

@@ -8,11 +8,12 @@ plain padded batch. As kappa falls responses coincide, and the work falls with i
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from srlm.lm.prefix_tree import PrefixTree, additive_mask
@@ -179,12 +180,29 @@ def _padded_logprobs(model: Any, rows: PaddedRows) -> Float[Tensor, "R"]:
     return (taken * rows.scored).sum(-1)
 
 
+class _EdgeLogprobs(torch.autograd.Function):
+    """The gradient, onehot - softmax, is written once over the table; autograd would fill and add four of that size."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, rows: Tensor, targets: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        norm = torch.logsumexp(logits, dim=-1)
+        ctx.save_for_backward(logits, norm, rows, targets)
+        return logits[rows, targets] - norm[rows]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        logits, norm, rows, targets = ctx.saved_tensors
+        share = torch.zeros_like(norm).index_add_(0, rows, grad)
+        found = torch.sub(logits, norm[:, None]).exp_().mul_(-share[:, None])
+        return found.index_put_((rows, targets), grad, accumulate=True), None, None
+
+
 def edge_logprobs(
     logits: Float[Tensor, "S V"], rows: Int[Tensor, "E"], targets: Int[Tensor, "E"]
 ) -> Float[Tensor, "E"]:
     """log softmax(logits)[rows, targets] in float32, without a normalised copy of the whole table."""
-    logits = logits.float()
-    return logits[rows, targets] - torch.logsumexp(logits, dim=-1)[rows]
+    return cast(Tensor, _EdgeLogprobs.apply(logits.float(), rows, targets))
 
 
 def score_responses(
