@@ -1,8 +1,9 @@
 """Where a round's time goes, tokens a second, and the share of the machine's matrix-product peak that training reaches.
 
-Usage: python benchmarks/round.py [PROMPTS]     (default 72 bundled prompts, K = 4, L = 12, LoRA r = 16, 2 rounds)
+Usage: python benchmarks/round.py [PROMPTS] [--scaling]     (72 bundled prompts, K = 4, L = 12, LoRA r = 16, 2 rounds)
 
-Prints a Markdown table; the committed one is benchmarks/results/round.md.
+With --scaling also how a round's cost grows with prompts and responses. Prints Markdown tables; the committed ones are
+benchmarks/results/round.md.
 """
 
 import platform
@@ -14,6 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from srlm.lm.loading import load_model
@@ -75,8 +77,34 @@ class Clock(Observer):
             self._open = None
 
 
+def spent(prompts: int, responses: int) -> dict[str, float]:
+    """Seconds of each stage of round 01, its certification of the policy it made included, and of the whole round."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = SelfRewardingConfig(output_dir=str(Path(folder) / "run"), rounds=1, num_generations=responses)
+        clock = Clock()
+        SelfRewardingTrainer(load_model(), config, load_prompts(limit=prompts)).train(observer=clock)
+        clock.close()
+    stages = {stage: clock.spent[1, stage] for stage in ("sample", "certify", "train")}
+    return stages | {"round": sum(stages.values())}
+
+
+def scaling() -> None:
+    """Cost of a round against prompts and responses, with fitted exponents."""
+    print("\n| growing | values | sample s | certify s | train s | round s | exponent of the round |")
+    print("|---|---|---|---|---|---|---|")
+    for name, points in (
+        ("prompts, K = 4", [(number, 4) for number in (18, 36, 72)]),
+        ("responses, 24 prompts", [(24, number) for number in (2, 4, 8, 16)]),
+    ):
+        found = [spent(*point) for point in points]
+        values = [max(point) if name.startswith("prompts") else point[1] for point in points]
+        slope = np.polyfit(np.log(values), np.log([one["round"] for one in found]), 1)[0]
+        cells = [", ".join(f"{one[stage]:.1f}" for one in found) for stage in ("sample", "certify", "train", "round")]
+        print(f"| {name} | {', '.join(map(str, values))} | {' | '.join(cells)} | {slope:.2f} |", flush=True)
+
+
 def main() -> None:
-    limit = int(sys.argv[1]) if len(sys.argv) > 1 else None
+    limit = int(sys.argv[1]) if sys.argv[1:2] and sys.argv[1].isdigit() else None
     peak = matrix_peak()
     with tempfile.TemporaryDirectory() as folder:
         config = SelfRewardingConfig(output_dir=str(Path(folder) / "run"), rounds=2)
@@ -91,18 +119,22 @@ def main() -> None:
     print("| round | sample s | certify s | train s | save s | sampled tokens/s | expansions/s | trained tokens/s |")
     print("|---|---|---|---|---|---|---|---|")
     for number, metrics in enumerate(rounds):
-        spent = [clock.spent[number, stage] for stage in ("sample", "certify", "train", "save")]
+        seconds = [clock.spent[number, stage] for stage in ("sample", "certify", "train", "save")]
         blocks = [block for block in (metrics, metrics["held_out"]) if block]
         rates = (
-            metrics["tokens"]["sampled"] / spent[0],
-            sum(block["expansions"] for block in blocks) / spent[1],
-            metrics["tokens"]["trained"] * config.num_train_epochs / spent[2] if spent[2] else 0.0,
+            metrics["tokens"]["sampled"] / seconds[0],
+            sum(block["expansions"] for block in blocks) / seconds[1],
+            metrics["tokens"]["trained"] * config.num_train_epochs / seconds[2] if seconds[2] else 0.0,
         )
-        print(" | ".join([f"| {number:02d}", *(f"{s:.1f}" for s in spent), *(f"{rate:.0f}" for rate in rates)]) + " |")
-    training = sum(seconds for (_, stage), seconds in clock.spent.items() if stage == "train")
+        print(
+            " | ".join([f"| {number:02d}", *(f"{s:.1f}" for s in seconds), *(f"{rate:.0f}" for rate in rates)]) + " |"
+        )
+    training = sum(one for (_, stage), one in clock.spent.items() if stage == "train")
     reached = trainer.operations / training
     print(f"\nmatrix-product peak {peak / 1e9:.0f} GFLOP/s; training reaches {reached / 1e9:.0f}, {reached / peak:.0%}")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
+    if "--scaling" in sys.argv:
+        scaling()
 
 
 if __name__ == "__main__":
