@@ -80,6 +80,7 @@ def make_run() -> Callable[..., Path]:
         status: str = "done",
         reason: str | None = None,
         configuration: dict[str, Any] | None = None,
+        more: Callable[[int], dict[str, Any]] | None = None,
     ) -> Path:
         generator = np.random.default_rng(7)
         base = {
@@ -112,6 +113,7 @@ def make_run() -> Callable[..., Path]:
                 | {"held_out": _split_metrics(now["held_out"], base["held_out"], slack) if held_out else None}
                 | {"seconds": {"sample": 3.0, "certify": 2.0, "train": 5.0 if number else 0.0}}
                 | {"tokens": {"sampled": 240, "trained": 240 if number else 0}, "loss": 0.5 if number else None}
+                | (more(number) if more else {})
             )
         run.update(status=status, reason=reason)
         return folder

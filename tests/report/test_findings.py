@@ -1,9 +1,12 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from srlm.report.findings import caveats, changes, facts, headline, promises, standfirst, theory_sentence
+from srlm.report.findings import caveats, changes, facts, headline, standfirst, troubles
+from srlm.report.page import write_report
+from srlm.report.promises import promises, theory_sentence
 from srlm.report.reading import read_run
 
 MakeRun = Callable[..., Path]
@@ -68,3 +71,53 @@ def test_changes_count_gains_and_losses(make_run: MakeRun, tmp_path: Path) -> No
     assert said is not None
     assert f"{marks.count((False, True))} turned right and {marks.count((True, False))} turned wrong" in said
     assert marks.count((False, True)) + marks.count((True, False)) > 0
+
+
+@pytest.mark.parametrize(
+    ("configuration", "said"),
+    [({"rewards": ["judge"]}, "the reward judge"), ({"loss_type": "dpo"}, "the update dpo")],
+)
+def test_a_run_that_the_theory_does_not_speak_of_is_only_compared(
+    make_run: MakeRun, tmp_path: Path, configuration: dict[str, Any], said: str
+) -> None:
+    run = read_run(make_run(tmp_path / "run", flatten=True, configuration=configuration))
+    assert {one.verdict for one in promises(run)} == {"note"}
+    assert said in theory_sentence(run)
+    assert "comparison only" in theory_sentence(run)
+    plain = {"rewards": ["log_probability"], "loss_type": "regression"}
+    assert read_run(make_run(tmp_path / "plain", configuration=plain)).off_theory is None
+
+
+def recorded(number: int) -> dict[str, Any]:
+    signature = {"name": "kappa_rises", "evidence": f"seen in {number} <b>", "advice": "stop", "values": {}}
+    certificate = {"eps": 3.0, "margin": 0.1, "holds": False, "prompts_holding": 0.25, "responses": 7}
+    if number == 0:
+        return {"signatures": [], "certificate": None, "beta": 2.0}
+    return {
+        "signatures": [signature] if number > 1 else [],
+        "certificate": certificate,
+        "beta": 0.5,
+        "drift": {"max": 0},
+    }
+
+
+def test_what_looked_wrong_is_told_once_with_its_rounds(make_run: MakeRun, tmp_path: Path) -> None:
+    run = read_run(make_run(tmp_path / "run", more=recorded))
+    found = troubles(run)
+    assert found is not None
+    assert [(one.name, one.rounds, one.evidence) for one in found] == [("kappa rises", (2, 3), "seen in 3 <b>")]
+    assert troubles(read_run(make_run(tmp_path / "old"))) is None
+    assert troubles(read_run(make_run(tmp_path / "calm", more=lambda number: {"signatures": []}))) == []
+    page = write_report(tmp_path / "run").read_text(encoding="utf-8")
+    assert "seen in 3 &lt;b&gt;" in page
+    assert "kappa rises" in page
+    assert "no signature of trouble" in write_report(tmp_path / "calm").read_text(encoding="utf-8")
+
+
+def test_the_certificate_is_compared_and_the_rounds_own_beta_is_used(make_run: MakeRun, tmp_path: Path) -> None:
+    run = read_run(make_run(tmp_path / "run", more=recorded))
+    certified = [one for one in promises(run) if one.label.startswith("P4")]
+    assert len(certified) == 1
+    assert certified[0].verdict == "note"
+    assert "round 1: at 25" in certified[0].measured
+    assert run.beta == 0.5

@@ -88,6 +88,31 @@ class SplitMetrics(_Record):
     population: Population | None = None
 
 
+class Signature(_Record):
+    """Something that looks wrong at a round, as `srlm.diagnosis.signatures` found it."""
+
+    name: str
+    definition: str = ""
+    evidence: str
+    advice: str = ""
+
+
+class Certificate(_Record):
+    """P4 for the update that led to a round, over the responses that were scored.
+
+    Attributes:
+        eps: largest error of a log-ratio against the exact round (nats; a lower end).
+        margin: smallest margin of a scored prompt before the update (nats).
+        holds: eps < margin/beta at the worst prompt.
+        prompts_holding: share of scored prompts at which it holds by itself.
+    """
+
+    eps: Number
+    margin: Number
+    holds: bool
+    prompts_holding: Share
+
+
 class RoundMetrics(_Record):
     """`metrics.json`: the trained prompts' measurements lie at its top level, the held-out ones' under `held_out`.
 
@@ -98,6 +123,9 @@ class RoundMetrics(_Record):
         seconds: wall time by stage.
         tokens: response tokens sampled and trained on.
         loss: mean training loss of the update that led here, None at round 0.
+        beta: the KL strength of the round, where recorded.
+        certificate: P4 for the update that led here.
+        signatures: what looks wrong; None where the run did not look.
     """
 
     round: int = Field(ge=0)
@@ -106,12 +134,15 @@ class RoundMetrics(_Record):
     seconds: dict[str, Number] = {}
     tokens: dict[str, int] = {}
     loss: Number | None = None
+    beta: Number | None = None
+    certificate: Certificate | None = None
+    signatures: tuple[Signature, ...] | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _gather(cls, document: Any) -> Any:
         if isinstance(document, Mapping) and "train" not in document and "kappa" in document:
-            own = {"round", "held_out", "seconds", "tokens", "loss"}
+            own = {*cls.model_fields, "drift", "reward", "update"}
             train = {name: value for name, value in document.items() if name not in own}
             return {name: value for name, value in document.items() if name in own} | {"train": train}
         return document

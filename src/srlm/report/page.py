@@ -19,7 +19,7 @@ from plotly.offline import get_plotlyjs
 from srlm.errors import InputError
 from srlm.records.atomic import write_text
 from srlm.records.text import visible
-from srlm.report import findings, numbers
+from srlm.report import findings, numbers, promises
 from srlm.report.figures import comparison_figures, run_figures
 from srlm.report.reading import Answer, Reply, read_run
 
@@ -68,7 +68,7 @@ def _summary(folder: Path) -> dict[str, Any]:
         "status": run.record.status,
         "rounds": [one.round for one in run.rounds],
         "headline": findings.headline(run),
-        "theory": [asdict(promise) for promise in findings.promises(run)],
+        "theory": [asdict(promise) for promise in promises.promises(run)],
         "splits": {
             split: {"first": series[0][1].model_dump(mode="json"), "last": series[-1][1].model_dump(mode="json")}
             for split in ("train", "held_out")
@@ -102,8 +102,9 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
         "headline": findings.headline(run),
         "standfirst": findings.standfirst(run),
         "facts": findings.facts(run),
-        "promises": findings.promises(run),
-        "theory_sentence": findings.theory_sentence(run),
+        "promises": promises.promises(run),
+        "theory_sentence": promises.theory_sentence(run),
+        "troubles": findings.troubles(run),
         "caveats": findings.caveats(run) if run.rounds else [],
         "changes": [said for split in ("train", "held_out") if (said := findings.changes(run.answers, split))],
         "answers": rows,
@@ -135,7 +136,7 @@ def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
         "title": f"{len(runs)} self-rewarding runs side by side",
         "runs": runs,
         "figures": figures,
-        "rows": [(name, run, findings.headline(run), findings.theory_sentence(run)) for name, run in runs],
+        "rows": [(name, run, findings.headline(run), promises.theory_sentence(run)) for name, run in runs],
         "differences": [(field, [flat[name].get(field, "") for name, _ in runs]) for field in differing],
     }
     return render("comparison.html", target, figures, context)

@@ -75,9 +75,22 @@ class RunView:
 
     @property
     def beta(self) -> float | None:
-        """The KL strength, where the configuration says so."""
-        beta = self.record.configuration.get("beta")
+        """The KL strength of the last round, or the configured one where rounds do not say."""
+        used = next((one.beta for one in reversed(self.rounds) if one.beta is not None), None)
+        beta = self.record.configuration.get("beta") if used is None else used
         return float(beta) if isinstance(beta, int | float) and not isinstance(beta, bool) and beta > 0 else None
+
+    @property
+    def off_theory(self) -> str | None:
+        """What makes this run's rounds others than the theory's, in words; None for eq. 3 with the log-probability."""
+        rewards = self.record.configuration.get("rewards") or ["log_probability"]
+        loss = self.record.configuration.get("loss_type") or "regression"
+        said = []
+        if rewards != ["log_probability"]:
+            said.append(f"the reward {' + '.join(map(str, rewards))}")
+        if loss != "regression":
+            said.append(f"the update {loss}")
+        return " and ".join(said) or None
 
     def split(self, name: Split) -> list[tuple[int, SplitMetrics]]:
         """(round, measurements) of one split, for the rounds that have it."""

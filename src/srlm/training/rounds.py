@@ -62,6 +62,7 @@ class Rounds:
         self._trainer, self._directory, self._observer = trainer, directory, observer
         self._processes = trainer.processes
         self._in_memory: int | None = None  # the round whose policy the model is; None while it is between two
+        self.number, self.stage = 0, "sample"  # where the run is
 
     def finish(self) -> None:
         """Bring the run to its last round, or to the one at which control ends it, and export its model, doing only
@@ -163,7 +164,7 @@ class Rounds:
             held_out: Sequence[TrainingGroup] = ()
             if self._trainer.args.early_stopping_patience:
                 held_out = self._processes.on_main(lambda: self._trainer.groups(samples, "held_out"))
-            self._observer.stage(number, "train", self._trainer.steps_per_update(len(groups)))
+            self._enter(number, "train", self._trainer.steps_per_update(len(groups)))
             update = self._trainer.update(groups, self._observer.advance, held_out)
             facts["loss"] = update.loss if math.isfinite(update.loss) else None
             facts["tokens"] = sum(len(tokens) for group in groups for tokens in group.responses)
@@ -173,7 +174,7 @@ class Rounds:
             began = time.perf_counter()
             facts["certificate"] = self._processes.on_main(lambda: self._certificate(number, samples))
             facts["certificate_seconds"] = time.perf_counter() - began
-        self._observer.stage(number, "save", 1)
+        self._enter(number, "save", 1)
         self._processes.on_main(lambda: self._save(number, facts))
         self._in_memory = number
 
@@ -215,6 +216,10 @@ class Rounds:
         ]
         return certificate(scored, self._trainer.beta / weight)
 
+    def _enter(self, number: int, stage: str, total: int) -> None:
+        self.number, self.stage = number, stage
+        self._observer.stage(number, stage, total)
+
     def _restore(self, number: int) -> None:
         if self._in_memory != number:
             restore_policy(self._trainer.policy, self._directory.round(number).checkpoint())
@@ -224,7 +229,7 @@ class Rounds:
     def _sample(self, number: int) -> tuple[list[list[Response]], Drift]:
         args, prompts = self._trainer.args, self._trainer.encoded
         self._restore(number)
-        self._observer.stage(number, "sample", len(prompts))
+        self._enter(number, "sample", len(prompts))
         mine = self._processes.share(range(len(prompts)))
         uniforms = draw_uniforms(args.seed, number, mine, args.num_generations, args.max_completion_length)
         with merged(self._trainer.policy):
@@ -249,7 +254,7 @@ class Rounds:
 
     def _certify(self, number: int, samples: Sequence[Sequence[Response]]) -> list[ModeBracket]:
         self._restore(number)
-        self._observer.stage(number, "certify", len(samples))
+        self._enter(number, "certify", len(samples))
         mine = self._processes.share(range(len(samples)))
         with merged(self._trainer.policy):
             return self._processes.gather(
@@ -279,7 +284,7 @@ class Rounds:
         """Write policy `number` as the run's model."""
         folder = self._directory.path / "model"
         self._restore(number)
-        self._observer.stage(number, "save", 1)
+        self._enter(number, "save", 1)
         card = model_card(self._directory.record(), history, number)
         self._processes.on_main(lambda: self._write_model(folder, card))
 

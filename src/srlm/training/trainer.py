@@ -28,6 +28,7 @@ from srlm.training.control import checked_actions
 from srlm.training.early_stopping import PassEnd
 from srlm.training.groups import Collator, GroupDataset, TrainingGroup
 from srlm.training.losses import LOSSES, GroupedBatch
+from srlm.training.memory import MEMORY_SETTINGS, is_out_of_memory, same_step, what_to_lower
 from srlm.training.policy import make_trainable
 from srlm.training.processes import Processes
 from srlm.training.rewards import PolicyView
@@ -158,18 +159,20 @@ class SelfRewardingTrainer(Trainer):
             observer: is told what is happening.
 
         Raises:
-            InputError: the folder holds another run, or this run with another configuration.
+            InputError: the folder holds another run, or this run with another configuration; or memory ran out.
         """
         directory = self.processes.on_main(lambda: self._directory(resume_from_checkpoint))
-        watching = observer if observer is not None and self.processes.main else Observer()
+        rounds = Rounds(self, directory, observer if observer is not None and self.processes.main else Observer())
         try:
-            Rounds(self, directory, watching).finish()
+            rounds.finish()
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
             why = "interrupted by the user" if stopped else f"{type(error).__name__}: {error}"
             with suppress(OSError):  # on a full disk the record stays "running"; resuming treats both alike
                 if self.processes.main:
                     directory.update(status="stopped" if stopped else "failed", reason=why)
+            if is_out_of_memory(error):
+                raise InputError(what_to_lower(rounds.stage, rounds.number, self.args)) from error
             raise
         return directory
 
@@ -268,7 +271,8 @@ class SelfRewardingTrainer(Trainer):
         if resume and (path / RUN_FILE).is_file():
             directory = RunDirectory.open(path)
             before = directory.record()["configuration"]
-            directory.require_same(configuration, may_differ=EXTENDABLE | unrecorded_defaults(before, configuration))
+            same = unrecorded_defaults(before, configuration) | same_step(before, configuration)
+            directory.require_same(configuration, may_differ=EXTENDABLE | MEMORY_SETTINGS | same)
             directory.update(status="running", reason=None, configuration=configuration)
             return directory
         counts = Counter(prompt.split for prompt in self.prompts)
