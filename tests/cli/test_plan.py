@@ -83,6 +83,23 @@ def test_a_diagnosis_fills_what_was_not_given(tmp_path: Path, capsys: pytest.Cap
     assert len(found["from"]) == 4
     assert run(["plan", "--from", str(file), "--pairs", "100", "--radius", "3", "--kappa0", "7", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["inputs"]["kappa0"] == 7
+    assert run(["plan", "--from", str(file), "--pairs", "100", "--log-class-size", "9", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["inputs"]["log_class_size"] == 9
+
+
+def test_a_diagnosis_without_spectra_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "diagnosis.json"
+    one = {"lower": 2.0, "upper": 2.0}
+    file.write_text(
+        json.dumps({"kappa": one, "min_confidence": one, "prompts": [{"margin_lower": 0.4}], "effective_dimension": {}})
+    )
+    assert run(["plan", "--from", str(file), "--pairs", "100", "--radius", "3"]) == 2
+    assert "made without spectra" in capsys.readouterr().err
+
+
+def test_one_round_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*PLAN[:-1], "1"]) == 0
+    assert capsys.readouterr().out.count("theorem 5.3 at T = 1, failure rate") == 1
 
 
 @pytest.mark.parametrize("ending", ["svg", "png", "pdf"])

@@ -75,7 +75,7 @@ def _rounds_buy(drawn: Plan) -> Iterator[str]:
 
 
 def _statements(statements: Sequence[dict[str, Any]]) -> Iterator[str]:
-    for one in statements:
+    for one in {one["statement"]: one for one in statements}.values():  # with one round two of them are the same
         since = one["informative_from_pairs"]
         if not one["vacuous"]:
             says = "informative"

@@ -39,7 +39,7 @@ def command(
     given: dict[str, Any] = {
         "kappa0": kappa0, "dim": dim, "margin": margin, "min_confidence": min_confidence
     }  # fmt: skip
-    read = [] if from_ is None else _fill(given, from_)
+    read = [] if from_ is None else _fill(given, from_, log_class_size is not None)
     missing = [name for name, value in (("--kappa0", given["kappa0"]), ("--pairs", pairs)) if value is None]
     if missing or pairs is None:
         raise InputError(f"{' and '.join(missing)} missing; give them, or a diagnosis with --from")
@@ -71,13 +71,15 @@ def command(
     typer.echo(plan_text(drawn, read))
 
 
-def _fill(given: dict[str, Any], path: Path) -> list[str]:
-    """Fill what was not given from a diagnosis; returns a sentence for each number read."""
+def _fill(given: dict[str, Any], path: Path, sized: bool) -> list[str]:
+    """Fill what was not given from a diagnosis; returns a sentence for each number read. With `sized` the class size is
+    known and no dimension is needed.
+    """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         kappa, confidence = found["kappa"]["upper"], found["min_confidence"]["lower"]
         margins = [p["margin_lower"] for p in found["prompts"] if p.get("margin_lower") is not None]
-        dimension = (found.get("effective_dimension") or {}).get("value")
+        dimension = None if sized else (found.get("effective_dimension") or {}).get("value")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = f"{str(path)!r} is no diagnosis ({error}); give the diagnosis.json of `srlm diagnose`"
         raise InputError(why) from error
@@ -92,4 +94,9 @@ def _fill(given: dict[str, Any], path: Path) -> list[str]:
         if given[name] is None and value is not None:
             given[name] = value
             read.append(f"{name} = {value:.4g} from the diagnosis ({note})")
+    if given["dim"] is None and not sized:
+        raise InputError(
+            f"{str(path)!r} has no effective dimension (it was made without spectra); give --dim and --radius, or "
+            "--log-class-size"
+        )
     return read

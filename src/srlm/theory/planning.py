@@ -130,7 +130,7 @@ def plan(
         _statement("theorem 5.3 at T = 1, failure rate", once, 1.0, lambda at: value(at, 1)),
         _statement(f"theorem 5.3 at T = {count}, failure rate", float(bound.value), 1.0, lambda at: value(at, count)),
         _statement(
-            f"eq. 66, kappa after {count} rounds (1/c bounds it anyway)", kappa_after(n), 1 / confidence, kappa_after
+            f"eq. 66, kappa at round {count} (1/c bounds it anyway)", kappa_after(n), 1 / confidence, kappa_after
         ),
     )
     chosen = responses * (responses - 1) / 2
