@@ -180,6 +180,12 @@ def test_report_draws_what_diagnose_wrote(document: dict[str, Any], tmp_path: Pa
     assert Path(both["report"]).is_file()
     with pytest.raises(InputError, match="--out FILE"):
         report_diagnoses([tmp_path / "a", tmp_path / "b"])
+    alone = report_diagnoses([tmp_path / "b" / "diagnosis.json"])
+    assert Path(alone["report"]) == tmp_path / "b" / "diagnosis.html"
+    del document["prompts"][0]["mode"]
+    write_json(tmp_path / "a" / "diagnosis.json", document)
+    with pytest.raises(InputError, match="a field is missing.*'mode'"):
+        report_diagnoses([tmp_path / "a"])
 
 
 def test_reading_back_names_what_is_missing(document: dict[str, Any], tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srlm.records.schema import Bracket
-from srlm.report.numbers import bracket, duration, from_log, number, plural, share
+from srlm.report.numbers import bracket, duration, from_log, number, plural, power_of_ten, share
 
 _DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
@@ -39,3 +39,15 @@ def test_words() -> None:
         "12%", "not known", "4.2 s", "65 s", "3 min", "2.0 h",
     )  # fmt: skip
     assert (plural(1, "round"), plural(0, "round")) == ("1 round", "0 rounds")
+
+
+def test_powers_of_ten_read_as_such() -> None:
+    assert [power_of_ten(at) for at in (0, -1, -3, -4, -21, 3, 4)] == [
+        "1",
+        "0.1",
+        "0.001",
+        "10⁻⁴",
+        "10⁻²¹",
+        "1000",
+        "10⁴",
+    ]

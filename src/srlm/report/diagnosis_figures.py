@@ -139,7 +139,7 @@ def _confidence(found: dict[str, Any]) -> Figure | None:
     figure.update_yaxes(
         title="probability of the mode",
         tickvals=ticks,
-        ticktext=_powers_said(ticks),
+        ticktext=list(map(numbers.power_of_ten, ticks)),
         range=[lowest - 0.15 - 0.04 * abs(lowest), 0.1 + 0.02 * abs(lowest)],
     )
     figure.update_xaxes(title="prompts, surest first", tickformat="d", zeroline=False)
@@ -172,7 +172,10 @@ def _calibration(found: dict[str, Any]) -> Figure | None:
     lowest = min(one["self_reward"] for one in bins) / _LN10
     ticks = _powers(lowest)
     figure.update_xaxes(
-        title="probability of the response", zeroline=False, tickvals=ticks, ticktext=_powers_said(ticks)
+        title="probability of the response",
+        zeroline=False,
+        tickvals=ticks,
+        ticktext=list(map(numbers.power_of_ten, ticks)),
     )
     auroc = judged["auroc"]
     words = (
@@ -225,7 +228,3 @@ def _index_axis(figure: go.Figure) -> None:
 def _powers(lowest: float) -> list[int]:
     """About six powers of ten from 1 down to below 10^lowest."""
     return list(range(0, math.floor(lowest) - 1, -max(1, round(-lowest / 6))))
-
-
-def _powers_said(ticks: Sequence[int]) -> list[str]:
-    return [numbers.from_log(tick * _LN10) for tick in ticks]

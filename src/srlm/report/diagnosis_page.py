@@ -49,14 +49,22 @@ def report_diagnoses(folders: Sequence[Path], out: Path | None = None) -> dict[s
     if len(folders) > 1 and out is None:
         raise InputError("several diagnoses have no folder of their own to put a page in; give --out FILE.html")
     found = [read_diagnosis(folder) for folder in folders]
-    if out is None or len(folders) == 1:
-        page = write_diagnosis_page(found[0], html_target(out or folders[0] / "diagnosis.html"))
-    else:
-        page = write_diagnosis_comparison(list(zip(names_of(folders), found, strict=True)), html_target(out))
-    said = [
-        {"diagnosis": str(folder), "headline": _headline(one), "verdict": one["verdict"]}
-        for folder, one in zip(folders, found, strict=True)
-    ]
+    try:
+        if out is None or len(folders) == 1:
+            beside = folders[0] if folders[0].is_dir() else folders[0].parent
+            page = write_diagnosis_page(found[0], html_target(out or beside / "diagnosis.html"))
+        else:
+            page = write_diagnosis_comparison(list(zip(names_of(folders), found, strict=True)), html_target(out))
+        said = [
+            {"diagnosis": str(folder), "headline": _headline(one), "verdict": one["verdict"]}
+            for folder, one in zip(folders, found, strict=True)
+        ]
+    except (KeyError, TypeError, IndexError) as error:
+        names = ", ".join(str(folder) for folder in folders)
+        raise InputError(
+            f"{names}: a field is missing or has the wrong type ({error}); was the file edited, or written by another "
+            "srlm? write it anew with srlm diagnose"
+        ) from error
     return {"report": str(page), "diagnoses": said}
 
 

@@ -30,6 +30,11 @@ def from_log(log_value: float) -> str:
     return f"{math.exp(log_value - power * math.log(10)):.1f}×10{str(power).translate(_SUPERSCRIPT)}"
 
 
+def power_of_ten(exponent: int) -> str:
+    """10 to a whole power, as the label of an axis: 1, 0.1, 0.01, 0.001, then 10⁻⁴ and on."""
+    return f"{10.0**exponent:g}" if -3 <= exponent <= 3 else f"10{str(exponent).translate(_SUPERSCRIPT)}"
+
+
 def share(value: float | None) -> str:
     """A share of one as a whole percentage."""
     return "not known" if value is None else f"{100 * value:.0f}%"
