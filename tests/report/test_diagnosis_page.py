@@ -184,7 +184,7 @@ def test_report_draws_what_diagnose_wrote(document: dict[str, Any], tmp_path: Pa
     assert Path(alone["report"]) == tmp_path / "b" / "diagnosis.html"
     del document["prompts"][0]["mode"]
     write_json(tmp_path / "a" / "diagnosis.json", document)
-    with pytest.raises(InputError, match="a field is missing.*'mode'"):
+    with pytest.raises(InputError, match=r"a field is missing.*'mode'"):
         report_diagnoses([tmp_path / "a"])
 
 
