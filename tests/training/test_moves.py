@@ -1,0 +1,45 @@
+"""Every reward and every update, run for real on a tiny model, moves what it should."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from srlm.training.losses import LOSS_TYPES
+from srlm.training.rewards import REWARDS
+
+SETTING: dict[str, Any] = {
+    "num_generations": 16,
+    "learning_rate": 3e-3,
+    "num_train_epochs": 8.0,
+    "on_signature": {"all": "note"},
+}
+# Rewards have units of their own; beta is of the size of their spread on this model, so that an update is felt. The
+# judge's scores move with the policy that gives them; it has a run of its own in test_judge.py.
+BETA = {
+    "log_probability": 1.0,
+    "length_normalised": 0.5,
+    "self_certainty": 0.05,
+    "entropy": 0.05,
+    "majority_vote": 0.03,
+}
+
+
+def test_no_reward_is_left_out() -> None:
+    assert set(BETA) | {"judge"} == set(REWARDS)
+
+
+@pytest.mark.parametrize("reward", BETA)
+def test_a_round_raises_the_reward_it_was_given(reward: str, start: Callable[..., Any], tmp_path: Path) -> None:
+    run = start(tmp_path / "run", rewards=[reward], **(SETTING | {"beta": BETA[reward], "rounds": 2}))
+    # Recorded with an update are the rewards of the round before, so round 2 tells what round 1's update earned.
+    before, after = (run.round(number).metrics()["reward"]["mean"] for number in (1, 2))
+    assert after > before
+
+
+@pytest.mark.parametrize("loss", LOSS_TYPES)
+def test_a_round_of_every_update_lowers_kappa(loss: str, start: Callable[..., Any], tmp_path: Path) -> None:
+    run = start(tmp_path / "run", loss_type=loss, **(SETTING | {"rounds": 1}))
+    before, after = (run.round(number).metrics()["kappa"]["upper"] for number in (0, 1))
+    assert after < before
