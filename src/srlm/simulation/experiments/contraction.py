@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from srlm.policies.instances import random_softmax
-from srlm.simulation.engine import simulate
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
 from srlm.simulation.experiments._result import Chart, ExperimentResult, band, curve, interval
+from srlm.simulation.experiments._softmax import simulated, start_of
 from srlm.theory import linear_softmax_log_class_size, recurrence, statistical_error
 
 QUESTION = "Does kappa contract as P3 says, and where does the recurrence of theorem 5.3 stand beside it?"
@@ -16,16 +15,8 @@ QUESTION = "Does kappa contract as P3 says, and where does the recurrence of the
 
 def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
     rng = np.random.default_rng(workers.seed)
-    start = random_softmax(rng, values["prompts"], values["responses"], values["dimensions"], values["norm"])
-    found = simulate(
-        start.features,
-        start.theta,
-        beta=values["beta"],
-        pairs=values["pairs"],
-        rounds=values["rounds"],
-        seeds=values["seeds"],
-        seed=workers.seed,
-    )
+    start = start_of(values, rng)
+    found = simulated(start, values, workers.seed)
     rounds = np.arange(values["rounds"] + 1)
     first = start.tabular()
     exact = [first.conditioning().policy_condition_number]

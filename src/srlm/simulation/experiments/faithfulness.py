@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from srlm.policies.instances import random_softmax
-from srlm.simulation.engine import Trajectory, simulate
+from srlm.simulation.engine import Trajectory
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
 from srlm.simulation.experiments._result import Chart, ExperimentResult, band, curve, interval
+from srlm.simulation.experiments._softmax import simulated, start_of
 from srlm.simulation.rewards import Noisy
 from srlm.simulation.sweep import Cell
 
@@ -18,7 +18,7 @@ QUESTION = "How often does a mode move, when, and does the run's accuracy suffer
 def _start(cell: Cell) -> tuple[Any, np.ndarray]:
     """A policy, and answers that its modes get right with the given frequency; wrong modes have the answer second."""
     rng = np.random.default_rng(cell["seed"])
-    start = random_softmax(rng, cell["prompts"], cell["responses"], cell["dimensions"], cell["norm"])
+    start = start_of(cell, rng)
     order = np.argsort(start.tabular().logprobs, axis=1)
     right = rng.random(cell["prompts"]) < cell["mode_accuracy"]
     return start, np.where(right, order[:, -1], order[:, -2])
@@ -26,17 +26,7 @@ def _start(cell: Cell) -> tuple[Any, np.ndarray]:
 
 def _cell(cell: Cell, stream: np.random.SeedSequence) -> Trajectory:
     start, correct = _start(cell)
-    return simulate(
-        start.features,
-        start.theta,
-        beta=cell["beta"],
-        pairs=cell["pairs"],
-        rounds=cell["rounds"],
-        seeds=cell["seeds"],
-        seed=int(stream.generate_state(1)[0]),
-        reward=Noisy(cell["noise"]),
-        correct=correct,
-    )
+    return simulated(start, cell, int(stream.generate_state(1)[0]), reward=Noisy(cell["noise"]), correct=correct)
 
 
 def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:

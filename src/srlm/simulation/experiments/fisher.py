@@ -5,27 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from srlm.policies.instances import random_softmax
 from srlm.policies.linear_softmax import LinearSoftmaxPolicy
-from srlm.simulation.engine import simulate
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
 from srlm.simulation.experiments._result import Chart, ExperimentResult, band, curve
+from srlm.simulation.experiments._softmax import simulated, start_of
 
 QUESTION = "Does the Fisher information's condition number move with kappa?"
 
 
 def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
     rng = np.random.default_rng(workers.seed)
-    start = random_softmax(rng, values["prompts"], values["responses"], values["dimensions"], values["norm"])
-    found = simulate(
-        start.features,
-        start.theta,
-        beta=values["beta"],
-        pairs=values["pairs"],
-        rounds=values["rounds"],
-        seeds=values["seeds"],
-        seed=workers.seed,
-    )
+    start = start_of(values, rng)
+    found = simulated(start, values, workers.seed)
     rounds = list(range(values["rounds"] + 1))
     spectra = [[LinearSoftmaxPolicy(start.features, theta).fisher() for theta in path] for path in found.theta]
     numbers = np.array(

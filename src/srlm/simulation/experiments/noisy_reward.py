@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from srlm.policies.instances import random_softmax
-from srlm.simulation.engine import Trajectory, simulate
+from srlm.simulation.engine import Trajectory
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
 from srlm.simulation.experiments._result import Chart, ExperimentResult, band, interval
+from srlm.simulation.experiments._softmax import simulated, start_of
 from srlm.simulation.rewards import Noisy
 from srlm.simulation.sweep import Cell
 
@@ -16,19 +16,8 @@ QUESTION = "What does noise in the reward do: to kappa, and to which answers the
 
 
 def _cell(cell: Cell, stream: np.random.SeedSequence) -> Trajectory:
-    start = random_softmax(
-        np.random.default_rng(cell["seed"]), cell["prompts"], cell["responses"], cell["dimensions"], cell["norm"]
-    )
-    return simulate(
-        start.features,
-        start.theta,
-        beta=cell["beta"],
-        pairs=cell["pairs"],
-        rounds=cell["rounds"],
-        seeds=cell["seeds"],
-        seed=int(stream.generate_state(1)[0]),
-        reward=Noisy(cell["scale"], cell["tail"]),
-    )
+    start = start_of(cell, np.random.default_rng(cell["seed"]))
+    return simulated(start, cell, int(stream.generate_state(1)[0]), reward=Noisy(cell["scale"], cell["tail"]))
 
 
 def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:

@@ -5,31 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from srlm.policies.instances import random_softmax
-from srlm.simulation.engine import simulate
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
 from srlm.simulation.experiments._result import Chart, ExperimentResult, band, curve, interval
+from srlm.simulation.experiments._softmax import simulated, start_of
 
 QUESTION = "What happens when the radius B binds, so that the class cannot hold the sharpened policy?"
 
 
 def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
     rng = np.random.default_rng(workers.seed)
-    start = random_softmax(rng, values["prompts"], values["responses"], values["dimensions"], values["norm"])
+    start = start_of(values, rng)
     factors = sorted(values["radii"])
-    found = [
-        simulate(
-            start.features,
-            start.theta,
-            beta=values["beta"],
-            pairs=values["pairs"],
-            rounds=values["rounds"],
-            seeds=values["seeds"],
-            seed=workers.seed,
-            radius=factor * values["norm"],
-        )
-        for factor in factors
-    ]
+    found = [simulated(start, values, workers.seed, radius=factor * values["norm"]) for factor in factors]
     rounds = list(range(values["rounds"] + 1))
     edge = []
     for factor in factors:  # the best point of the class: the start's direction at full length

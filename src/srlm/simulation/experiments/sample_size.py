@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from srlm.policies.instances import random_softmax
-from srlm.simulation.engine import simulate
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
 from srlm.simulation.experiments._result import Chart, ExperimentResult, band, curve, slope
+from srlm.simulation.experiments._softmax import simulated, start_of
 from srlm.simulation.rewards import Noisy
 from srlm.simulation.sweep import Cell
 
@@ -17,19 +16,8 @@ QUESTION = "Does the failure rate fall like n^(-1/2)?"
 
 def _cell(cell: Cell, stream: np.random.SeedSequence) -> np.ndarray:
     """Share of prompts that fail after T rounds, by seed."""
-    start = random_softmax(
-        np.random.default_rng(cell["seed"]), cell["prompts"], cell["responses"], cell["dimensions"], cell["norm"]
-    )
-    found = simulate(
-        start.features,
-        start.theta,
-        beta=cell["beta"],
-        pairs=cell["pairs"],
-        rounds=cell["rounds"],
-        seeds=cell["seeds"],
-        seed=int(stream.generate_state(1)[0]),
-        reward=Noisy(cell["noise"]),
-    )
+    start = start_of(cell, np.random.default_rng(cell["seed"]))
+    found = simulated(start, cell, int(stream.generate_state(1)[0]), reward=Noisy(cell["noise"]))
     return found.unfaithful[:, -1]
 
 

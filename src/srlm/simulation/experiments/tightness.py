@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from srlm.policies.instances import random_softmax
-from srlm.simulation.engine import simulate
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
 from srlm.simulation.experiments._result import Chart, ExperimentResult, Series
+from srlm.simulation.experiments._softmax import simulated, start_of
 from srlm.theory import (
     certified_kappa_bound,
     failure_bound,
@@ -27,16 +26,8 @@ QUESTION = "How loose is each bound, at T = 1 and beyond?"
 
 def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
     rng = np.random.default_rng(workers.seed)
-    start = random_softmax(rng, values["prompts"], values["responses"], values["dimensions"], values["norm"])
-    found = simulate(
-        start.features,
-        start.theta,
-        beta=values["beta"],
-        pairs=values["pairs"],
-        rounds=values["rounds"],
-        seeds=values["seeds"],
-        seed=workers.seed,
-    )
+    start = start_of(values, rng)
+    found = simulated(start, values, workers.seed)
     rows: list[dict[str, Any]] = []
 
     def row(statement: str, constants: str, t: int, bound: float, measured: float, trivial: float) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from srlm.policies.instances import random_softmax
-from srlm.simulation.engine import Trajectory, simulate
+from srlm.simulation.engine import Trajectory
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
 from srlm.simulation.experiments._result import Chart, ExperimentResult, band, curve, interval
+from srlm.simulation.experiments._softmax import simulated, start_of
 from srlm.simulation.population import RULES, population_round
 from srlm.simulation.sweep import Cell
 
@@ -16,26 +16,15 @@ QUESTION = "Does kappa contract under other losses too, and is it the reward or 
 
 
 def _cell(cell: Cell, stream: np.random.SeedSequence) -> Trajectory:
-    start = random_softmax(
-        np.random.default_rng(cell["seed"]), cell["prompts"], cell["responses"], cell["dimensions"], cell["norm"]
-    )
-    return simulate(
-        start.features,
-        start.theta,
-        beta=cell["beta"],
-        pairs=cell["pairs"],
-        rounds=cell["rounds"],
-        seeds=cell["seeds"],
-        seed=int(stream.generate_state(1)[0]),
-        update=cell["rule"],
-    )
+    start = start_of(cell, np.random.default_rng(cell["seed"]))
+    return simulated(start, cell, int(stream.generate_state(1)[0]), update=cell["rule"])
 
 
 def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
     found = workers.sweep(_cell, [{**values, "rule": rule, "seed": workers.seed} for rule in RULES])
     rounds = list(range(values["rounds"] + 1))
     rng = np.random.default_rng(workers.seed)
-    start = random_softmax(rng, values["prompts"], values["responses"], values["dimensions"], values["norm"]).tabular()
+    start = start_of(values, rng).tabular()
     fixed = rng.standard_normal(start.logprobs.shape)
     exact: dict[tuple[str, str], list[float]] = {}
     for source in ("self-reward", "fixed reward"):
