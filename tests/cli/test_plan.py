@@ -66,8 +66,14 @@ def test_wrong_input_is_one_sentence_and_exit_2(
     assert shown.err.count("\n") == 1
 
 
+# What makes a document a diagnosis, beside what a plan reads.
+WHOLE: dict[str, Any] = {
+    "format": 1, "model": "m", "failure_rate": {}, "accuracy": {}, "verdict": [{}], "bootstrap": {}, "settings": {}
+}  # fmt: skip
+
+
 def test_a_diagnosis_fills_what_was_not_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    diagnosis: dict[str, Any] = {
+    diagnosis: dict[str, Any] = WHOLE | {
         "kappa": {"lower": 20.0, "upper": 25.0},
         "min_confidence": {"lower": 0.01, "upper": 0.02},
         "prompts": [{"margin_lower": 0.4}, {"margin_lower": 0.1}, {"margin_lower": 0.0}, {"margin_lower": None}],
@@ -91,7 +97,9 @@ def test_a_diagnosis_without_spectra_says_what_is_missing(tmp_path: Path, capsys
     file = tmp_path / "diagnosis.json"
     one = {"lower": 2.0, "upper": 2.0}
     file.write_text(
-        json.dumps({"kappa": one, "min_confidence": one, "prompts": [{"margin_lower": 0.4}], "effective_dimension": {}})
+        json.dumps(
+            WHOLE | {"kappa": one, "min_confidence": one, "prompts": [{"margin_lower": 0.4}], "effective_dimension": {}}
+        )
     )
     assert run(["plan", "--from", str(file), "--pairs", "100", "--radius", "3"]) == 2
     assert "made without spectra" in capsys.readouterr().err

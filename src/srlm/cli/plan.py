@@ -3,7 +3,6 @@
 Knows: the command's arguments and the words around the numbers.
 """
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,12 +33,18 @@ def command(
 ) -> None:
     """How many samples, how many rounds, is one round enough, what will it cost."""
     from srlm.cli.output import print_json
+    from srlm.records.diagnosis_file import planning_inputs
     from srlm.theory.planning import plan
 
     given: dict[str, Any] = {
         "kappa0": kappa0, "dim": dim, "margin": margin, "min_confidence": min_confidence
     }  # fmt: skip
-    read = [] if from_ is None else _fill(given, from_, log_class_size is not None)
+    read = []
+    if from_ is not None:
+        for one in planning_inputs(from_, sized=dim is not None or log_class_size is not None):
+            if given[one.name] is None:
+                given[one.name] = one.value
+                read.append(f"{one.name} = {one.value:.4g} from the diagnosis ({one.note})")
     missing = [name for name, value in (("--kappa0", given["kappa0"]), ("--pairs", pairs)) if value is None]
     if missing or pairs is None:
         raise InputError(f"{' and '.join(missing)} missing; give them, or a diagnosis with --from")
@@ -69,34 +74,3 @@ def command(
     from srlm.cli._plan_text import plan_text
 
     typer.echo(plan_text(drawn, read))
-
-
-def _fill(given: dict[str, Any], path: Path, sized: bool) -> list[str]:
-    """Fill what was not given from a diagnosis; returns a sentence for each number read. With `sized` the class size is
-    known and no dimension is needed.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        kappa, confidence = found["kappa"]["upper"], found["min_confidence"]["lower"]
-        margins = [p["margin_lower"] for p in found["prompts"] if p.get("margin_lower") is not None]
-        dimension = None if sized else (found.get("effective_dimension") or {}).get("value")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        why = f"{str(path)!r} is no diagnosis ({error}); give the diagnosis.json of `srlm diagnose`"
-        raise InputError(why) from error
-    positive = [margin for margin in margins if margin > 0]
-    read = []
-    for name, value, note in (
-        ("kappa0", kappa, "the upper end of its bracket"),
-        ("min_confidence", confidence, "the lower end, over the prompts of the diagnosis (round 0)"),
-        ("margin", min(positive) if positive else None, "the smallest positive lower bound"),
-        ("dim", dimension, "the effective dimension"),
-    ):
-        if given[name] is None and value is not None:
-            given[name] = value
-            read.append(f"{name} = {value:.4g} from the diagnosis ({note})")
-    if given["dim"] is None and not sized:
-        raise InputError(
-            f"{str(path)!r} has no effective dimension (it was made without spectra); give --dim and --radius, or "
-            "--log-class-size"
-        )
-    return read

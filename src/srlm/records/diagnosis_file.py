@@ -1,9 +1,10 @@
 """Reading back what `srlm diagnose --out` wrote.
 
-Knows: where the document lies and which fields make it a diagnosis.
+Knows: where the document lies, which fields make it a diagnosis, and what of it a plan begins with.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +43,48 @@ def read_diagnosis(path: Path) -> dict[str, Any]:
             f"{str(file)!r} has format {found['format']!r}, this srlm reads {_FORMAT}; write it anew with srlm diagnose"
         )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One argument of `srlm.theory.plan` as a diagnosis measured it, and which of its numbers it is."""
+
+    name: str
+    value: float
+    note: str
+
+
+def planning_inputs(path: Path, sized: bool) -> list[Measured]:
+    """kappa0, min_confidence, margin (nats) and dim for a plan, as far as the diagnosis has them.
+
+    Args:
+        path: the folder of a diagnosis, or the file itself.
+        sized: the size of the class is known from elsewhere, so that no dimension is needed.
+
+    Raises:
+        InputError: as `read_diagnosis`; a field of the wrong type; no effective dimension where one is needed.
+    """
+    found = read_diagnosis(path)
+    try:
+        margins = [one["margin_lower"] for one in found["prompts"] if (one.get("margin_lower") or 0) > 0]
+        dimension = None if sized else (found.get("effective_dimension") or {}).get("value")
+        said = [
+            Measured("kappa0", found["kappa"]["upper"], "the upper end of its bracket"),
+            Measured(
+                "min_confidence",
+                found["min_confidence"]["lower"],
+                "the lower end, over the prompts of the diagnosis (round 0)",
+            ),
+        ]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{str(path)!r} is no diagnosis ({error}); write one with srlm diagnose --out") from error
+    if margins:
+        said.append(Measured("margin", min(margins), "the smallest positive lower bound"))
+    if dimension is not None:
+        said.append(Measured("dim", dimension, "the effective dimension"))
+    elif not sized:
+        raise InputError(
+            f"{str(path)!r} has no effective dimension (it was made without spectra); give --dim and --radius, or "
+            "--log-class-size"
+        )
+    return said
