@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from srlm.errors import InputError
-from srlm.training.memory import is_out_of_memory, same_step
+from srlm.training.memory import RECOMPUTE, is_out_of_memory, same_step
 from srlm.training.trainer import SelfRewardingTrainer
 
 
@@ -47,7 +47,7 @@ def test_a_run_out_of_memory_goes_on_with_smaller_passes(
         patch.setattr(SelfRewardingTrainer, "compute_loss", fail)
         with pytest.raises(InputError, match=r"round 1 \(train\); lower per_device_train_batch_size \(3\).*--resume"):
             start(tmp_path / "short")
-    smaller = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 3, "rows_per_pass": 4}
+    smaller = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 3, "rows_per_pass": 4, RECOMPUTE: True}
     with pytest.raises(InputError, match="per_device_train_batch_size was 3 and is now 1"):
         start(tmp_path / "short", resume=True, per_device_train_batch_size=1)
     short = start(tmp_path / "short", resume=True, **smaller)

@@ -5,12 +5,17 @@ computes, so that a run can go on with them.
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import torch
+from transformers import TrainingArguments
 
+# transformers 5 renamed it on the way; the old name warns where the new one is known.
+_NAMES = ("activation_checkpointing", "gradient_checkpointing")
+RECOMPUTE = next(name for name in _NAMES if name in {f.name for f in fields(TrainingArguments)})
 # Settings that a resumed run may lower. Prompts a step are counted apart (`same_step`).
-MEMORY_SETTINGS = frozenset({"rows_per_pass", "gradient_checkpointing", "gradient_checkpointing_kwargs"})
+MEMORY_SETTINGS = frozenset({"rows_per_pass", *_NAMES, *(f"{name}_kwargs" for name in _NAMES)})
 _STEP = ("per_device_train_batch_size", "gradient_accumulation_steps")
 _SIGNS = ("not enough memory", "can't allocate memory", "out of memory")
 
@@ -33,8 +38,8 @@ def what_to_lower(stage: str, number: int, args: Any) -> str:
     if stage == "train":
         batch, steps = args.per_device_train_batch_size, args.gradient_accumulation_steps
         advice = f"lower per_device_train_batch_size ({batch}) and raise gradient_accumulation_steps ({steps}) as much"
-        if not args.gradient_checkpointing:
-            advice += ", or set gradient_checkpointing"
+        if not getattr(args, RECOMPUTE):
+            advice += f", or set {RECOMPUTE}"
     elif stage == "sample":
         advice = f"lower rows_per_pass ({args.rows_per_pass})"
     else:

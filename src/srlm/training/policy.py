@@ -12,13 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model, load_peft_weights, set_peft_model_state_dict
+from peft import (
+    LoraConfig,
+    PeftConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    load_peft_weights,
+    set_peft_model_state_dict,
+)
 from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import AuxiliaryTrainingWrapper
+from safetensors.torch import load_file
 from safetensors.torch import load_model as load_safetensors
+from torch import Tensor
 
 from srlm.errors import InputError
 from srlm.lm.loading import quiet
 from srlm.training.config import SelfRewardingConfig
+from srlm.training.sharding import gather, is_sharded, load, scatter, whole_state
 
 _WEIGHTS = "model.safetensors"
 
@@ -61,17 +74,29 @@ def make_trainable(model: Any, config: SelfRewardingConfig, adapter: PeftConfig 
 def save_policy(model: Any, folder: Path) -> None:
     """Write what training changed (the adapter, or all weights) as safetensors."""
     with quiet():
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=whole_state(model))
 
 
 def restore_policy(model: Any, folder: Path) -> None:
-    """Load into `model` what `save_policy` wrote."""
-    if isinstance(model, PeftModel):
+    """Load into `model` what `save_policy` wrote. Collective where an update has sharded the model.
+
+    Raises:
+        InputError: the checkpoint belongs to another model.
+    """
+    if is_sharded(model):
+        scatter(model)
+        own = dict(model.named_parameters())
+        if isinstance(model, PeftModel):
+            load(get_peft_model_state_dict(model, state_dict=own), load_peft_weights(str(folder), device="cpu"))
+        else:
+            load(own, load_file(folder / _WEIGHTS))
+        gather(model)
+    elif isinstance(model, PeftModel):
         outcome = set_peft_model_state_dict(model, load_peft_weights(str(folder), device=str(model.device)))
         if outcome.unexpected_keys:
             raise InputError(f"the adapter in {folder} does not fit the model; it has {outcome.unexpected_keys[0]}")
-        return
-    load_safetensors(model, folder / _WEIGHTS, strict=False, device=str(model.device))
+    else:
+        load_safetensors(model, folder / _WEIGHTS, strict=False, device=str(model.device))
 
 
 @contextmanager
@@ -79,22 +104,19 @@ def merged(model: Any) -> Iterator[None]:
     """Within the block the adapter is part of the weights, for inference without its overhead; afterwards nothing
     has changed.
 
-    The merged weights are new tensors and the base's own are put back, so nothing drifts. Only in float32: in lower
-    precision a merged model is not the model that is trained.
+    The merged weights are new tensors and the base's own are put back, so nothing drifts. Only where the adapter adds
+    to weights and does nothing else, and only in float32: in lower precision a merged model is not the model that is
+    trained.
     """
-    layers: list[Any] = [
-        module for module in model.modules() if isinstance(module, LoraLayer) and hasattr(module, "get_delta_weight")
-    ]
+    layers = _adding_layers(model)
     weights: list[Any] = [layer.get_base_layer().weight for layer in layers]
-    if not isinstance(model, PeftModel) or any(weight.dtype != torch.float32 for weight in weights):
+    if not layers or any(weight.dtype != torch.float32 for weight in weights):
         yield
         return
     kept = [weight.data for weight in weights]
     try:
-        with torch.no_grad():
-            for layer, weight in zip(layers, weights, strict=True):
-                for adapter in layer.active_adapters:
-                    weight.data = weight.data + layer.get_delta_weight(adapter)  # pyright: ignore[reportCallIssue]
+        for layer, weight in zip(layers, weights, strict=True):
+            weight.data = _merged_weight(layer)
         with model.disable_adapter():
             yield
     finally:
@@ -104,7 +126,48 @@ def merged(model: Any) -> Iterator[None]:
 
 def export_model(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write a model that `AutoModelForCausalLM.from_pretrained` loads without any adapter library."""
-    whole = copy.deepcopy(model).merge_and_unload() if isinstance(model, PeftModel) else model
+    whole, state = model, whole_state(model)
+    if layers := set(_adding_layers(model)):
+        whole = model.get_base_model()
+        prefix = "base_model.model."
+        for name, module in model.named_modules():
+            if module in layers:
+                state[f"{name}.base_layer.weight"] = _merged_weight(module)
+        state = {
+            name.removeprefix(prefix).replace(".base_layer.", "."): value
+            for name, value in state.items()
+            if ".lora_" not in name
+        }
+    elif isinstance(model, PeftModel):
+        if is_sharded(model):
+            raise InputError("this adapter cannot be merged under FSDP; use plain LoRA")
+        whole = copy.deepcopy(model).merge_and_unload()
+        state = whole.state_dict()
     with quiet():
-        whole.save_pretrained(folder)
+        whole.save_pretrained(folder, state_dict=state)
     tokenizer.save_pretrained(folder)
+
+
+def _adding_layers(model: Any) -> list[Any]:
+    """The adapter's layers where each does nothing but add to its layer's weight (LoRA without variants, biases,
+    modules trained beside it, or a quantised base); none elsewhere.
+    """
+    if not isinstance(model, PeftModel):
+        return []
+    layers: list[Any] = [m for m in model.modules() if isinstance(m, BaseTunerLayer | AuxiliaryTrainingWrapper)]
+    return layers if all(map(_only_adds, layers)) else []
+
+
+def _only_adds(layer: Any) -> bool:
+    if not (isinstance(layer, LoraLayer) and hasattr(layer, "get_delta_weight")):
+        return False
+    base: Any = layer.get_base_layer()
+    return not layer.lora_variant and not any(layer.lora_bias.values()) and base.weight.is_floating_point()
+
+
+@torch.no_grad()
+def _merged_weight(layer: Any) -> Tensor:
+    weight = layer.get_base_layer().weight.data
+    for adapter in layer.active_adapters:
+        weight = weight + layer.get_delta_weight(adapter)
+    return weight

@@ -4,17 +4,9 @@ Knows: fields of `SelfRewardingConfig`. A preset only fills in what neither the 
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
-from transformers import TrainingArguments
-
-# transformers 5 renamed it on the way; the old name warns where the new one is known.
-_RECOMPUTE = next(
-    name
-    for name in ("activation_checkpointing", "gradient_checkpointing")
-    if name in {f.name for f in fields(TrainingArguments)}
-)
+from srlm.training.memory import RECOMPUTE
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # Does it work here at all? One round, half the passes, little certification.
@@ -38,7 +30,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "low-memory": {
         "per_device_train_batch_size": 1,
         "gradient_accumulation_steps": 8,
-        _RECOMPUTE: True,
+        RECOMPUTE: True,
         "rows_per_pass": 16,
     },
 }

@@ -35,6 +35,7 @@ from srlm.training.rewards import PolicyView
 from srlm.training.rounds import Observer, Rounds
 from srlm.training.schedules import BETA_SCHEDULES
 from srlm.training.scoring_rewards import RewardContext, reward_mixture
+from srlm.training.sharding import gather, require_supported, scatter
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +132,7 @@ class SelfRewardingTrainer(Trainer):
             processing_class=self.loaded.tokenizer,
             callbacks=[*(callbacks or []), self._pass_end],
         )
-        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            raise InputError(
-                "sampling needs the whole model on every process; launch with plain data parallelism, without FSDP or "
-                "DeepSpeed"
-            )
+        require_supported(self.accelerator)
         self.processes = Processes(args.process_index, args.world_size)
         # What the steps log goes to trackers and to the round's record; printing it would break the progress display.
         self.remove_callback(PrinterCallback)
@@ -243,7 +240,9 @@ class SelfRewardingTrainer(Trainer):
         """
 
         def residual() -> float:
+            gather(self.policy)
             after = self.score([(one.prompt, one.responses) for one in held_out])
+            scatter(self.policy)
             found = rms(
                 [
                     pair_residuals(one.reference_logps, values, self.beta, one.rewards)
@@ -255,7 +254,9 @@ class SelfRewardingTrainer(Trainer):
         self.train_dataset = GroupDataset(groups)
         self.optimizer = self.lr_scheduler = None
         self._pass_end.begin(progress, residual if held_out else None, self.args.early_stopping_patience)
+        scatter(self.policy)
         loss = float(super().train().training_loss)
+        gather(self.policy)
         return Update(
             loss, float(self.state.epoch or 0.0), tuple(self._pass_end.residuals), self._pass_end.stopped_early
         )

@@ -1,0 +1,91 @@
+"""Weights spread over processes (FSDP), made whole for everything but an update.
+
+Knows: PyTorch's `fully_shard`. An update runs sharded. Everything else runs whole, because sampling and mode search
+take another number of steps at every prompt, so that processes could not gather each layer at the same time: between
+updates every process holds all weights, and a forward pass needs no other process. `gather`, `scatter` and `load` are
+collective: all processes call them, or none.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from srlm.errors import InputError
+from srlm.training.memory import RECOMPUTE
+
+
+def require_supported(accelerator: Any) -> None:
+    """Refuse what cannot be made whole between updates.
+
+    Args:
+        accelerator: the trainer's.
+
+    Raises:
+        InputError: FSDP version 1, weights that only the first process loads, or FSDP's own activation checkpointing,
+            which accelerate cannot prepare for a second update.
+    """
+    plugin = getattr(accelerator.state, "fsdp_plugin", None)
+    if plugin is None:
+        return
+    if plugin.fsdp_version != 2:
+        raise InputError("FSDP version 1 cannot make the model whole between updates; set fsdp_version to 2")
+    if plugin.cpu_ram_efficient_loading:
+        raise InputError("every process samples from the base model; set fsdp_cpu_ram_efficient_loading to false")
+    if plugin.activation_checkpointing:
+        raise InputError(f"set {RECOMPUTE} in place of fsdp_activation_checkpointing")
+
+
+def is_sharded(model: Any) -> bool:
+    """Whether an update has spread the model's weights over processes."""
+    return bool(_units(model))
+
+
+def gather(model: Any) -> None:
+    """Make the weights whole on this process; nothing where they always are."""
+    for unit in _units(model):
+        unit.set_reshard_after_forward(False, recurse=False)
+        unit.unshard()
+
+
+def scatter(model: Any) -> None:
+    """Give back what belongs to other processes; nothing where weights are always whole."""
+    units = _units(model)
+    for unit in units:
+        unit.set_reshard_after_forward(unit is not model, recurse=False)
+        unit.reshard()
+    if units and hasattr(model, "reset_iter_state"):  # forward passes without a backward pass left their traces
+        model.reset_iter_state()
+
+
+def whole_state(model: Any) -> dict[str, Tensor]:
+    """The state dict of a model after `gather`; its own `state_dict` would shard the weights again."""
+    if not is_sharded(model):
+        return model.state_dict()
+    found = {name: value.detach() for name, value in model.named_parameters(remove_duplicate=False)}
+    for prefix, module in model.named_modules():
+        for name, value in module.named_buffers(recurse=False):
+            if name not in module._non_persistent_buffers_set:
+                found[f"{prefix}.{name}" if prefix else name] = value
+    return found
+
+
+def load(parameters: dict[str, Tensor], values: dict[str, Tensor]) -> None:
+    """Copy whole values into the parameters of the same names, between `scatter` and `gather`.
+
+    Raises:
+        InputError: a value without a parameter.
+    """
+    with torch.no_grad():
+        for name, value in values.items():
+            own = parameters.get(name)
+            if own is None:
+                raise InputError(f"the checkpoint does not fit the model; it has {name}")
+            fresh = value.to(own.device, own.dtype)
+            own.copy_(distribute_tensor(fresh, own.device_mesh, own.placements) if isinstance(own, DTensor) else fresh)
+
+
+def _units(model: Any) -> list[FSDPModule]:
+    return [module for module in model.modules() if isinstance(module, FSDPModule)]
