@@ -212,7 +212,7 @@ def score_responses(
     at once.
     """
     found: list[list[float]] = []
-    with torch.inference_mode():
+    with torch.no_grad():  # in inference mode, weights gathered from other processes could not be trained afterwards
         for batch in batches_of(groups, tokens_per_pass):
             flat = response_logprobs(model, pack(batch) if tree_attention else pad(batch))
             values = iter(flat.double().tolist())

@@ -8,9 +8,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers import TrainerCallback
+
+from srlm.training.sharding import put_back, trained_parts
 
 
 class PassEnd(TrainerCallback):
@@ -55,8 +56,7 @@ class PassEnd(TrainerCallback):
         self.residuals.append(now)
         if now < self._lowest:
             self._lowest, self._since = now, 0
-            with torch.no_grad():
-                self._best = {name: value.detach().clone() for name, value in _trained(model)}
+            self._best = trained_parts(model)
             return
         self._since += 1
         if self._since >= self._patience or not math.isfinite(now):
@@ -65,11 +65,5 @@ class PassEnd(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         if self._best:
-            with torch.no_grad():
-                for name, value in _trained(model):
-                    value.copy_(self._best[name])
+            put_back(model, self._best)
         self._best = {}
-
-
-def _trained(model: Any) -> list[tuple[str, Tensor]]:
-    return [(name, value) for name, value in model.named_parameters() if value.requires_grad]

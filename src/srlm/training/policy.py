@@ -31,7 +31,7 @@ from torch import Tensor
 from srlm.errors import InputError
 from srlm.lm.loading import quiet
 from srlm.training.config import SelfRewardingConfig
-from srlm.training.sharding import gather, is_sharded, load, scatter, whole_state
+from srlm.training.sharding import gather, is_fully_sharded, is_sharded, load, scatter, whole_state
 
 _WEIGHTS = "model.safetensors"
 
@@ -78,12 +78,12 @@ def save_policy(model: Any, folder: Path) -> None:
 
 
 def restore_policy(model: Any, folder: Path) -> None:
-    """Load into `model` what `save_policy` wrote. Collective where an update has sharded the model.
+    """Load into `model` what `save_policy` wrote. Collective where weights are sharded during updates.
 
     Raises:
         InputError: the checkpoint belongs to another model.
     """
-    if is_sharded(model):
+    if is_fully_sharded(model):
         scatter(model)
         own = dict(model.named_parameters())
         if isinstance(model, PeftModel):
@@ -140,7 +140,7 @@ def export_model(model: Any, tokenizer: Any, folder: Path) -> None:
         }
     elif isinstance(model, PeftModel):
         if is_sharded(model):
-            raise InputError("this adapter cannot be merged under FSDP; use plain LoRA")
+            raise InputError("this adapter cannot be merged where weights are sharded; use plain LoRA")
         whole = copy.deepcopy(model).merge_and_unload()
         state = whole.state_dict()
     with quiet():

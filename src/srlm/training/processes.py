@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 
 import torch.distributed as dist
 
+# What gloo says; NCCL's complaints have a type of their own.
+_LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Timed out waiting")
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -18,6 +21,13 @@ _Result = TypeVar("_Result")
 def is_main_process() -> bool:
     """Whether this is the process that writes, before accelerate has been asked (its launcher sets RANK)."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def is_lost_process(error: BaseException) -> bool:
+    """Whether the exception says that another process did not answer any more."""
+    return isinstance(error, dist.DistError) or (
+        isinstance(error, RuntimeError) and any(sign in str(error) for sign in _LOST)
+    )
 
 
 class Processes:

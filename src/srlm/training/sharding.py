@@ -1,9 +1,9 @@
-"""Weights spread over processes (FSDP), made whole for everything but an update.
+"""Weights spread over processes (FSDP, ZeRO-3), made whole for everything but an update.
 
-Knows: PyTorch's `fully_shard`. An update runs sharded. Everything else runs whole, because sampling and mode search
-take another number of steps at every prompt, so that processes could not gather each layer at the same time: between
-updates every process holds all weights, and a forward pass needs no other process. `gather`, `scatter` and `load` are
-collective: all processes call them, or none.
+Knows: PyTorch's `fully_shard` and DeepSpeed's partitioned parameters. An update runs sharded. Everything else runs
+whole, because sampling and mode search take another number of steps at every prompt, so that processes could not gather
+each layer at the same time: between updates every process holds all weights, and a forward pass needs no other process.
+What changes or copies weights is collective: all processes call it, or none.
 """
 
 from typing import Any
@@ -39,7 +39,12 @@ def require_supported(accelerator: Any) -> None:
 
 
 def is_sharded(model: Any) -> bool:
-    """Whether an update has spread the model's weights over processes."""
+    """Whether the model's weights are spread over processes during updates."""
+    return is_fully_sharded(model) or bool(_partitioned(model))
+
+
+def is_fully_sharded(model: Any) -> bool:
+    """Whether they are spread by `fully_shard`, which has a state dict and parameters of its own kind."""
     return bool(_units(model))
 
 
@@ -48,6 +53,8 @@ def gather(model: Any) -> None:
     for unit in _units(model):
         unit.set_reshard_after_forward(False, recurse=False)
         unit.unshard()
+    if partitioned := _partitioned(model):
+        partitioned[0].all_gather(param_list=partitioned)
 
 
 def scatter(model: Any) -> None:
@@ -58,11 +65,13 @@ def scatter(model: Any) -> None:
         unit.reshard()
     if units and hasattr(model, "reset_iter_state"):  # forward passes without a backward pass left their traces
         model.reset_iter_state()
+    if partitioned := _partitioned(model):
+        partitioned[0].partition(param_list=partitioned, has_been_updated=True)
 
 
 def whole_state(model: Any) -> dict[str, Tensor]:
-    """The state dict of a model after `gather`; its own `state_dict` would shard the weights again."""
-    if not is_sharded(model):
+    """The state dict of a model after `gather`; under FSDP its own `state_dict` would shard the weights again."""
+    if not is_fully_sharded(model):
         return model.state_dict()
     found = {name: value.detach() for name, value in model.named_parameters(remove_duplicate=False)}
     for prefix, module in model.named_modules():
@@ -70,6 +79,20 @@ def whole_state(model: Any) -> dict[str, Tensor]:
             if name not in module._non_persistent_buffers_set:
                 found[f"{prefix}.{name}" if prefix else name] = value
     return found
+
+
+def trained_parts(model: Any) -> dict[str, Tensor]:
+    """A copy of what this process holds of the trainable weights during an update."""
+    return {name: _part(value).detach().clone() for name, value in _trained(model)}
+
+
+@torch.no_grad()
+def put_back(model: Any, parts: dict[str, Tensor]) -> None:
+    """Make the trainable weights what they were at `trained_parts`."""
+    for name, value in _trained(model):
+        _part(value).copy_(parts[name])
+        if hasattr(value, "ds_id"):  # small parameters stay gathered, and are now out of date
+            value.partition(param_list=[value])
 
 
 def load(parameters: dict[str, Tensor], values: dict[str, Tensor]) -> None:
@@ -89,3 +112,17 @@ def load(parameters: dict[str, Tensor], values: dict[str, Tensor]) -> None:
 
 def _units(model: Any) -> list[FSDPModule]:
     return [module for module in model.modules() if isinstance(module, FSDPModule)]
+
+
+def _trained(model: Any) -> list[tuple[str, Any]]:
+    for unit in _units(model):  # the last forward pass may have left some gathered
+        unit.reshard()
+    return [(name, value) for name, value in model.named_parameters() if value.requires_grad]
+
+
+def _part(value: Any) -> Tensor:
+    return getattr(value, "ds_tensor", value)
+
+
+def _partitioned(model: Any) -> list[Any]:
+    return [value for value in model.parameters() if hasattr(value, "ds_id")]

@@ -30,7 +30,7 @@ from srlm.training.groups import Collator, GroupDataset, TrainingGroup
 from srlm.training.losses import LOSSES, GroupedBatch
 from srlm.training.memory import MEMORY_SETTINGS, is_out_of_memory, same_step, what_to_lower
 from srlm.training.policy import make_trainable
-from srlm.training.processes import Processes
+from srlm.training.processes import Processes, is_lost_process
 from srlm.training.rewards import PolicyView
 from srlm.training.rounds import Observer, Rounds
 from srlm.training.schedules import BETA_SCHEDULES
@@ -110,6 +110,7 @@ class SelfRewardingTrainer(Trainer):
     ) -> None:
         args = args or SelfRewardingConfig()
         self.loaded = as_loaded(model, processing_class)
+        gather(self.loaded.model)
         self.prompts = as_prompts(train_dataset)
         self.encoded = encode_prompts(
             self.prompts, self.loaded, max_new_tokens=args.max_completion_length, raw=args.raw_prompts
@@ -170,6 +171,11 @@ class SelfRewardingTrainer(Trainer):
                     directory.update(status="stopped" if stopped else "failed", reason=why)
             if is_out_of_memory(error):
                 raise InputError(what_to_lower(rounds.stage, rounds.number, self.args)) from error
+            if self.processes.count > 1 and is_lost_process(error):
+                raise InputError(
+                    f"another process of this run ended in round {rounds.number} ({rounds.stage}); what it said last "
+                    "tells why; go on with --resume: what was finished is kept"
+                ) from error
             raise
         return directory
 
@@ -240,9 +246,7 @@ class SelfRewardingTrainer(Trainer):
         """
 
         def residual() -> float:
-            gather(self.policy)
             after = self.score([(one.prompt, one.responses) for one in held_out])
-            scatter(self.policy)
             found = rms(
                 [
                     pair_residuals(one.reference_logps, values, self.beta, one.rewards)
@@ -256,6 +260,10 @@ class SelfRewardingTrainer(Trainer):
         self._pass_end.begin(progress, residual if held_out else None, self.args.early_stopping_patience)
         scatter(self.policy)
         loss = float(super().train().training_loss)
+        if self.is_deepspeed_enabled:  # an engine belongs to one optimiser; the next update makes its own
+            engine: Any = self.model_wrapped
+            engine.destroy()
+            self.model_wrapped = self.model
         gather(self.policy)
         return Update(
             loss, float(self.state.epoch or 0.0), tuple(self._pass_end.residuals), self._pass_end.stopped_early
