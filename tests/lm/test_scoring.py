@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srlm.lm.scoring import edge_logprobs, has_tree_attention, pack, pad, response_logprobs, score_responses
+from srlm.lm.output_head import edge_logprobs
+from srlm.lm.scoring import has_tree_attention, pack, pad, response_logprobs, score_responses
 
 GROUPS = [
     ([3, 4, 5], [[6, 7, 0], [6, 7, 8], [6, 0], [6, 7, 0]]),

@@ -7,15 +7,16 @@ plain padded batch. As kappa falls responses coincide, and the work falls with i
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from srlm.lm.output_head import answering, edge_logprobs, frozen_head
 from srlm.lm.prefix_tree import PrefixTree, additive_mask
 
 # Prompt and responses as token ids.
@@ -150,26 +151,32 @@ def pad(groups: Sequence[Group]) -> PaddedRows:
     return PaddedRows(ids, mask, scored)
 
 
-def response_logprobs(model: Any, sequences: Sequences) -> Float[Tensor, "R"]:
+def response_logprobs(model: Any, sequences: Sequences, *, plain_head: bool = False) -> Float[Tensor, "R"]:
     """Summed log-probability of every response (nats, float32), differentiable: r = log pi(y|x), [W] eq. 1.
 
     One forward pass of the untempered model; of a tree only the nodes that score an edge pass through the output head.
+
+    Args:
+        model: a causal model.
+        sequences: from `pack` or `pad`.
+        plain_head: the model passed `has_plain_head`; of a tree the logits are then never held all at once.
     """
     if isinstance(sequences, PackedTree):
-        return _tree_logprobs(model, sequences.to(model.device))
+        return _tree_logprobs(model, sequences.to(model.device), plain_head)
     return _padded_logprobs(model, sequences.to(model.device))
 
 
-def _tree_logprobs(model: Any, tree: PackedTree) -> Float[Tensor, "R"]:
+def _tree_logprobs(model: Any, tree: PackedTree, plain_head: bool) -> Float[Tensor, "R"]:
     scored, rows = torch.unique(tree.parents, return_inverse=True)
-    logits = model(
-        input_ids=tree.input_ids[None],
-        position_ids=tree.position_ids[None],
-        attention_mask=additive_mask(tree.attention_mask, model.dtype),
-        logits_to_keep=scored,
-        use_cache=False,
-    ).logits[0]
-    edges = edge_logprobs(logits, rows, tree.targets)
+    with answering(model, rows, tree.targets) if plain_head else nullcontext():
+        answered = model(
+            input_ids=tree.input_ids[None],
+            position_ids=tree.position_ids[None],
+            attention_mask=additive_mask(tree.attention_mask, model.dtype),
+            logits_to_keep=scored,
+            use_cache=False,
+        ).logits[0]
+    edges = answered if plain_head else edge_logprobs(answered, rows, tree.targets)
     total = torch.zeros(tree.count, dtype=edges.dtype, device=edges.device)
     return total.index_add(0, tree.responses, edges[tree.edges])
 
@@ -180,41 +187,28 @@ def _padded_logprobs(model: Any, rows: PaddedRows) -> Float[Tensor, "R"]:
     return (taken * rows.scored).sum(-1)
 
 
-class _EdgeLogprobs(torch.autograd.Function):
-    """The gradient, onehot - softmax, is written once over the table; autograd would fill and add four of that size."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, rows: Tensor, targets: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        norm = torch.logsumexp(logits, dim=-1)
-        ctx.save_for_backward(logits, norm, rows, targets)
-        return logits[rows, targets] - norm[rows]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        logits, norm, rows, targets = ctx.saved_tensors
-        share = torch.zeros_like(norm).index_add_(0, rows, grad)
-        found = torch.sub(logits, norm[:, None]).exp_().mul_(-share[:, None])
-        return found.index_put_((rows, targets), grad, accumulate=True), None, None
-
-
-def edge_logprobs(
-    logits: Float[Tensor, "S V"], rows: Int[Tensor, "E"], targets: Int[Tensor, "E"]
-) -> Float[Tensor, "E"]:
-    """log softmax(logits)[rows, targets] in float32, without a normalised copy of the whole table."""
-    return cast(Tensor, _EdgeLogprobs.apply(logits.float(), rows, targets))
-
-
 def score_responses(
-    model: Any, groups: Sequence[Group], *, tree_attention: bool, tokens_per_pass: int = 2048
+    model: Any,
+    groups: Sequence[Group],
+    *,
+    tree_attention: bool,
+    plain_head: bool = False,
+    tokens_per_pass: int = 2048,
 ) -> list[list[float]]:
     """Summed log-probabilities (nats) of every group's responses, without gradients, at most about `tokens_per_pass`
     at once.
+
+    Args:
+        model: a causal model in evaluation mode.
+        groups: prompts and their responses.
+        tree_attention: the model passed `has_tree_attention`.
+        plain_head: the model passed `has_plain_head`.
+        tokens_per_pass: most prompt and response tokens at once, but always at least one group.
     """
     found: list[list[float]] = []
     with torch.no_grad():  # in inference mode, weights gathered from other processes could not be trained afterwards
         for batch in batches_of(groups, tokens_per_pass):
-            flat = response_logprobs(model, pack(batch) if tree_attention else pad(batch))
+            flat = response_logprobs(model, pack(batch) if tree_attention else pad(batch), plain_head=plain_head)
             values = iter(flat.double().tolist())
             found.extend([next(values) for _ in replies] for _, replies in batch)
     return found
@@ -254,18 +248,44 @@ def has_tree_attention(model: Any, tolerance: float = 1e-3) -> bool:
     """
     if not keeps_everything(model):
         return False
-    vocabulary = model.config.get_text_config().vocab_size
-    probe: list[Group] = [([3, 1, 2], [[1, 2, 0], [1, 0, 2], [2, 1]]), ([3, 2], [[1, 1, 2]])]
-    groups = [
-        ([t % vocabulary for t in prompt], [[t % vocabulary for t in r] for r in replies]) for prompt, replies in probe
-    ]
+    groups = _probe(model)
     with torch.inference_mode():
         plain = response_logprobs(model, pad(groups))
         try:
             packed = response_logprobs(model, pack(groups))
         except (TypeError, ValueError, RuntimeError, IndexError):
             return False
-    return bool(
-        (plain - packed).abs().max()
-        < tolerance * max(1.0, torch.finfo(model.dtype).eps / torch.finfo(torch.float32).eps)
-    )
+    return _agree(model, plain, packed, tolerance)
+
+
+def has_plain_head(model: Any, tolerance: float = 1e-3) -> bool:
+    """Whether the model's logits are its output head's product with a frozen matrix and nothing else: no bias, no
+    scaling, no cap, no adapter on it, not trained (nats per response within `tolerance`).
+
+    Args:
+        model: passed `has_tree_attention`, as it will be trained.
+        tolerance: for float32; wider in lower precision.
+    """
+    if frozen_head(model) is None:
+        return False
+    sequences = pack(_probe(model))
+    with torch.no_grad():
+        whole = response_logprobs(model, sequences)
+        try:
+            held = response_logprobs(model, sequences, plain_head=True)
+        except (TypeError, ValueError, RuntimeError, IndexError):
+            return False
+    return whole.shape == held.shape and _agree(model, whole, held, tolerance)
+
+
+def _probe(model: Any) -> list[Group]:
+    vocabulary = model.config.get_text_config().vocab_size
+    probe: list[Group] = [([3, 1, 2], [[1, 2, 0], [1, 0, 2], [2, 1]]), ([3, 2], [[1, 1, 2]])]
+    return [
+        ([t % vocabulary for t in prompt], [[t % vocabulary for t in r] for r in replies]) for prompt, replies in probe
+    ]
+
+
+def _agree(model: Any, one: Tensor, other: Tensor, tolerance: float) -> bool:
+    wider = max(1.0, torch.finfo(model.dtype).eps / torch.finfo(torch.float32).eps)
+    return bool((one - other).abs().max() < tolerance * wider)

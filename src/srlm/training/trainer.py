@@ -20,7 +20,7 @@ from srlm.errors import InputError
 from srlm.lm.loading import LoadedModel, as_loaded
 from srlm.lm.prompts import Split, as_prompts, checksum_of, encode_prompts
 from srlm.lm.sampling import Response
-from srlm.lm.scoring import Group, has_tree_attention, response_logprobs, score_responses
+from srlm.lm.scoring import Group, has_plain_head, has_tree_attention, response_logprobs, score_responses
 from srlm.records.run_directory import RUN_FILE, RunDirectory
 from srlm.training.certificate import pair_residuals, rms
 from srlm.training.config import EXTENDABLE, SelfRewardingConfig, unrecorded_defaults
@@ -134,6 +134,7 @@ class SelfRewardingTrainer(Trainer):
             callbacks=[*(callbacks or []), self._pass_end],
         )
         require_supported(self.accelerator)
+        self.plain_head = self.tree_attention and has_plain_head(self.policy)
         self.processes = Processes(args.process_index, args.world_size)
         # What the steps log goes to trackers and to the round's record; printing it would break the progress display.
         self.remove_callback(PrinterCallback)
@@ -222,7 +223,7 @@ class SelfRewardingTrainer(Trainer):
         training = self.policy.training
         self.policy.eval()
         try:
-            return score_responses(self.policy, groups, tree_attention=self.tree_attention)
+            return score_responses(self.policy, groups, tree_attention=self.tree_attention, plain_head=self.plain_head)
         finally:
             self.policy.train(training)
 
@@ -297,7 +298,7 @@ class SelfRewardingTrainer(Trainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The update's loss on one batch made by `Collator`."""
-        logps = response_logprobs(_Forward(model, self.policy), inputs["sequences"])
+        logps = response_logprobs(_Forward(model, self.policy), inputs["sequences"], plain_head=self.plain_head)
         batch = GroupedBatch(
             logps, inputs["reference_logps"], inputs["rewards"], inputs["groups"], int(inputs["groups"].max()) + 1
         )
