@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srlm.lm._frontier import Complete
-from srlm.lm.mode_search import ModeBracket, SearchStatus, search_modes
+from srlm.lm.mode_search import ModeBracket, SearchStatus, bracket_without_search, search_modes
+from srlm.lm.sampling import draw_uniforms, sample_beside_greedy
 
 PROMPTS = [[3, 4, 5], [3, 4], [2], [5, 4, 3, 2, 3]]
 VOCABULARY = 6
@@ -91,6 +92,27 @@ def test_brackets_contain_the_truth_at_every_budget(
         assert (bracket.status is SearchStatus.CERTIFIED) == bracket.certified
         if bracket.certified:
             assert bracket.logprob_lower == pytest.approx(ranked[0], abs=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 30), limit=st.integers(1, 3), sharpness=st.sampled_from([0.1, 2.0, 8.0]))
+def test_brackets_without_a_search_contain_the_truth(
+    tiny_llama: Callable[..., Any], seed: int, limit: int, sharpness: float
+) -> None:
+    model = tiny_llama(seed, vocab_size=VOCABULARY, sharpness=sharpness)
+    uniforms = draw_uniforms(seed, 0, range(len(PROMPTS)), 3, limit)
+    drawn = sample_beside_greedy(model, PROMPTS, uniforms, end_token_ids={0})
+    for prompt, (responses, greedy) in zip(PROMPTS, drawn, strict=True):
+        known = [Complete(one.tokens, one.logprob, one.ended) for one in (*responses, greedy.response)]
+        bracket = bracket_without_search(known[:-1], known[-1], greedy.bound)
+        truth = max(every_response(model, prompt, limit, {0}).values())
+        assert bracket.logprob_lower - 1e-5 <= truth <= bracket.logprob_upper + 1e-5
+        assert bracket.logprob_lower == max(one.logprob for one in known)
+        assert bracket.expansions == bracket.margin_lower == 0
+        if bracket.certified:
+            assert bracket.logprob_lower == pytest.approx(truth, abs=1e-5)
+        if limit == 1:  # greedy decoding of one token is the mode
+            assert bracket.certified
 
 
 @settings(max_examples=40, deadline=None)

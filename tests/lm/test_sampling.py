@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from srlm.lm.sampling import Response, draw_uniforms, sample_responses
+from srlm.lm.sampling import Response, draw_uniforms, sample_beside_greedy, sample_responses
 from srlm.lm.scoring import score_responses
 
 PROMPTS = [[3, 4, 5], [3, 4], [7], [3, 4, 5, 6, 7]]
@@ -98,3 +98,30 @@ def test_bad_shapes_and_nan_logits_are_refused(tiny_llama: Callable[..., Any]) -
     broken.lm_head.weight.data.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="not numbers"):
         draw(broken, PROMPTS, 2, 2)
+
+
+@pytest.mark.parametrize("tree_attention", [False, True])
+def test_greedy_decoding_beside_samples_changes_none_of_them(
+    tiny_llama: Callable[..., Any], tree_attention: bool
+) -> None:
+    model = tiny_llama(dtype=torch.float64)
+    uniforms = draw_uniforms(1, 0, range(len(PROMPTS)), 5, 6)
+    options: dict[str, Any] = {"end_token_ids": {0}, "tree_attention": tree_attention, "rows_per_pass": 12}
+    alone = sample_responses(model, PROMPTS, uniforms, **options)
+    for prompt, responses, (beside, greedy) in zip(
+        PROMPTS, alone, sample_beside_greedy(model, PROMPTS, uniforms, **options), strict=True
+    ):
+        assert [r.tokens for r in beside] == [r.tokens for r in responses]
+        assert [r.logprob for r in beside] == pytest.approx([r.logprob for r in responses])
+        chosen: list[int] = []
+        total, bound = 0.0, None
+        while not chosen or (chosen[-1] != 0 and len(chosen) < 6):
+            with torch.inference_mode():
+                logprobs = model(torch.tensor([[*prompt, *chosen]])).logits[0, -1].log_softmax(-1)
+            chosen.append(int(logprobs.argmax()))
+            total += float(logprobs.max())
+            bound = float(logprobs.max()) if bound is None else bound
+        assert greedy.response.tokens == tuple(chosen)
+        assert greedy.response.ended == (chosen[-1] == 0)
+        assert greedy.response.logprob == pytest.approx(total, abs=1e-5)
+        assert greedy.bound == pytest.approx(bound, abs=1e-6)

@@ -40,7 +40,7 @@ def test_sampling_and_training_agree_on_the_tiny_model(start: Callable[..., Any]
     directory = start(tmp_path / "run", rounds=1)
     for number in (0, 1):
         drift = directory.round(number).metrics()["drift"]
-        assert drift["responses"] == 16
+        assert drift["responses"] == 8
         assert 0 <= drift["max"] < 1e-4
 
 

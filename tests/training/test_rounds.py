@@ -247,3 +247,36 @@ def test_the_saved_model_has_a_card_that_says_what_was_done(undisturbed: RunDire
     assert card.data.base_model == undisturbed.record()["configuration"]["model"]
     kappa = undisturbed.round(2).metrics()["kappa"]["upper"]
     assert f"| 2 (this model) | {kappa:.3g} |" in card.content
+
+
+class _Stop(Observer):
+    """Ends a run where a stage of a round begins."""
+
+    def __init__(self, number: int, stage: str) -> None:
+        self._where = number, stage
+
+    def stage(self, round_number: int, name: str, total: int) -> None:
+        if (round_number, name) == self._where:
+            raise KeyboardInterrupt
+
+
+def test_without_certification_nothing_is_searched_and_resuming_changes_nothing(
+    start: Callable[..., Any], undisturbed: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from srlm.training import inference
+
+    def search(*args: Any, **rest: Any) -> None:
+        raise AssertionError("searched")
+
+    monkeypatch.setattr(inference, "search_modes", search)
+    whole = start(tmp_path / "whole", max_expansions=0)
+    with pytest.raises(KeyboardInterrupt):
+        start(tmp_path / "cut", max_expansions=0, observer=_Stop(1, "certify"))
+    cut = start(tmp_path / "cut", max_expansions=0, resume=True)
+    assert numbers(whole) == numbers(cut)
+    for ours, searched in zip(numbers(whole), numbers(undisturbed), strict=True):
+        assert ours["self_reward_mean"] == pytest.approx(searched["self_reward_mean"])
+        assert ours["accuracy"]["sample"] == searched["accuracy"]["sample"]
+        assert ours["accuracy"]["greedy"] == searched["accuracy"]["greedy"]
+        assert ours["log_kappa"]["lower"] <= searched["log_kappa"]["lower"] + 1e-4
+        assert ours["log_kappa"]["upper"] >= searched["log_kappa"]["upper"] - 1e-4

@@ -95,6 +95,7 @@ def search_modes(
     nodes_per_step: int = 192,
     lanes: int = 64,
     memory_limit_bytes: int = 1_000_000_000,
+    tree_attention: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[ModeBracket]:
     """Find the mode of every prompt's response distribution by best-first search over prefixes (theory.md P6).
@@ -115,6 +116,7 @@ def search_modes(
         nodes_per_step: prefixes run through the model at once, over all prompts.
         lanes: prompts searched side by side.
         memory_limit_bytes: keys and values kept; above it they are dropped and computed again when needed.
+        tree_attention: whether the model passed `has_tree_attention`; by default it is tried.
         progress: called with (prompts done, prompts in all).
 
     Returns:
@@ -143,7 +145,8 @@ def search_modes(
     # Prompts of like length share a pool, so that little is padded.
     order = sorted(range(len(prompts)), key=lambda at: len(prompts[at]))
     with torch.inference_mode():
-        tree_attention = has_tree_attention(model)
+        if tree_attention is None:
+            tree_attention = has_tree_attention(model)
         for group in np.array_split(np.array(order), groups) if prompts else ():
             search = _GroupSearch(
                 open_pool(model, [prompts[at] for at in group], tree_attention, memory_limit_bytes),
@@ -156,6 +159,32 @@ def search_modes(
                 if progress is not None:
                     progress(len(found), len(prompts))
     return [found[at] for at in range(len(prompts))]
+
+
+def bracket_without_search(known: Sequence[Complete], greedy: Complete, bound: float) -> ModeBracket:
+    """What is known of a mode without any search: a bracket, wide as a rule.
+
+    Args:
+        known: complete responses with their log-probabilities (nats).
+        greedy: greedy decoding's answer.
+        bound: log-probability of the likeliest first token; no response is likelier.
+    """
+    ranked = sorted({one.tokens: one for one in [*known, greedy]}.values(), key=lambda one: (-one.logprob, one.tokens))
+    best = ranked[0]
+    certified = best.logprob >= bound
+    return ModeBracket(
+        mode=best,
+        logprob_lower=best.logprob,
+        logprob_upper=max(best.logprob, bound),
+        certified=certified,
+        runner_up=ranked[1] if len(ranked) > 1 else None,
+        runner_up_certified=False,
+        margin_lower=0.0,
+        greedy=greedy,
+        expansions=0,
+        evaluations=0,
+        status=SearchStatus.CERTIFIED if certified else SearchStatus.BUDGET,
+    )
 
 
 class _GroupSearch:

@@ -20,6 +20,7 @@ from srlm.lm.decoding import start_decoding
 
 _BLOCK = 256
 _LOWEST = -1e4
+_GREEDY = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,19 @@ class Response:
     ended: bool
     entropy: float
     self_certainty: float
+
+
+@dataclass(frozen=True, slots=True)
+class Greedy:
+    """What greedy decoding answers.
+
+    Attributes:
+        response: its answer.
+        bound: log-probability of the likeliest first token: no response is likelier (nats).
+    """
+
+    response: Response
+    bound: float
 
 
 def draw_uniforms(
@@ -77,12 +91,50 @@ def sample_responses(
         ValueError: an empty prompt, or `uniforms` that do not fit the prompts.
         FloatingPointError: the model returned NaN.
     """
+    options = end_token_ids, rows_per_pass, tree_attention, progress
+    return [responses for responses, _ in _sample(model, prompts, uniforms, *options, greedy=False)]
+
+
+def sample_beside_greedy(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    uniforms: Float64[np.ndarray, "P K L"],
+    *,
+    end_token_ids: Collection[int],
+    rows_per_pass: int = 128,
+    tree_attention: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[tuple[list[Response], Greedy]]:
+    """`sample_responses`, and in the same batches greedy decoding: for each prompt its samples and its greedy answer.
+
+    Args and errors as there.
+    """
+    drawn = _sample(model, prompts, uniforms, end_token_ids, rows_per_pass, tree_attention, progress, greedy=True)
+    return [(responses[:-1], Greedy(responses[-1], bound)) for responses, bound in drawn]
+
+
+def _sample(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    uniforms: Float64[np.ndarray, "P K L"],
+    end_token_ids: Collection[int],
+    rows_per_pass: int,
+    tree_attention: bool,
+    progress: Callable[[int, int], None] | None,
+    *,
+    greedy: bool,
+) -> list[tuple[list[Response], float]]:
+    """The responses of each prompt, a greedy one last where asked for, and the log-probability of its likeliest first
+    token.
+    """
     if uniforms.ndim != 3 or len(uniforms) != len(prompts):
         raise ValueError(f"uniforms have shape {uniforms.shape}, which does not fit {len(prompts)} prompts")
     if not all(prompts):
         raise ValueError("every prompt needs at least one token")
     ends = frozenset(end_token_ids)
-    found: list[list[Response]] = [[] for _ in prompts]
+    if greedy:  # a level beyond every other stands for the likeliest token
+        uniforms = np.concatenate([uniforms, np.full((len(prompts), 1, uniforms.shape[2]), _GREEDY)], axis=1)
+    found: list[tuple[list[Response], float]] = [([], 0.0)] * len(prompts)
     # Prompts of like length go together, so that little is padded.
     order = sorted(range(len(prompts)), key=lambda at: len(prompts[at]))
     size = max(1, rows_per_pass // max(1, uniforms.shape[1]))
@@ -90,8 +142,8 @@ def sample_responses(
         for start in range(0, len(order), size):
             chosen = order[start : start + size]
             drawn = _sample_batch(model, [list(prompts[at]) for at in chosen], uniforms[chosen], ends, tree_attention)
-            for at, responses in zip(chosen, drawn, strict=True):
-                found[at] = responses
+            for at, one in zip(chosen, drawn, strict=True):
+                found[at] = one
             if progress is not None:
                 progress(min(start + size, len(order)), len(order))
     return found
@@ -103,10 +155,11 @@ def _sample_batch(
     uniforms: Float64[np.ndarray, "P K L"],
     ends: frozenset[int],
     tree_attention: bool,
-) -> list[list[Response]]:
+) -> list[tuple[list[Response], float]]:
     count, each, steps = uniforms.shape
     place = model.device
     decoder, logits = start_decoding(model, prompts, tree_attention)
+    bounds = torch.log_softmax(logits.float(), dim=-1).amax(-1).tolist()
     draws = torch.from_numpy(uniforms.reshape(count * each, steps)).to(place)
     ends_tensor = torch.tensor(sorted(ends), device=place)
     # Responses that agree so far share one row of the batch: `rows` maps the active responses to theirs.
@@ -125,16 +178,16 @@ def _sample_batch(
         distinct, rows = torch.unique(torch.stack([rows[going], chosen[going]]), dim=1, return_inverse=True)
         logits = decoder.advance(distinct[0], distinct[1])
     return [
-        [_response(tokens[row], sums[row], ends) for row in range(prompt * each, (prompt + 1) * each)]
-        for prompt in range(count)
+        ([_response(tokens[row], sums[row], ends) for row in range(prompt * each, (prompt + 1) * each)], bound)
+        for prompt, bound in enumerate(bounds)
     ]
 
 
 def _draw(
     logits: Float[Tensor, "B V"], rows: Int[Tensor, "A"], uniforms: Float64[Tensor, "A"]
 ) -> tuple[Int[Tensor, "A"], Float64[Tensor, "A 3"]]:
-    """For each response, the token by inverse distribution function of its row, and (log-probability, entropy,
-    self-certainty).
+    """For each response, the token by inverse distribution function of its row (the likeliest where the level is
+    `_GREEDY`), and (log-probability, entropy, self-certainty).
 
     The distribution function is summed in float64 over blocks of tokens, then within the one block that holds the
     level.
@@ -156,6 +209,9 @@ def _draw(
     inner = blocks[rows, block[:, 0]].double().cumsum(-1) + before
     within = torch.searchsorted(inner, levels[:, None], right=True).clamp_(max=_BLOCK - 1)
     chosen = (block * _BLOCK + within)[:, 0].clamp_(max=logits.shape[-1] - 1)
+    greedy = uniforms == _GREEDY
+    if bool(greedy.any()):
+        chosen = torch.where(greedy, logprobs.argmax(-1)[rows], chosen)
     facts = torch.stack([logprobs[rows, chosen], entropy[rows], certainty[rows]], dim=-1)
     return chosen, facts.double()
 

@@ -59,7 +59,8 @@ class SelfRewardingConfig(TrainingArguments):
         beta_schedule: what makes a round's beta of it (`srlm.training.schedules`): "constant", or "n^-1/2".
         loss_type: which update (`srlm.training.losses`); "regression" is eq. 3.
         rewards: names of rewards (`srlm.training.rewards`), summed with `reward_weights`; default the log-probability.
-        max_expansions: budget of the mode search for one prompt (P6); 0 leaves it at the one that a bracket needs.
+        max_expansions: budget of the mode search for one prompt (P6); 0 leaves certification out: the bracket is then
+            what samples, greedy decoding and the likeliest first token say.
         rows_per_pass: most sequences decoded at once; lower it when memory is short.
         use_peft: train a LoRA adapter (default) or all weights.
         lora_r, lora_alpha, lora_dropout, lora_target_modules: the adapter, as in trl.
@@ -131,11 +132,6 @@ class SelfRewardingConfig(TrainingArguments):
         # What was asked for, before TrainingArguments resolves it for this machine.
         self._given = {f.name: getattr(self, f.name) for f in fields(self)}
         super().__post_init__()
-
-    @property
-    def search_budget(self) -> int:
-        """Expansions a prompt, at least the one without which there is no bracket."""
-        return max(1, self.max_expansions)
 
     def recorded(self) -> dict[str, Any]:
         """The fields that decide what a run computes, as JSON values: every one of ours, and whatever is not at its

@@ -14,7 +14,7 @@ from srlm.errors import InputError
 from srlm.lm.sampling import Response
 
 # Responses compared where not all are rescored: enough to see a systematic difference, a small part of a pass.
-PROMPTS_COMPARED = 4
+PROMPTS_COMPARED = 2
 
 
 @dataclass(frozen=True, slots=True)

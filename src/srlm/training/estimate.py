@@ -15,12 +15,11 @@ from typing import Any
 
 import torch
 
-from srlm.lm._frontier import Complete
 from srlm.lm.loading import LoadedModel
-from srlm.lm.mode_search import search_modes
 from srlm.lm.prompts import Prompt
-from srlm.lm.sampling import Response, draw_uniforms, sample_responses
+from srlm.lm.sampling import Greedy, Response
 from srlm.training.config import SelfRewardingConfig
+from srlm.training.inference import certify, draw
 from srlm.training.trainer import SelfRewardingTrainer
 
 # Seconds after which a stage is not tried on more prompts; three stages, and each may overshoot by one doubling.
@@ -112,33 +111,20 @@ def _estimate(loaded: LoadedModel, config: SelfRewardingConfig, prompts: Sequenc
     trained = [at for at, prompt in enumerate(trainer.prompts) if prompt.split == "train"]
     # Trained prompts first: training is calibrated on the samples.
     order = trained + [at for at, prompt in enumerate(trainer.prompts) if prompt.split != "train"]
-    samples: list[list[Response]] = []
+    drawn: list[tuple[list[Response], Greedy | None]] = []
 
     def sample(count: int) -> None:
-        uniforms = draw_uniforms(config.seed, 0, range(count), config.num_generations, config.max_completion_length)
-        samples[:] = sample_responses(
-            trainer.policy,
-            [trainer.encoded[at] for at in order[:count]],
-            uniforms,
-            end_token_ids=loaded.end_token_ids,
-            rows_per_pass=config.rows_per_pass,
-            tree_attention=trainer.tree_attention,
-        )
+        drawn[:] = draw(trainer, 0, order[:count])
 
-    def certify(count: int) -> None:
-        search_modes(
-            trainer.policy,
-            [trainer.encoded[at] for at in order[:count]],
-            max_new_tokens=config.max_completion_length,
-            end_token_ids=loaded.end_token_ids,
-            known=[[Complete(r.tokens, r.logprob, r.ended) for r in samples[at]] for at in range(count)],
-            max_expansions=config.search_budget,
-        )
+    def certified(count: int) -> None:
+        answers = [answer for _, answer in drawn[:count] if answer is not None]
+        certify(trainer, order[:count], [responses for responses, _ in drawn[:count]], answers or None)
 
     trainer.policy.eval()
     whole_pass = min(len(order), max(1, config.rows_per_pass // config.num_generations))
     sampled, per_sampled = _grow(sample, whole_pass)
-    _, per_certified = _grow(certify, min(len(samples), _PROMPTS_CERTIFIED))
+    _, per_certified = _grow(certified, min(len(drawn), _PROMPTS_CERTIFIED))
+    samples = [responses for responses, _ in drawn]
     batch = min(config.per_device_train_batch_size, len(trained))
     stepped, per_trained = _grow(_training(trainer, samples), min(batch, len(samples)))
     steps = trainer.steps_per_update(len(trained))

@@ -15,19 +15,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srlm.diagnosis.signatures import signatures
-from srlm.lm._frontier import Complete
-from srlm.lm.mode_search import ModeBracket, search_modes
-from srlm.lm.sampling import Response, draw_uniforms, sample_responses
+from srlm.lm.mode_search import ModeBracket
+from srlm.lm.sampling import Greedy, Response
 from srlm.records.atomic import replace_folder
 from srlm.records.run_directory import RunDirectory
 from srlm.training.certificate import Scored, certificate
 from srlm.training.control import Decision, best_round, decide, diverged
 from srlm.training.drift import PROMPTS_COMPARED, Drift, measure_drift, require_small, rescore, spread
 from srlm.training.groups import TrainingGroup, reward_summary
+from srlm.training.inference import certify, draw
 from srlm.training.measurement import Measured, Modes, summarise
 from srlm.training.model_card import model_card
 from srlm.training.policy import export_model, merged, restore_policy, save_policy
-from srlm.training.tables import drift_of, modes_from_table, modes_to_table, samples_from_table, samples_to_table
+from srlm.training.tables import (
+    drift_of,
+    greedy_of,
+    modes_from_table,
+    modes_to_table,
+    samples_from_table,
+    samples_to_table,
+)
 
 if TYPE_CHECKING:
     from srlm.training.trainer import SelfRewardingTrainer
@@ -120,15 +127,15 @@ class Rounds:
         seconds["train"] = trained["seconds"]
         if not folder.is_complete("samples"):
             began = time.perf_counter()
-            samples, drift = self._sample(number)
+            samples, greedy, drift = self._sample(number)
             spent = time.perf_counter() - began
-            drawn = samples_to_table(self._trainer, samples, spent, drift)
+            drawn = samples_to_table(self._trainer, samples, spent, drift, greedy)
             self._processes.on_main(lambda: folder.write_table("samples", drawn))
         table = folder.read_table("samples")
         samples, seconds["sample"] = samples_from_table(table)
         if not folder.is_complete("modes"):
             began = time.perf_counter()
-            brackets = self._certify(number, samples)
+            brackets = self._certify(number, samples, greedy_of(table))
             found = modes_to_table(self._trainer, brackets, time.perf_counter() - began)
             self._processes.on_main(lambda: folder.write_table("modes", found))
         modes, seconds["certify"] = modes_from_table(folder.read_table("modes"))
@@ -226,47 +233,34 @@ class Rounds:
             self._in_memory = number
         self._trainer.policy.eval()
 
-    def _sample(self, number: int) -> tuple[list[list[Response]], Drift]:
-        args, prompts = self._trainer.args, self._trainer.encoded
+    def _sample(self, number: int) -> tuple[list[list[Response]], list[Greedy] | None, Drift]:
+        trainer, args = self._trainer, self._trainer.args
         self._restore(number)
-        self._enter(number, "sample", len(prompts))
-        mine = self._processes.share(range(len(prompts)))
-        uniforms = draw_uniforms(args.seed, number, mine, args.num_generations, args.max_completion_length)
-        with merged(self._trainer.policy):
-            samples = self._processes.gather(
-                lambda: sample_responses(
-                    self._trainer.policy,
-                    [prompts[at] for at in mine],
-                    uniforms,
-                    end_token_ids=self._trainer.loaded.end_token_ids,
-                    rows_per_pass=args.rows_per_pass,
-                    tree_attention=self._trainer.tree_attention,
-                    progress=self._observer.advance,
-                )
-            )
-        compared = spread(len(prompts), len(prompts) if args.rescore else PROMPTS_COMPARED)
+        self._enter(number, "sample", len(trainer.prompts))
+        mine = self._processes.share(range(len(trainer.prompts)))
+        with merged(trainer.policy):
+            drawn = self._processes.gather(lambda: draw(trainer, number, mine, self._observer.advance))
+        samples = [responses for responses, _ in drawn]
+        greedy = [answer for _, answer in drawn if answer is not None]
+        compared = spread(len(samples), len(samples) if args.rescore else PROMPTS_COMPARED)
         again = self._processes.on_main(
-            lambda: self._trainer.score([(prompts[at], [r.tokens for r in samples[at]]) for at in compared])
+            lambda: trainer.score([(trainer.encoded[at], [r.tokens for r in samples[at]]) for at in compared])
         )
         drift = measure_drift([samples[at] for at in compared], again, args.rescore)
         require_small(drift, args.max_drift, number)
-        return (rescore(samples, again) if args.rescore else samples), drift
+        return (rescore(samples, again) if args.rescore else samples), greedy or None, drift
 
-    def _certify(self, number: int, samples: Sequence[Sequence[Response]]) -> list[ModeBracket]:
-        self._restore(number)
+    def _certify(
+        self, number: int, samples: Sequence[Sequence[Response]], greedy: Sequence[Greedy] | None
+    ) -> list[ModeBracket]:
         self._enter(number, "certify", len(samples))
+        if greedy is not None:
+            return certify(self._trainer, range(len(samples)), samples, greedy, self._observer.advance)
+        self._restore(number)
         mine = self._processes.share(range(len(samples)))
         with merged(self._trainer.policy):
             return self._processes.gather(
-                lambda: search_modes(
-                    self._trainer.policy,
-                    [self._trainer.encoded[at] for at in mine],
-                    max_new_tokens=self._trainer.args.max_completion_length,
-                    end_token_ids=self._trainer.loaded.end_token_ids,
-                    known=[[Complete(r.tokens, r.logprob, r.ended) for r in samples[at]] for at in mine],
-                    max_expansions=self._trainer.args.search_budget,
-                    progress=self._observer.advance,
-                )
+                lambda: certify(self._trainer, mine, [samples[at] for at in mine], None, self._observer.advance)
             )
 
     def _metrics(self, number: int, samples: Sequence[Sequence[Response]], modes: Sequence[Modes]) -> dict[str, Any]:

@@ -6,12 +6,13 @@ tokens so that a reader needs neither model nor tokenizer; reading back for trai
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from srlm.lm.mode_search import ModeBracket
-from srlm.lm.sampling import Response
+from srlm.lm.sampling import Greedy, Response
 from srlm.training.drift import Drift
 from srlm.training.measurement import Modes
 
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
 _TOKENS = pa.list_(pa.int32())
 _SECONDS = b"seconds"
 _DRIFT = b"drift"
+_GREEDY = b"greedy"
 
 
 def samples_to_table(
-    trainer: "SelfRewardingTrainer", samples: Sequence[Sequence[Response]], seconds: float, drift: Drift
+    trainer: "SelfRewardingTrainer",
+    samples: Sequence[Sequence[Response]],
+    seconds: float,
+    drift: Drift,
+    greedy: Sequence[Greedy] | None = None,
 ) -> pa.Table:
     """One row a response, prompts in order; `seconds` is the time it took to draw them, `drift` how far the training
-    numerics are from the sampling ones.
+    numerics are from the sampling ones, `greedy` every prompt's greedy answer where no search will find it.
     """
     rows: list[dict[str, Any]] = []
     for number, (prompt, responses) in enumerate(zip(trainer.prompts, samples, strict=True)):
@@ -48,13 +54,25 @@ def samples_to_table(
                 }
             )
     table = _with_seconds(pa.Table.from_pylist(rows, schema=_SAMPLES), seconds)
-    return table.replace_schema_metadata({**table.schema.metadata, _DRIFT: json.dumps(drift.as_json()).encode()})
+    beside = {_DRIFT: json.dumps(drift.as_json()).encode()}
+    if greedy is not None:
+        beside[_GREEDY] = json.dumps([asdict(one) for one in greedy]).encode()
+    return table.replace_schema_metadata({**table.schema.metadata, **beside})
 
 
 def drift_of(table: pa.Table) -> dict[str, Any] | None:
     """The drift recorded with a table of samples; None in one of an older srlm."""
     found = (table.schema.metadata or {}).get(_DRIFT)
     return json.loads(found) if found else None
+
+
+def greedy_of(table: pa.Table) -> list[Greedy] | None:
+    """Every prompt's greedy answer where it was recorded with the samples."""
+    found = (table.schema.metadata or {}).get(_GREEDY)
+    return found and [
+        Greedy(Response(**one["response"] | {"tokens": tuple(one["response"]["tokens"])}), one["bound"])
+        for one in json.loads(found)
+    ]
 
 
 def samples_from_table(table: pa.Table) -> tuple[list[list[Response]], float]:
