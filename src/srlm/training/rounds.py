@@ -156,7 +156,13 @@ class Rounds:
         }
         metrics["signatures"] = [one.as_json() for one in signatures([*history, metrics])]
         self._processes.on_main(lambda: folder.write_metrics(metrics))
+        self._trainer.log_round(self._steps(number), metrics)
         self._observer.round_done(self._directory, number, metrics)
+
+    def _steps(self, number: int) -> int:
+        """Optimiser steps that led to policy `number`, as far as the records count them."""
+        updates = [self._directory.round(at).checkpoint_facts().get("update") or {} for at in range(1, number + 1)]
+        return sum(update.get("steps", 0) for update in updates)
 
     def _make_policy(self, number: int) -> None:
         """Train policy `number` from the round before (or take the base model) and write its checkpoint."""
@@ -171,8 +177,9 @@ class Rounds:
             held_out: Sequence[TrainingGroup] = ()
             if self._trainer.args.early_stopping_patience:
                 held_out = self._processes.on_main(lambda: self._trainer.groups(samples, "held_out"))
-            self._enter(number, "train", self._trainer.steps_per_update(len(groups)))
-            update = self._trainer.update(groups, self._observer.advance, held_out)
+            steps = self._trainer.steps_per_update(len(groups))
+            self._enter(number, "train", steps)
+            update = self._trainer.update(groups, self._observer.advance, held_out, self._steps(number - 1))
             facts["loss"] = update.loss if math.isfinite(update.loss) else None
             facts["tokens"] = sum(len(tokens) for group in groups for tokens in group.responses)
             facts["update"] = update.as_json()

@@ -7,7 +7,7 @@ Knows: `Trainer`'s hooks. The losses are in `losses/`, groups and batches in `gr
 import math
 import platform
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -36,6 +36,7 @@ from srlm.training.rounds import Observer, Rounds
 from srlm.training.schedules import BETA_SCHEDULES
 from srlm.training.scoring_rewards import RewardContext, reward_mixture
 from srlm.training.sharding import gather, require_supported, scatter
+from srlm.training.trackers import tracked
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,14 @@ class Update:
     Attributes:
         loss: mean loss of its steps; NaN where it diverged.
         passes: passes over the responses that were taken.
+        steps: optimiser steps that were taken.
         residuals: root-mean-square residual of the held-out pairs after each pass (nats), with early stopping.
         stopped_early: whether early stopping ended it; the best pass's weights are then in place.
     """
 
     loss: float
     passes: float
+    steps: int
     residuals: tuple[float, ...]
     stopped_early: bool
 
@@ -58,6 +61,7 @@ class Update:
         """The update as it stands in `metrics.json`."""
         return {
             "passes": self.passes,
+            "steps": self.steps,
             "held_out_residuals": [value if math.isfinite(value) else None for value in self.residuals],
             "stopped_early": self.stopped_early,
         }
@@ -125,6 +129,7 @@ class SelfRewardingTrainer(Trainer):
         pairs = trained * args.num_generations * (args.num_generations - 1) // 2
         self.beta = BETA_SCHEDULES[args.beta_schedule](args.beta, pairs)
         self._pass_end = PassEnd()
+        self._steps_before = 0
         self.tree_attention = has_tree_attention(self.loaded.model)
         super().__init__(
             model=make_trainable(self.loaded.model, args, peft_config),
@@ -227,6 +232,24 @@ class SelfRewardingTrainer(Trainer):
         finally:
             self.policy.train(training)
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As in `transformers.Trainer`, on one axis for the whole run: every update counts its steps from 0."""
+        self.state.global_step += self._steps_before
+        try:
+            super().log(logs, start_time)
+        finally:
+            self.state.global_step -= self._steps_before
+
+    def log_round(self, steps: int, metrics: Mapping[str, Any]) -> None:
+        """Tell trackers (`report_to`) what a round measured.
+
+        Args:
+            steps: optimiser steps of the run so far.
+            metrics: the round's `metrics.json`.
+        """
+        self._steps_before = steps - self.state.global_step
+        self.log(tracked(metrics))
+
     def steps_per_update(self, groups: int) -> int:
         """Optimiser steps of one update on so many groups."""
         per_step = self.args.train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
@@ -237,6 +260,7 @@ class SelfRewardingTrainer(Trainer):
         groups: Sequence[TrainingGroup],
         progress: Callable[[int, int], None] | None = None,
         held_out: Sequence[TrainingGroup] = (),
+        steps_before: int = 0,
     ) -> Update:
         """One round's update on its groups, with a fresh optimiser and schedule.
 
@@ -244,6 +268,7 @@ class SelfRewardingTrainer(Trainer):
             groups: the prompts and responses of the round.
             progress: called with (steps done, steps in all).
             held_out: what early stopping is judged by.
+            steps_before: optimiser steps of earlier rounds, for trackers.
         """
 
         def residual() -> float:
@@ -256,7 +281,7 @@ class SelfRewardingTrainer(Trainer):
             )
             return math.nan if found is None else found
 
-        self.train_dataset = GroupDataset(groups)
+        self.train_dataset, self._steps_before = GroupDataset(groups), steps_before
         self.optimizer = self.lr_scheduler = None
         self._pass_end.begin(progress, residual if held_out else None, self.args.early_stopping_patience)
         scatter(self.policy)
@@ -267,7 +292,11 @@ class SelfRewardingTrainer(Trainer):
             self.model_wrapped = self.model
         gather(self.policy)
         return Update(
-            loss, float(self.state.epoch or 0.0), tuple(self._pass_end.residuals), self._pass_end.stopped_early
+            loss,
+            float(self.state.epoch or 0.0),
+            self.state.global_step,
+            tuple(self._pass_end.residuals),
+            self._pass_end.stopped_early,
         )
 
     def _directory(self, resume: bool) -> RunDirectory:
