@@ -85,3 +85,9 @@ def test_the_embedded_model_is_converted_once_and_checked_on_every_load(
     weights.write_bytes(weights.read_bytes()[:-1])
     assert load_model().checksum == loaded.checksum
     assert len(converted) == 2
+
+
+def test_quantisation_without_its_library_is_refused(tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"load_in_4bit needs bitsandbytes; run: pip install 'srlm\[quantised\]'"):
+        load_model(str(tiny_model_folder), load_in_4bit=True)

@@ -66,6 +66,9 @@ def command(
         bool, typer.Option("--raw-prompts", help="Send string prompts without the chat template.")
     ] = False,
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    load_in_4bit: Annotated[
+        bool, typer.Option("--load-in-4bit", help="Quantise the base model to 4 bits under its adapter.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="A torch device; by default the best there is.")] = None,
     seed: Annotated[int | None, typer.Option(help="Everything random follows from it.  [default: 0]")] = None,
     trust_remote_code: Annotated[
@@ -104,6 +107,7 @@ def command(
         "held_out": held_out,
         "dtype": dtype,
         "device": device,
+        "load_in_4bit": load_in_4bit,
         "trust_remote_code": trust_remote_code,
         "resume": resume,
     }

@@ -17,7 +17,13 @@ from typing import Any
 
 import torch
 from filelock import FileLock
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from srlm.errors import InputError
@@ -54,12 +60,19 @@ class LoadedModel:
     end_token_ids: tuple[int, ...]
     context_length: int | None
 
+    @property
+    def weights(self) -> str:
+        """How the weights are held: "float32", "bfloat16", ..., or the name of their quantisation."""
+        method = getattr(self.model, "quantization_method", None)
+        return str(self.model.dtype).removeprefix("torch.") if method is None else str(getattr(method, "value", method))
+
 
 def load_model(
     name: str = EMBEDDED_MODEL,
     *,
     dtype: str = "float32",
     device: str | None = None,
+    load_in_4bit: bool = False,
     trust_remote_code: bool = False,
 ) -> LoadedModel:
     """Load a causal language model.
@@ -68,11 +81,12 @@ def load_model(
         name: "smollm2-135m" (embedded, converted once into the user's cache), a local folder, or a hub name.
         dtype: "float32", "bfloat16" or "float16".
         device: a torch device, by default "cuda" where there is one and "cpu" elsewhere.
+        load_in_4bit: quantise the linear layers to 4 bits (NF4, computing in `dtype`); needs bitsandbytes.
         trust_remote_code: run code that comes with the model; off unless the user says so.
 
     Raises:
-        InputError: the model does not exist, has no safetensors weights, no tokenizer or no end token, or the device or
-            dtype is not available.
+        InputError: the model does not exist, has no safetensors weights, no tokenizer or no end token, or the device,
+            dtype or quantisation is not available.
     """
     if dtype not in ("float32", "bfloat16", "float16"):
         raise InputError(f"dtype is {dtype!r}; use float32, bfloat16 or float16")
@@ -90,6 +104,7 @@ def load_model(
                 use_safetensors=True,
                 trust_remote_code=trust_remote_code,
                 output_loading_info=True,
+                **_quantised(dtype, place) if load_in_4bit else {},
             )
             model, loaded = found
     except (OSError, ValueError, KeyError, ImportError) as error:
@@ -104,7 +119,8 @@ def load_model(
             "a causal language model that was saved with its output head"
         )
     model.requires_grad_(False)
-    model.to(place)  # pyright: ignore[reportArgumentType]
+    if not getattr(model, "is_quantized", False):  # a quantised one lies where it was loaded
+        model.to(place)  # pyright: ignore[reportArgumentType]
     checksum = _checksum_of_weights(Path(source)) if local else f"commit:{getattr(model.config, '_commit_hash', None)}"
     return _described(model, tokenizer, name, checksum)
 
@@ -157,6 +173,15 @@ def _with_pad_token(tokenizer: Any, name: str) -> Any:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def _quantised(dtype: str, place: torch.device) -> dict[str, Any]:
+    if find_spec("bitsandbytes") is None:
+        raise InputError("load_in_4bit needs bitsandbytes; run: pip install 'srlm[quantised]'")
+    config = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=getattr(torch, dtype)
+    )
+    return {"quantization_config": config, "device_map": {"": place}}
 
 
 def _checked_device(device: str | None) -> torch.device:

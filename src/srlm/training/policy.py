@@ -45,11 +45,13 @@ def make_trainable(model: Any, config: SelfRewardingConfig, adapter: PeftConfig 
         adapter: any peft configuration.
 
     Raises:
-        InputError: the adapter does not fit the model.
+        InputError: the adapter does not fit the model, or quantised weights were to be trained.
     """
     if isinstance(model, PeftModel):
         return model
     if adapter is None and not config.use_peft:
+        if getattr(model, "is_quantized", False):
+            raise InputError("quantised weights cannot be trained; train an adapter (leave use_peft on)")
         return model.requires_grad_(True)
     chosen = adapter or LoraConfig(
         r=config.lora_r,

@@ -32,7 +32,7 @@ class Request:
         config_file: a JSON object with fields of `SelfRewardingConfig`.
         preset: a name in `PRESETS`.
         limit, held_out: as for `load_prompts`.
-        dtype, device, trust_remote_code: as for `load_model`.
+        dtype, device, load_in_4bit, trust_remote_code: as for `load_model`.
         resume: go on with the run in `options["output_dir"]`, or start it where there is none.
     """
 
@@ -45,6 +45,7 @@ class Request:
     held_out: float = 0.25
     dtype: str = "float32"
     device: str | None = None
+    load_in_4bit: bool = False
     trust_remote_code: bool = False
     resume: bool = False
 
@@ -61,7 +62,13 @@ class Request:
             what = "holds a run already" if (path / RUN_FILE).is_file() else "exists and is not empty"
             raise InputError(f"{path} {what}; add --resume to go on with a run, or give another --out")
         prompts = load_prompts(self.prompts, limit=self.limit, held_out=self.held_out, seed=config.seed)
-        loaded = load_model(self.model, dtype=self.dtype, device=self.device, trust_remote_code=self.trust_remote_code)
+        loaded = load_model(
+            self.model,
+            dtype=self.dtype,
+            device=self.device,
+            load_in_4bit=self.load_in_4bit,
+            trust_remote_code=self.trust_remote_code,
+        )
         return config, prompts, loaded
 
 

@@ -305,12 +305,14 @@ class SelfRewardingTrainer(Trainer):
             "rewards": list(self.reward.names),
             "model": self.loaded.name,
             "model_checksum": self.loaded.checksum,
+            "weights": self.loaded.weights,
             "prompts_checksum": checksum_of(self.prompts, self.encoded),
         }
         if resume and (path / RUN_FILE).is_file():
             directory = RunDirectory.open(path)
             before = directory.record()["configuration"]
             same = unrecorded_defaults(before, configuration) | same_step(before, configuration)
+            same |= {"weights"} - before.keys()  # an older srlm did not record them
             directory.require_same(configuration, may_differ=EXTENDABLE | MEMORY_SETTINGS | same)
             directory.update(status="running", reason=None, configuration=configuration)
             return directory
