@@ -35,6 +35,9 @@ def command(
     loss: Annotated[
         str | None, typer.Option(help="The update: regression, dpo, ipo or best_of_k.  [default: regression]")
     ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="What updates are kept near: previous or base.  [default: previous]")
+    ] = None,
     beta_schedule: Annotated[str | None, typer.Option(help="constant, or n^-1/2.  [default: constant]")] = None,
     early_stopping: Annotated[
         int | None,
@@ -84,6 +87,7 @@ def command(
         "beta": beta,
         "learning_rate": learning_rate,
         "loss_type": loss,
+        "reference": reference,
         "beta_schedule": beta_schedule,
         "early_stopping_patience": early_stopping,
         "rescore": True if rescore else None,

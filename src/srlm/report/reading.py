@@ -90,6 +90,8 @@ class RunView:
             said.append(f"the reward {' + '.join(map(str, rewards))}")
         if loss != "regression":
             said.append(f"the update {loss}")
+        if self.record.configuration.get("reference") == "base":
+            said.append("the base model as reference")
         return " and ".join(said) or None
 
     def split(self, name: Split) -> list[tuple[int, SplitMetrics]]:

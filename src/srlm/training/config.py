@@ -57,6 +57,8 @@ class SelfRewardingConfig(TrainingArguments):
         max_completion_length: L >= 1, longest response in tokens; a response cut there is a response.
         beta: KL strength > 0; a round's exact solution is pi_t to the power 1 + 1/beta.
         beta_schedule: what makes a round's beta of it (`srlm.training.schedules`): "constant", or "n^-1/2".
+        reference: the policy that an update is kept near: "previous" (pi_t, recorded while sampling; the theory's), or
+            "base" (one more scoring pass a round).
         loss_type: which update (`srlm.training.losses`); "regression" is eq. 3.
         rewards: names of rewards (`srlm.training.rewards`), summed with `reward_weights`; default the log-probability.
         max_expansions: budget of the mode search for one prompt (P6); 0 leaves certification out: the bracket is then
@@ -95,6 +97,7 @@ class SelfRewardingConfig(TrainingArguments):
     num_generations: int = field(default=4)
     max_completion_length: int = field(default=12)
     beta: float = field(default=1.0)
+    reference: str = field(default="previous")
     loss_type: str = field(default="regression")
     rewards: list[str] | None = field(default=None)
     reward_weights: list[float] | None = field(default=None)
@@ -117,6 +120,8 @@ class SelfRewardingConfig(TrainingArguments):
         problems = [problem for problem in (_problem(self, *rule) for rule in _DOMAINS) if problem]
         if self.loss_type not in LOSS_TYPES:
             problems.append(f"loss_type is {self.loss_type!r}; use one of {', '.join(LOSS_TYPES)}")
+        if self.reference not in ("previous", "base"):
+            problems.append(f"reference is {self.reference!r}; use previous or base")
         if self.keep_checkpoints not in ("all", "best_and_last"):
             problems.append(f"keep_checkpoints is {self.keep_checkpoints!r}; use all or best_and_last")
         if self.beta_schedule not in BETA_SCHEDULES:

@@ -102,7 +102,8 @@ class Rounds:
         """With `keep_checkpoints` "best_and_last", remove the weights of every other round; its record stays."""
         if self._trainer.args.keep_checkpoints != "best_and_last" or not self._processes.main:
             return
-        for number in set(range(len(history))) - {best_round(history), len(history) - 1}:
+        base = {0} if self._trainer.args.reference == "base" else set()
+        for number in set(range(len(history))) - {best_round(history), len(history) - 1} - base:
             shutil.rmtree(self._directory.round(number).path / "checkpoint", ignore_errors=True)
 
     def _end_early(self, number: int, decision: Decision, history: Sequence[dict[str, Any]]) -> None:
@@ -168,15 +169,18 @@ class Rounds:
         """Train policy `number` from the round before (or take the base model) and write its checkpoint."""
         facts: dict[str, Any] = {"loss": None, "tokens": 0, "seconds": 0.0}
         if number > 0:
-            self._restore(number - 1)
             samples, _ = samples_from_table(self._directory.round(number - 1).read_table("samples"))
             began = time.perf_counter()
+            reference = self._base_logprobs(samples) if self._trainer.args.reference == "base" else None
+            self._restore(number - 1)
             self._in_memory = None
             context = self._trainer.reward_context()
-            groups = self._processes.on_main(lambda: self._trainer.groups(samples, context=context))
+            groups = self._processes.on_main(lambda: self._trainer.groups(samples, "train", context, reference))
             held_out: Sequence[TrainingGroup] = ()
             if self._trainer.args.early_stopping_patience:
-                held_out = self._processes.on_main(lambda: self._trainer.groups(samples, "held_out"))
+                held_out = self._processes.on_main(
+                    lambda: self._trainer.groups(samples, "held_out", reference=reference)
+                )
             steps = self._trainer.steps_per_update(len(groups))
             self._enter(number, "train", steps)
             update = self._trainer.update(groups, self._observer.advance, held_out, self._steps(number - 1))
@@ -192,18 +196,27 @@ class Rounds:
         self._processes.on_main(lambda: self._save(number, facts))
         self._in_memory = number
 
+    def _base_logprobs(self, samples: Sequence[Sequence[Response]]) -> list[list[float]]:
+        """log pi_0 of every sample, for updates that are kept near the base model."""
+        self._restore(0)
+        trainer = self._trainer
+        mine = self._processes.share(range(len(samples)))
+        return self._processes.gather(
+            lambda: trainer.score([(trainer.encoded[at], [r.tokens for r in samples[at]]) for at in mine])
+        )
+
     def _save(self, number: int, facts: dict[str, Any]) -> None:
         with self._directory.round(number).writing_checkpoint(facts) as target:
             save_policy(self._trainer.policy, target)
 
     def _certificate(self, number: int, samples: Sequence[Sequence[Response]]) -> dict[str, Any] | None:
-        """P4 for the update that has just made policy `number`; None where the reward is not the log-probability, an
-        exact round then being something else than sharpening.
+        """P4 for the update that has just made policy `number`; None where the reward is not the log-probability or the
+        reference not pi_t, an exact round then being something else than sharpening.
 
         Scored are a few prompts of each split, spread evenly, so that it stays a small part of the round.
         """
         weight = self._trainer.reward.log_probability_weight
-        if weight is None:
+        if weight is None or self._trainer.args.reference == "base":
             return None
         modes, _ = modes_from_table(self._directory.round(number - 1).read_table("modes"))
         splits = [prompt.split for prompt in self._trainer.prompts]

@@ -186,7 +186,11 @@ class SelfRewardingTrainer(Trainer):
         return directory
 
     def groups(
-        self, samples: Sequence[Sequence[Response]], split: Split = "train", context: RewardContext | None = None
+        self,
+        samples: Sequence[Sequence[Response]],
+        split: Split = "train",
+        context: RewardContext | None = None,
+        reference: Sequence[Sequence[float]] | None = None,
     ) -> list[TrainingGroup]:
         """What an update sees of a round's samples: one split's prompts with their rewards, and the recorded
         log-probability as reference (P1). A response that no reward applies to is left out.
@@ -195,6 +199,7 @@ class SelfRewardingTrainer(Trainer):
             samples: the responses of every prompt, drawn from the policy as it is now.
             split: whose prompts.
             context: collects what reward functions log.
+            reference: log-probabilities of the samples (nats) to take as reference in place of the recorded ones.
         """
         used = [at for at, prompt in enumerate(self.prompts) if prompt.split == split]
         chosen = [samples[at] for at in used]
@@ -202,14 +207,17 @@ class SelfRewardingTrainer(Trainer):
         found = self.reward([self.prompts[at] for at in used], chosen, texts, context or self.reward_context())
         groups = []
         for at, responses, rewards in zip(used, chosen, found, strict=True):
-            kept = [(r, reward) for r, reward in zip(responses, rewards, strict=True) if reward is not None]
+            near = [r.logprob for r in responses] if reference is None else reference[at]
+            kept = [
+                (r, ref, reward) for r, ref, reward in zip(responses, near, rewards, strict=True) if reward is not None
+            ]
             if len(kept) > 1:
                 groups.append(
                     TrainingGroup(
                         prompt=tuple(self.encoded[at]),
-                        responses=tuple(response.tokens for response, _ in kept),
-                        reference_logps=tuple(response.logprob for response, _ in kept),
-                        rewards=tuple(reward for _, reward in kept),
+                        responses=tuple(response.tokens for response, _, _ in kept),
+                        reference_logps=tuple(value for _, value, _ in kept),
+                        rewards=tuple(reward for _, _, reward in kept),
                     )
                 )
         if not groups:
