@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from srlm.report.reading import read_run
 from srlm.training.losses import LOSS_TYPES
 from srlm.training.rewards import REWARDS
 
@@ -43,3 +44,13 @@ def test_a_round_of_every_update_lowers_kappa(loss: str, start: Callable[..., An
     run = start(tmp_path / "run", loss_type=loss, **(SETTING | {"rounds": 1}))
     before, after = (run.round(number).metrics()["kappa"]["upper"] for number in (0, 1))
     assert after < before
+
+
+@pytest.mark.parametrize("loss", ["dpo", "ipo"])
+def test_an_anchor_keeps_likelihoods_from_sinking(loss: str, start: Callable[..., Any], tmp_path: Path) -> None:
+    means = []
+    for weight in (0.0, 2.0):
+        run = start(tmp_path / str(weight), loss_type=loss, anchor_weight=weight, **(SETTING | {"rounds": 1}))
+        means.append(run.round(1).metrics()["self_reward_mean"])
+    assert means[1] > means[0] + 0.1
+    assert read_run(run.path).off_theory == f"the update {loss} and a likelihood anchor"

@@ -92,6 +92,8 @@ class RunView:
             said.append(f"the update {loss}")
         if self.record.configuration.get("reference") == "base":
             said.append("the base model as reference")
+        if self.record.configuration.get("anchor_weight"):
+            said.append("a likelihood anchor")
         return " and ".join(said) or None
 
     def split(self, name: Split) -> list[tuple[int, SplitMetrics]]:

@@ -60,6 +60,8 @@ class SelfRewardingConfig(TrainingArguments):
         reference: the policy that an update is kept near: "previous" (pi_t, recorded while sampling; the theory's), or
             "base" (one more scoring pass a round).
         loss_type: which update (`srlm.training.losses`); "regression" is eq. 3.
+        anchor_weight: this many times the best-rewarded response's negative log-likelihood is added to the loss
+            (0, the theory's, adds nothing): updates that only compare responses may let all of them sink.
         rewards: names of rewards (`srlm.training.rewards`), summed with `reward_weights`; default the log-probability.
         max_expansions: budget of the mode search for one prompt (P6); 0 leaves certification out: the bracket is then
             what samples, greedy decoding and the likeliest first token say.
@@ -99,6 +101,7 @@ class SelfRewardingConfig(TrainingArguments):
     beta: float = field(default=1.0)
     reference: str = field(default="previous")
     loss_type: str = field(default="regression")
+    anchor_weight: float = field(default=0.0)
     rewards: list[str] | None = field(default=None)
     reward_weights: list[float] | None = field(default=None)
     max_expansions: int = field(default=2000)
@@ -165,6 +168,7 @@ _DOMAINS: tuple[tuple[str, float, bool, str], ...] = (
     ("beta", 0, False, "the KL strength must be positive"),
     ("max_expansions", 0, True, "0 turns certification off"),
     ("early_stopping_patience", 0, True, "0 takes all passes"),
+    ("anchor_weight", 0, True, "0 adds no anchor"),
     ("rows_per_pass", 1, True, "decode at least one row at a time"),
     ("lora_r", 1, True, "an adapter has at least rank 1"),
     ("per_device_train_batch_size", 1, True, "a step needs at least one prompt"),

@@ -27,7 +27,7 @@ from srlm.training.config import EXTENDABLE, SelfRewardingConfig, unrecorded_def
 from srlm.training.control import checked_actions
 from srlm.training.early_stopping import PassEnd
 from srlm.training.groups import Collator, GroupDataset, TrainingGroup
-from srlm.training.losses import LOSSES, GroupedBatch
+from srlm.training.losses import LOSSES, GroupedBatch, best_of_k_loss
 from srlm.training.memory import MEMORY_SETTINGS, is_out_of_memory, same_step, what_to_lower
 from srlm.training.policy import make_trainable
 from srlm.training.processes import Processes, is_lost_process
@@ -342,4 +342,6 @@ class SelfRewardingTrainer(Trainer):
             logps, inputs["reference_logps"], inputs["rewards"], inputs["groups"], int(inputs["groups"].max()) + 1
         )
         loss = LOSSES[self.args.loss_type](batch, self.beta)
+        if self.args.anchor_weight:
+            loss = loss + self.args.anchor_weight * best_of_k_loss(batch, self.beta)
         return (loss, {"logps": logps}) if return_outputs else loss
