@@ -125,12 +125,12 @@ def test_an_update_that_diverges_ends_the_run_with_the_best_round(
 
     from srlm.training import rounds
 
-    def save(policy: Any, folder: Path) -> None:
+    def save(policy: Any, state: Any, folder: Path) -> None:
         if folder.parent.name == "02":  # the second update blew up
             with torch.no_grad():
                 for value in policy.parameters():
                     value.fill_(float("nan"))
-        save_policy(policy, folder)
+        save_policy(policy, state, folder)
 
     monkeypatch.setattr(rounds, "save_policy", save)
     directory = start(tmp_path / "run", rounds=3)

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from srlm.errors import InputError
 from srlm.training.config import SelfRewardingConfig
 from srlm.training.policy import export_model, make_trainable, merged, restore_policy, save_policy
+from srlm.training.sharding import trained_state
 
 _ADAPTERS = {
     "none": None,
@@ -65,7 +66,7 @@ def test_the_exported_model_answers_alike(policy: Any, tiny_model_folder: Path, 
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 def test_what_is_saved_is_restored_and_loads_in_peft(policy: Any, tiny_model_folder: Path, tmp_path: Path) -> None:
     plain = logits(policy)
-    save_policy(policy, tmp_path)
+    save_policy(policy, trained_state(policy), tmp_path)
     with torch.no_grad():
         for value in policy.parameters():
             if value.requires_grad:
@@ -84,6 +85,7 @@ def test_a_checkpoint_of_another_adapter_is_refused(tiny_model_folder: Path, tmp
         model = AutoModelForCausalLM.from_pretrained(tiny_model_folder)
         return make_trainable(model, SelfRewardingConfig(use_cpu=True), config)
 
-    save_policy(lora("q_proj", "v_proj"), tmp_path)
+    other = lora("q_proj", "v_proj")
+    save_policy(other, trained_state(other), tmp_path)
     with pytest.raises(InputError, match="does not fit the model"):
         restore_policy(lora("q_proj"), tmp_path)

@@ -31,8 +31,8 @@ class Killer(rounds.Observer):
         self.name, self.round = name, round_number
         if what == "save" and name == "save" and round_number == int(number):
             save = rounds.save_policy
-            def die(policy, folder):
-                save(policy, folder)
+            def die(*given):
+                save(*given)
                 os.kill(os.getpid(), signal.SIGKILL)
             rounds.save_policy = die
     def advance(self, done, total):

@@ -73,10 +73,16 @@ def make_trainable(model: Any, config: SelfRewardingConfig, adapter: PeftConfig 
             ) from error
 
 
-def save_policy(model: Any, folder: Path) -> None:
-    """Write what training changed (the adapter, or all weights) as safetensors."""
+def save_policy(model: Any, state: dict[str, Tensor], folder: Path) -> None:
+    """Write what training changed (the adapter, or all weights) as safetensors.
+
+    Args:
+        model: the policy.
+        state: its `trained_state`, which all processes take part in; only one writes.
+        folder: where to.
+    """
     with quiet():
-        model.save_pretrained(folder, state_dict=whole_state(model))
+        model.save_pretrained(folder, state_dict=state)
 
 
 def restore_policy(model: Any, folder: Path) -> None:

@@ -27,6 +27,7 @@ from srlm.training.inference import certify, draw
 from srlm.training.measurement import Measured, Modes, summarise
 from srlm.training.model_card import model_card
 from srlm.training.policy import export_model, merged, restore_policy, save_policy
+from srlm.training.sharding import trained_state
 from srlm.training.tables import (
     drift_of,
     greedy_of,
@@ -193,7 +194,8 @@ class Rounds:
             facts["certificate"] = self._processes.on_main(lambda: self._certificate(number, samples))
             facts["certificate_seconds"] = time.perf_counter() - began
         self._enter(number, "save", 1)
-        self._processes.on_main(lambda: self._save(number, facts))
+        state = trained_state(self._trainer.policy)
+        self._processes.on_main(lambda: self._save(number, facts, state))
         self._in_memory = number
 
     def _base_logprobs(self, samples: Sequence[Sequence[Response]]) -> list[list[float]]:
@@ -205,9 +207,9 @@ class Rounds:
             lambda: trainer.score([(trainer.encoded[at], [r.tokens for r in samples[at]]) for at in mine])
         )
 
-    def _save(self, number: int, facts: dict[str, Any]) -> None:
+    def _save(self, number: int, facts: dict[str, Any], state: dict[str, Any]) -> None:
         with self._directory.round(number).writing_checkpoint(facts) as target:
-            save_policy(self._trainer.policy, target)
+            save_policy(self._trainer.policy, state, target)
 
     def _certificate(self, number: int, samples: Sequence[Sequence[Response]]) -> dict[str, Any] | None:
         """P4 for the update that has just made policy `number`; None where the reward is not the log-probability or the

@@ -69,6 +69,19 @@ def scatter(model: Any) -> None:
         partitioned[0].partition(param_list=partitioned, has_been_updated=True)
 
 
+def trained_state(model: Any) -> dict[str, Tensor]:
+    """The part of the state dict that training changes, whole, as the optimiser holds it: under FSDP the weights that
+    `gather` shows may be rounded to what the forward pass computes in. All of it where weights are not sharded so.
+    """
+    if not is_fully_sharded(model):
+        return model.state_dict()
+    scatter(model)
+    own = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    found = {name: value.full_tensor() if isinstance(value, DTensor) else value for name, value in own.items()}
+    gather(model)
+    return {name: value.detach() for name, value in found.items()}
+
+
 def whole_state(model: Any) -> dict[str, Tensor]:
     """The state dict of a model after `gather`; under FSDP its own `state_dict` would shard the weights again."""
     if not is_fully_sharded(model):
