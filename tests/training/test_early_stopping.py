@@ -27,7 +27,7 @@ def test_without_patience_all_passes_are_taken_and_nothing_is_measured(
     start: Callable[..., Any], tmp_path: Path
 ) -> None:
     update = start(tmp_path / "run", **(GREEDY | {"num_train_epochs": 3})).round(1).metrics()["update"]
-    assert update == {"passes": 3.0, "held_out_residuals": [], "stopped_early": False}
+    assert update == {"passes": 3.0, "steps": 6, "held_out_residuals": [], "stopped_early": False}
 
 
 def test_a_run_stopped_within_an_update_ends_as_an_undisturbed_one(start: Callable[..., Any], tmp_path: Path) -> None:
