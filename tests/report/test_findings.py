@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,21 @@ def test_brackets_that_straddle_the_bound_leave_it_open(make_run: MakeRun, tmp_p
     assert {one.verdict for one in contraction} == {"open"}
     assert "do not decide" in theory_sentence(run)
     assert "no certain change" in headline(run)
-    assert any("not proved in round 0, 1, 2, 3" in one for one in caveats(run))
+    assert any("not all modes were proved in round 0, 1, 2, 3" in one for one in caveats(run))
+
+
+def test_a_run_that_proved_no_mode_hears_no_bound(make_run: MakeRun, tmp_path: Path) -> None:
+    run = read_run(make_run(tmp_path / "run", slack=0.9))
+    nothing = {"certified_share": 0.0, "mode_drift": None}
+
+    def unproved(one: Any) -> Any:
+        splits = {name: getattr(one, name).model_copy(update=nothing) for name in ("train", "held_out")}
+        return one.model_copy(update=splits)
+
+    run = replace(run, rounds=tuple(map(unproved, run.rounds)))
+    assert {(one.expected, one.verdict) for one in promises(run)} == {("vacuous: no mode was proved", "open")}
+    assert "they are vacuous" in theory_sentence(run)
+    assert any("the likeliest responses found (none of them proved)" in said for said in standfirst(run))
 
 
 def test_moved_modes_are_a_departure(make_run: MakeRun, tmp_path: Path) -> None:

@@ -75,7 +75,9 @@ def _accuracy_sentence(run: RunView, split: Split) -> str | None:
     if greedy[0] is not None and greedy[1] is not None:
         text += f"; greedy answers went from {numbers.share(greedy[0])} to {numbers.share(greedy[1])}"
     if modes[0] is not None and modes[1] is not None:
-        text += f", the favourite responses from {numbers.share(modes[0])} to {numbers.share(modes[1])}"
+        proved = all(one.certified_share != 0 for _, one in (series[0], series[-1]))
+        which = "the favourite responses" if proved else "the likeliest responses found (none of them proved)"
+        text += f", {which} from {numbers.share(modes[0])} to {numbers.share(modes[1])}"
     return text + "."
 
 
@@ -160,7 +162,7 @@ def caveats(run: RunView) -> list[str]:
         if open_rounds:
             listed = ", ".join(str(number) for number in open_rounds)
             said.append(
-                f"On {NAMES[split]} some modes were not proved in round {listed}: what rests on them (κ, failure "
+                f"On {NAMES[split]} not all modes were proved in round {listed}: what rests on them (κ, failure "
                 "rate, minimum confidence) is a bracket that contains the true value."
             )
     if any(series and series[-1][1].certified_share == 1 for series in (run.split("train"), run.split("held_out"))):

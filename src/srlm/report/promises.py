@@ -53,6 +53,8 @@ def promises(run: RunView) -> list[Promise]:
 def _contraction(series: list[tuple[int, SplitMetrics]], split: Split) -> Promise:
     steps = _bounded_steps(series)
     label = f"P3, {NAMES[split]}: an exact round shrinks κ − 1 by at least exp(−margin/β)"
+    if not steps and any(_unproved(one) for _, one in series[:-1]):
+        return Promise(label, "vacuous: no mode was proved", numbers.kappa(series[-1][1]), "open")
     if not steps:
         return Promise(label, "not recorded", "not recorded", "open")
     expected = _listed(f"round {number}: κ at most {numbers.number(bound)}" for number, bound, _ in steps)
@@ -73,19 +75,25 @@ def _listed(parts: Iterable[str]) -> str:
 
 
 def _bounded_steps(series: list[tuple[int, SplitMetrics]]) -> list[tuple[int, float, Bracket]]:
-    """(round, P3's bound from the round before, measured kappa) of every round that has one."""
+    """(round, P3's bound from the round before, measured kappa) of every round that has one. Where no mode of the round
+    before was proved there is no margin, and the bound says nothing.
+    """
     return [
         (number, before.population.kappa_bound, after.kappa)
         for (_, before), (number, after) in pairwise(series)
-        if before.population is not None
+        if before.population is not None and not _unproved(before)
     ]
+
+
+def _unproved(metrics: SplitMetrics) -> bool:
+    return metrics.certified_share == 0
 
 
 def _exact_round(series: list[tuple[int, SplitMetrics]], split: Split) -> list[Promise]:
     steps = [
         (number, before.population.kappa_estimate, after.kappa)
         for (_, before), (number, after) in pairwise(series)
-        if before.population is not None and before.population.kappa_estimate is not None
+        if before.population is not None and before.population.kappa_estimate is not None and not _unproved(before)
     ]
     if not steps:
         return []
@@ -97,7 +105,7 @@ def _exact_round(series: list[tuple[int, SplitMetrics]], split: Split) -> list[P
 
 def _margin(run: RunView, series: list[tuple[int, SplitMetrics]], split: Split) -> list[Promise]:
     (first, base), (last, now) = series[0], series[-1]
-    if run.beta is None or base.median_margin is None or now.median_margin is None:
+    if run.beta is None or base.median_margin is None or now.median_margin is None or _unproved(base):
         return []
     exact = base.median_margin * (1 + 1 / run.beta) ** (last - first)
     return [
@@ -126,7 +134,7 @@ def _still_modes(series: list[tuple[int, SplitMetrics]], split: Split) -> list[P
 
 def _ceiling(series: list[tuple[int, SplitMetrics]], split: Split) -> list[Promise]:
     ceiling, now = series[0][1].accuracy.mode, series[-1][1].accuracy
-    if ceiling is None or now.sample is None:
+    if ceiling is None or now.sample is None or _unproved(series[0][1]):
         return []
     return [
         Promise(
@@ -176,6 +184,11 @@ def theory_sentence(run: RunView) -> str:
         )
     elif steps and all(value.upper <= bound for _, _, bound, value in steps):
         text = "κ stayed within the theory's bound (P3) after every round."
+    elif not steps and all(_unproved(one) for split in SPLITS for _, one in run.split(split)[:-1]):
+        text = (
+            "No mode was proved, so the theory's bounds say nothing of this run: they are vacuous. Let it expand "
+            "prefixes (max_expansions) to hold it against them."
+        )
     else:
         text = "The records do not decide whether κ stayed within the theory's bound (P3)."
     drift = [series[-1][1].mode_drift for split in SPLITS if (series := run.split(split))]
