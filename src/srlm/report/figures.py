@@ -107,7 +107,10 @@ def _kappa(run: RunView) -> Figure:
         _line(figure, series, lambda one: one.kappa.upper, where, colour, bracket=lambda one: one.kappa)
         said.append(f"on {where} {_from_to(series, numbers.kappa)}")
     main = run.split(run.main_split())
-    predicted = [(number + 1, one.population) for number, one in main if one.population is not None]
+    # Without a proved mode there is no margin, and both predictions say nothing.
+    predicted = [
+        (number + 1, one.population) for number, one in main if one.population is not None and one.certified_share != 0
+    ]
     predicted = [(number, one) for number, one in predicted if number <= max(main[-1][0], run.planned_rounds or 0)]
     if predicted:
         bound = [one.kappa_bound for _, one in predicted]
@@ -117,11 +120,12 @@ def _kappa(run: RunView) -> Figure:
             xs, ys = zip(*exact, strict=True)
             _marks(figure, list(xs), list(ys), "exact round, estimated", "diamond-open", 9)
     _log(figure, "κ (log scale)")
-    caption = (
-        "Bars: certification brackets (none where every mode was proved). Grey dashes: what theorem P3 allows after "
-        "an exact round from the round before; grey diamonds: an estimate of that exact round"
-    )
-    caption += ", both for the trained prompts." if run.main_split() == "train" else "."
+    caption = "Bars: certification brackets (none where every mode was proved)."
+    if predicted:
+        caption += (
+            " Grey dashes: what theorem P3 allows after an exact round from the round before; grey diamonds: an estimate "
+            f"of that exact round{', both for the trained prompts' if run.main_split() == 'train' else ''}."
+        )
     return Figure(
         "kappa", "Condition number κ by round", caption, f"κ went {'; '.join(said)}.", finished_spec(figure, 400), True
     )
