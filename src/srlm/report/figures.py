@@ -123,8 +123,8 @@ def _kappa(run: RunView) -> Figure:
     caption = "Bars: certification brackets (none where every mode was proved)."
     if predicted:
         caption += (
-            " Grey dashes: what theorem P3 allows after an exact round from the round before; grey diamonds: an estimate "
-            f"of that exact round{', both for the trained prompts' if run.main_split() == 'train' else ''}."
+            " Grey dashes: what theorem P3 allows after an exact round from the round before; grey diamonds: an "
+            f"estimate of that exact round{', both for the trained prompts' if run.main_split() == 'train' else ''}."
         )
     return Figure(
         "kappa", "Condition number κ by round", caption, f"κ went {'; '.join(said)}.", finished_spec(figure, 400), True
