@@ -162,7 +162,7 @@ def search_modes(
 
 
 def bracket_without_search(known: Sequence[Complete], greedy: Complete, bound: float) -> ModeBracket:
-    """What is known of a mode without any search: a bracket, wide as a rule.
+    """What is known of a mode without any search: a bracket, wide as a rule (theory.md P6 with no prefix expanded).
 
     Args:
         known: complete responses with their log-probabilities (nats).

@@ -9,7 +9,7 @@ not change what is drawn.
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -65,15 +65,27 @@ def draw_uniforms(
     return np.stack([stream.random((responses, steps)) for stream in streams])
 
 
+class SamplingOptions(TypedDict, total=False):
+    """What sampling may be told.
+
+    Attributes:
+        end_token_ids: tokens that end a response.
+        rows_per_pass: most responses decoded at once; by default 128.
+        tree_attention: the model passed `has_tree_attention`; what prompts share is then computed once.
+        progress: called with (prompts done, prompts in all).
+    """
+
+    end_token_ids: Required[Collection[int]]
+    rows_per_pass: int
+    tree_attention: bool
+    progress: Callable[[int, int], None] | None
+
+
 def sample_responses(
     model: Any,
     prompts: Sequence[Sequence[int]],
     uniforms: Float64[np.ndarray, "P K L"],
-    *,
-    end_token_ids: Collection[int],
-    rows_per_pass: int = 128,
-    tree_attention: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    **options: Unpack[SamplingOptions],
 ) -> list[list[Response]]:
     """Draw K responses of at most L tokens for each of P prompts.
 
@@ -82,34 +94,26 @@ def sample_responses(
         prompts: token ids of each prompt.
         uniforms: numbers in [0, 1); token l of response k to prompt p is the inverse of the model's distribution
             function (in token order) at `uniforms[p, k, l]`.
-        end_token_ids: tokens that end a response.
-        rows_per_pass: most responses decoded at once.
-        tree_attention: the model passed `has_tree_attention`; what prompts share is then computed once.
-        progress: called with (prompts done, prompts in all).
+        options: `SamplingOptions`.
 
     Raises:
         ValueError: an empty prompt, or `uniforms` that do not fit the prompts.
         FloatingPointError: the model returned NaN.
     """
-    options = end_token_ids, rows_per_pass, tree_attention, progress
-    return [responses for responses, _ in _sample(model, prompts, uniforms, *options, greedy=False)]
+    return [responses for responses, _ in _sample(model, prompts, uniforms, greedy=False, **options)]
 
 
 def sample_beside_greedy(
     model: Any,
     prompts: Sequence[Sequence[int]],
     uniforms: Float64[np.ndarray, "P K L"],
-    *,
-    end_token_ids: Collection[int],
-    rows_per_pass: int = 128,
-    tree_attention: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    **options: Unpack[SamplingOptions],
 ) -> list[tuple[list[Response], Greedy]]:
     """`sample_responses`, and in the same batches greedy decoding: for each prompt its samples and its greedy answer.
 
     Args and errors as there.
     """
-    drawn = _sample(model, prompts, uniforms, end_token_ids, rows_per_pass, tree_attention, progress, greedy=True)
+    drawn = _sample(model, prompts, uniforms, greedy=True, **options)
     return [(responses[:-1], Greedy(responses[-1], bound)) for responses, bound in drawn]
 
 
@@ -117,12 +121,12 @@ def _sample(
     model: Any,
     prompts: Sequence[Sequence[int]],
     uniforms: Float64[np.ndarray, "P K L"],
-    end_token_ids: Collection[int],
-    rows_per_pass: int,
-    tree_attention: bool,
-    progress: Callable[[int, int], None] | None,
     *,
     greedy: bool,
+    end_token_ids: Collection[int],
+    rows_per_pass: int = 128,
+    tree_attention: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[tuple[list[Response], float]]:
     """The responses of each prompt, a greedy one last where asked for, and the log-probability of its likeliest first
     token.

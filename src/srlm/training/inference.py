@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from srlm.lm._frontier import Complete
 from srlm.lm.mode_search import ModeBracket, bracket_without_search, search_modes
-from srlm.lm.sampling import Greedy, Response, draw_uniforms, sample_beside_greedy, sample_responses
+from srlm.lm.sampling import (
+    Greedy,
+    Response,
+    SamplingOptions,
+    draw_uniforms,
+    sample_beside_greedy,
+    sample_responses,
+)
 
 if TYPE_CHECKING:
     from srlm.training.trainer import SelfRewardingTrainer
@@ -31,14 +38,14 @@ def draw(
     args = trainer.args
     uniforms = draw_uniforms(args.seed, number, prompts, args.num_generations, args.max_completion_length)
     encoded = [trainer.encoded[at] for at in prompts]
-    options = {
+    options: SamplingOptions = {
         "end_token_ids": trainer.loaded.end_token_ids,
         "rows_per_pass": args.rows_per_pass,
         "tree_attention": trainer.tree_attention,
         "progress": progress,
     }
     if args.max_expansions == 0:
-        return list(sample_beside_greedy(trainer.policy, encoded, uniforms, **options))
+        return [*sample_beside_greedy(trainer.policy, encoded, uniforms, **options)]
     return [(responses, None) for responses in sample_responses(trainer.policy, encoded, uniforms, **options)]
 
 

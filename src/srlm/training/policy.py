@@ -117,40 +117,30 @@ def merged(model: Any) -> Iterator[None]:
     trained.
     """
     layers = _adding_layers(model)
-    weights: list[Any] = [layer.get_base_layer().weight for layer in layers]
-    if not layers or any(weight.dtype != torch.float32 for weight in weights):
-        yield
-        return
-    kept = [weight.data for weight in weights]
-    try:
-        for layer, weight in zip(layers, weights, strict=True):
-            weight.data = _merged_weight(layer)
-        with model.disable_adapter():
+    if layers and all(layer.get_base_layer().weight.dtype == torch.float32 for layer in layers):
+        with _merged_weights(layers), model.disable_adapter():
             yield
-    finally:
-        for weight, data in zip(weights, kept, strict=True):
-            weight.data = data
+    else:
+        yield
 
 
 def export_model(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write a model that `AutoModelForCausalLM.from_pretrained` loads without any adapter library."""
-    whole, state = model, whole_state(model)
-    if layers := set(_adding_layers(model)):
+    if layers := _adding_layers(model):
         whole = model.get_base_model()
-        prefix = "base_model.model."
-        for name, module in model.named_modules():
-            if module in layers:
-                state[f"{name}.base_layer.weight"] = _merged_weight(module)
-        state = {
-            name.removeprefix(prefix).replace(".base_layer.", "."): value
-            for name, value in state.items()
-            if ".lora_" not in name
-        }
+        with _merged_weights(layers):
+            state = {
+                name.removeprefix("base_model.model.").replace(".base_layer.", "."): value
+                for name, value in whole_state(model).items()
+                if ".lora_" not in name
+            }
     elif isinstance(model, PeftModel):
         if is_sharded(model):
             raise InputError("this adapter cannot be merged where weights are sharded; use plain LoRA")
         whole = copy.deepcopy(model).merge_and_unload()
         state = whole.state_dict()
+    else:
+        whole, state = model, whole_state(model)
     with quiet():
         whole.save_pretrained(folder, state_dict=state)
     tokenizer.save_pretrained(folder)
@@ -173,9 +163,17 @@ def _only_adds(layer: Any) -> bool:
     return not layer.lora_variant and not any(layer.lora_bias.values()) and base.weight.is_floating_point()
 
 
-@torch.no_grad()
-def _merged_weight(layer: Any) -> Tensor:
-    weight = layer.get_base_layer().weight.data
-    for adapter in layer.active_adapters:
-        weight = weight + layer.get_delta_weight(adapter)
-    return weight
+@contextmanager
+def _merged_weights(layers: list[Any]) -> Iterator[None]:
+    """Within the block each layer's weight is a new tensor, with what its adapters add."""
+    weights: list[Any] = [layer.get_base_layer().weight for layer in layers]
+    kept = [weight.data for weight in weights]
+    try:
+        with torch.no_grad():
+            for layer, weight in zip(layers, weights, strict=True):
+                for adapter in layer.active_adapters:
+                    weight.data = weight.data + layer.get_delta_weight(adapter)
+        yield
+    finally:
+        for weight, data in zip(weights, kept, strict=True):
+            weight.data = data
