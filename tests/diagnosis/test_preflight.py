@@ -13,7 +13,7 @@ import torch
 from srlm.diagnosis.preflight import DiagnosisSettings, diagnose
 from srlm.errors import InputError
 from srlm.lm.loading import as_loaded
-from srlm.lm.prompts import encode_prompts, load_prompts
+from srlm.tasks.prompts import encode_prompts, load_prompts
 from srlm.theory.conditioning import condition
 
 LIMIT = 2

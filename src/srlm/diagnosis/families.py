@@ -31,7 +31,7 @@ from transformers import (
 from srlm.diagnosis.preflight import DiagnosisSettings, Progress, diagnose
 from srlm.errors import InputError
 from srlm.lm.loading import as_loaded
-from srlm.lm.prompts import Prompt
+from srlm.tasks.prompts import Prompt
 
 _WORDS = ("<end>", "<unk>", "or", "is", "so", "the", "answer")
 # Several ways to say the same, so that modes, samples and greedy decoding can differ; probabilities of the teacher.

@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from srlm.diagnosis.degenerate import MARKS, marks_of
-from srlm.diagnosis.record import Bootstrap, Diagnosis, PromptDiagnosis, Reply, SampleFacts
+from srlm.measure.degenerate import MARKS, marks_of
+from srlm.records.diagnosis import Bootstrap, Diagnosis, PromptDiagnosis, Reply, SampleFacts
 from srlm.diagnosis.spectra import describe_spectra
-from srlm.diagnosis.strategies import best_of_n, majority, self_judgement
-from srlm.diagnosis.uncertainty import Interval, bootstrap, exp, log_kappa_of, mean_of, share
-from srlm.diagnosis.verdict import accuracy_of, judge_group, statistics_of
+from srlm.measure.strategies import best_of_n, majority, self_judgement
+from srlm.measure.uncertainty import Interval, bootstrap, exp, log_kappa_of, mean_of, share
+from srlm.measure.verdict import accuracy_of, judge_group, statistics_of
 from srlm.errors import InputError
 from srlm.lm._frontier import Complete
 from srlm.lm.loading import EMBEDDED_MODEL, LoadedModel, as_loaded, load_model
 from srlm.lm.mode_search import ModeBracket, search_modes
 from srlm.lm.precision import locate_nan, measured_error, widened
-from srlm.lm.prompts import BUNDLED, Prompt, as_prompts, encode_prompts, load_prompts
+from srlm.tasks.prompts import BUNDLED, Prompt, as_prompts, encode_prompts, load_prompts
 from srlm.lm.sampling import Response, draw_uniforms, sample_responses
 from srlm.lm.scoring import has_tree_attention
 

@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -65,6 +65,10 @@ class LoadedModel:
         """How the weights are held: "float32", "bfloat16", ..., or the name of their quantisation."""
         method = getattr(self.model, "quantization_method", None)
         return str(self.model.dtype).removeprefix("torch.") if method is None else str(getattr(method, "value", method))
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """A response as a person reads it: decoded, without special tokens."""
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
 
 
 def load_model(

@@ -13,7 +13,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from srlm.records.schema import Bracket, SplitMetrics
+from srlm.records.rounds import Bracket, SplitMetrics
 from srlm.report import numbers
 from srlm.report.reading import RunView, Split
 

@@ -5,7 +5,7 @@ Knows: formats.
 
 import math
 
-from srlm.records.schema import Bracket, SplitMetrics
+from srlm.records.rounds import Bracket, SplitMetrics
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

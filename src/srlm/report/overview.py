@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from srlm.errors import InputError
 from srlm.records.atomic import write_bytes
-from srlm.records.schema import SplitMetrics
+from srlm.records.rounds import SplitMetrics
 from srlm.report import numbers
 from srlm.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE
 from srlm.report.reading import RunView, Split, read_run

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
-from srlm.records.schema import Bracket, SplitMetrics
+from srlm.records.rounds import Bracket, SplitMetrics
 from srlm.records.text import visible
 from srlm.report import numbers
 from srlm.report.findings import NAMES, SPLITS

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from srlm.records.run_directory import RUN_FILE, RunDirectory
-from srlm.records.schema import RoundMetrics, RunRecord, SplitMetrics, parse
+from srlm.records.rounds import RoundMetrics, RunRecord, SplitMetrics, parse
 
 Split = Literal["train", "held_out"]
 

@@ -12,8 +12,8 @@ from typing import Any
 from transformers import TrainingArguments
 
 from srlm.errors import InputError
-from srlm.training.control import checked_actions
-from srlm.training.losses import LOSS_TYPES
+from srlm.measure.decision import checked_actions
+from srlm.training.updates import LOSS_TYPES
 from srlm.training.schedules import BETA_SCHEDULES
 
 # Differences in these never change what a run computes, so a resumed run may set them anew.
@@ -59,10 +59,10 @@ class SelfRewardingConfig(TrainingArguments):
         beta_schedule: what makes a round's beta of it (`srlm.training.schedules`): "constant", or "n^-1/2".
         reference: the policy that an update is kept near: "previous" (pi_t, recorded while sampling; the theory's), or
             "base" (one more scoring pass a round).
-        loss_type: which update (`srlm.training.losses`); "regression" is eq. 3.
+        loss_type: which update (`srlm.training.updates`); "regression" is eq. 3.
         anchor_weight: this many times the best-rewarded response's negative log-likelihood is added to the loss
             (0, the theory's, adds nothing): updates that only compare responses may let all of them sink.
-        rewards: names of rewards (`srlm.training.rewards`), summed with `reward_weights`; default the log-probability.
+        rewards: names of rewards (`srlm.rewards`), summed with `reward_weights`; default the log-probability.
         max_expansions: budget of the mode search for one prompt (P6); 0 leaves certification out: the bracket is then
             what samples, greedy decoding and the likeliest first token say.
         rows_per_pass: most sequences decoded at once; lower it when memory is short.
@@ -72,7 +72,7 @@ class SelfRewardingConfig(TrainingArguments):
             and keep the best pass; 0 always takes all passes.
         max_drift: most nats by which sampling and training may disagree on a response; None never refuses.
         rescore: take the training forward's log-probabilities as reward and reference instead of the recorded ones.
-        on_signature: {signature: "note" | "stop" | "rollback"} (`srlm.training.control`); "all" names every one.
+        on_signature: {signature: "note" | "stop" | "rollback"} (`srlm.measure.decision`); "all" names every one.
         keep_checkpoints: "all", or "best_and_last" to remove other rounds' weights as the run goes on.
         raw_prompts: send string prompts without the chat template.
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from srlm.lm.loading import LoadedModel
-from srlm.lm.prompts import Prompt
+from srlm.tasks.prompts import Prompt
 from srlm.lm.sampling import Greedy, Response
 from srlm.training.config import SelfRewardingConfig
 from srlm.training.inference import certify, draw

@@ -11,7 +11,7 @@ from typing import Any
 
 from srlm.errors import InputError
 from srlm.lm.loading import LoadedModel, load_model
-from srlm.lm.prompts import Prompt, load_prompts
+from srlm.tasks.prompts import Prompt, load_prompts
 from srlm.records.run_directory import RUN_FILE, RunDirectory
 from srlm.training.config import SelfRewardingConfig
 from srlm.training.estimate import RunEstimate, estimate_run
