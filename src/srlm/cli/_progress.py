@@ -24,12 +24,11 @@ class RoundProgress(Observer):
     """Draws a run's progress; a context manager.
 
     Args:
-        rounds: T, for "round 1 of 3" and the time left.
         after_round: called with the run's folder after every round (writes the page).
     """
 
-    def __init__(self, rounds: int, after_round: Callable[[Path], Any]) -> None:
-        self._rounds, self._after_round = rounds, after_round
+    def __init__(self, after_round: Callable[[Path], Any]) -> None:
+        self._rounds, self._after_round = 0, after_round
         self._console = Console(file=sys.stderr)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -57,6 +56,9 @@ class RoundProgress(Observer):
     def say(self, text: str) -> None:
         """Print a line above the bar."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def begin(self, rounds: int) -> None:
+        self._rounds = rounds
 
     def stage(self, round_number: int, name: str, total: int) -> None:
         self._close_stage()

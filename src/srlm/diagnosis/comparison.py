@@ -9,7 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from srlm.diagnosis.preflight import DiagnosisSettings, Progress, diagnose
+from srlm.diagnosis.preflight import Progress, diagnose
+from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.errors import InputError
 from srlm.records.diagnosis_file import holds_diagnosis, read_diagnosis
 

@@ -28,7 +28,8 @@ from transformers import (
     RwkvForCausalLM,
 )
 
-from srlm.diagnosis.preflight import DiagnosisSettings, Progress, diagnose
+from srlm.diagnosis.preflight import Progress, diagnose
+from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.errors import InputError
 from srlm.lm.loading import as_loaded
 from srlm.lm.prompts import Prompt

@@ -14,6 +14,7 @@ import numpy as np
 
 from srlm.diagnosis.degenerate import MARKS, marks_of
 from srlm.diagnosis.record import Bootstrap, Diagnosis, PromptDiagnosis, Reply, SampleFacts
+from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.diagnosis.spectra import describe_spectra
 from srlm.diagnosis.strategies import best_of_n, majority, self_judgement
 from srlm.diagnosis.uncertainty import Interval, bootstrap, exp, log_kappa_of, mean_of, share
@@ -33,45 +34,6 @@ _RESAMPLES = 2000
 _STREAM = 0
 
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class DiagnosisSettings:
-    """How to measure.
-
-    Attributes:
-        max_new_tokens: L >= 1, longest response; use that of the run you have in mind (`srlm run` has 12).
-        expansions: budget of the mode search a prompt, >= 1.
-        samples: responses drawn for a prompt, K >= 1.
-        mass_slack: delta of the failure rate, in (0, 1).
-        seed: everything random follows from it.
-        raw_prompts: send string prompts without the chat template.
-        spectra: look at features and weights too.
-    """
-
-    max_new_tokens: int = 12
-    expansions: int = 2000
-    samples: int = 8
-    mass_slack: float = 0.5
-    seed: int = 0
-    raw_prompts: bool = False
-    spectra: bool = True
-
-    def __post_init__(self) -> None:
-        problems = [
-            f"{name} is {value!r}; it must be a whole number of at least {least}"
-            for name, value, least in (
-                ("max_new_tokens", self.max_new_tokens, 1),
-                ("expansions", self.expansions, 1),
-                ("samples", self.samples, 1),
-                ("seed", self.seed, 0),
-            )
-            if not isinstance(value, int) or value < least
-        ]
-        if not 0 < self.mass_slack < 1:
-            problems.append(f"mass_slack is {self.mass_slack!r}; it must lie between 0 and 1")
-        if problems:
-            raise InputError(problems)
 
 
 def diagnose(

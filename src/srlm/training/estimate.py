@@ -5,6 +5,7 @@ Knows: the stages of a round. Each is tried on more and more prompts until the p
 and the model is left as it was.
 """
 
+import copy
 import resource
 import sys
 import tempfile
@@ -95,13 +96,9 @@ def estimate_run(loaded: LoadedModel, config: SelfRewardingConfig, prompts: Sequ
     Raises:
         InputError: what the run itself would refuse.
     """
-    kept = config.output_dir
-    with tempfile.TemporaryDirectory() as folder:
-        config.output_dir = folder  # a `Trainer` makes its folder when it is made
-        try:
-            return _estimate(loaded, config, prompts)
-        finally:
-            config.output_dir = kept
+    trial = copy.copy(config)
+    with tempfile.TemporaryDirectory() as trial.output_dir:  # a `Trainer` makes its folder when it is made
+        return _estimate(loaded, trial, prompts)
 
 
 def _estimate(loaded: LoadedModel, config: SelfRewardingConfig, prompts: Sequence[Prompt]) -> RunEstimate:
@@ -126,8 +123,8 @@ def _estimate(loaded: LoadedModel, config: SelfRewardingConfig, prompts: Sequenc
     _, per_certified = _grow(certified, min(len(drawn), _PROMPTS_CERTIFIED))
     samples = [responses for responses, _ in drawn]
     batch = min(config.per_device_train_batch_size, len(trained))
-    stepped, per_trained = _grow(_training(trainer, samples), min(batch, len(samples)))
     steps = trainer.steps_per_update(len(trained))
+    stepped, per_trained = _grow(_training(trainer, samples), min(batch, len(samples)))
     per_round = {
         "sample": per_sampled * len(order),
         "certify": per_certified * len(order),
@@ -158,21 +155,16 @@ def _estimate(loaded: LoadedModel, config: SelfRewardingConfig, prompts: Sequenc
 
 def _training(trainer: SelfRewardingTrainer, samples: list[list[Response]]) -> Callable[[int], None]:
     """One optimiser step on so many prompts, by the trainer's own update."""
+    trainer.args = copy.copy(trainer.args)
+    trainer.args.num_train_epochs = 1.0
+    trainer.args.logging_strategy = "no"  # pyright: ignore[reportAttributeAccessIssue]
     trained = [at for at, prompt in enumerate(trainer.prompts) if prompt.split == "train"]
 
     def step(count: int) -> None:
         drawn: list[list[Response]] = [[] for _ in trainer.prompts]
         for at, responses in zip(trained, samples, strict=False):
             drawn[at] = responses
-        groups = trainer.groups(drawn)[:count]
-        args = trainer.args
-        kept = args.num_train_epochs, args.logging_strategy
-        args.num_train_epochs = 1.0
-        args.logging_strategy = "no"  # pyright: ignore[reportAttributeAccessIssue]
-        try:
-            trainer.update(groups)
-        finally:
-            args.num_train_epochs, args.logging_strategy = kept
+        trainer.update(trainer.groups(drawn)[:count])
 
     return step
 

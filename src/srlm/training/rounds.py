@@ -47,6 +47,9 @@ _SCORED = 8
 class Observer:
     """Is told what a run is doing; this one does nothing. The command line draws progress, tests count and kill."""
 
+    def begin(self, rounds: int) -> None:
+        """A run of so many rounds T begins, or goes on."""
+
     def stage(self, round_number: int, name: str, total: int) -> None:
         """A stage ("sample", "certify", "train", "save") of a round begins, with `total` steps before it."""
 
@@ -78,6 +81,7 @@ class Rounds:
         """
         history: list[dict[str, Any]] = []
         decision: Decision | None = None
+        self._observer.begin(self._trainer.args.rounds)
         for number in range(self._trainer.args.rounds + 1):
             try:
                 if not self._directory.round(number).is_complete("metrics"):

@@ -23,12 +23,12 @@ from srlm.lm.sampling import Response
 from srlm.lm.scoring import Group, has_plain_head, has_tree_attention, response_logprobs, score_responses
 from srlm.records.run_directory import RUN_FILE, RunDirectory
 from srlm.training.certificate import pair_residuals, rms
-from srlm.training.config import EXTENDABLE, SelfRewardingConfig, unrecorded_defaults
+from srlm.training.config import SelfRewardingConfig
 from srlm.training.control import checked_actions
 from srlm.training.early_stopping import PassEnd
 from srlm.training.groups import Collator, GroupDataset, TrainingGroup
 from srlm.training.losses import LOSSES, GroupedBatch, best_of_k_loss
-from srlm.training.memory import MEMORY_SETTINGS, is_out_of_memory, same_step, what_to_lower
+from srlm.training.memory import is_out_of_memory, what_to_lower
 from srlm.training.policy import make_trainable
 from srlm.training.processes import Processes, is_lost_process
 from srlm.training.rewards import PolicyView
@@ -319,9 +319,9 @@ class SelfRewardingTrainer(Trainer):
         if resume and (path / RUN_FILE).is_file():
             directory = RunDirectory.open(path)
             before = directory.record()["configuration"]
-            same = unrecorded_defaults(before, configuration) | same_step(before, configuration)
-            same |= {"weights"} - before.keys()  # an older srlm did not record them
-            directory.require_same(configuration, may_differ=EXTENDABLE | MEMORY_SETTINGS | same)
+            may_differ = self.args.may_change(before, configuration)
+            may_differ |= {"weights"} - before.keys()  # an older srlm did not record them
+            directory.require_same(configuration, may_differ)
             directory.update(status="running", reason=None, configuration=configuration)
             return directory
         counts = Counter(prompt.split for prompt in self.prompts)
