@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from srlm.measure.decay import GOOD_FIT, NAMES, DecayFit, best_fit, fit_decay
 from srlm.lm.features import FeatureSpectrum, WeightSpectrum, measure_features, weight_matrices, weight_spectrum
+from srlm.measure.decay import GOOD_FIT, NAMES, DecayFit, best_fit, fit_decay
 from srlm.records.progress import Progress
 from srlm.records.responses import TokenGroup
 from srlm.theory.spectrum import effective_dimension

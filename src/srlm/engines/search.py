@@ -79,6 +79,4 @@ class KnownOnly:
 
 
 def _decoded(engine: InProcess, bracket: ModeBracket) -> ModeBracket:
-    return replace(
-        bracket, best=tuple(map(engine.decoded, bracket.best)), greedy=engine.decoded(bracket.greedy)
-    )
+    return replace(bracket, best=tuple(map(engine.decoded, bracket.best)), greedy=engine.decoded(bracket.greedy))

@@ -1,7 +1,7 @@
 """How prompts become the tokens that a model sees.
 
-Knows: chat templates, a model's context limit, what identifies an encoded set of prompts. Refuses to know: where prompts
-come from.
+Knows: chat templates, a model's context limit, what identifies an encoded set of prompts. Refuses to know: where
+prompts come from.
 """
 
 import hashlib

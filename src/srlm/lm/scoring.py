@@ -20,6 +20,7 @@ from srlm.lm.output_head import answering, edge_logprobs, frozen_head
 from srlm.lm.prefix_tree import PrefixTree, additive_mask
 from srlm.records.responses import TokenGroup
 
+
 class _Movable:
     """A dataclass of tensors that moves between devices as a tensor does (accelerate calls `to` on what it finds)."""
 

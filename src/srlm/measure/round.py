@@ -39,7 +39,7 @@ def measure_round(
     measured = {}
     for name in SPLITS:
         chosen = [at for at, split in enumerate(splits) if split == name]
-        parts = [[values[at] for at in chosen] for values in (rollouts, modes, base)]
-        measured[name] = measure_split(*parts, beta, mass_slack)
+        of_split = [rollouts[at] for at in chosen], [modes[at] for at in chosen], [base[at] for at in chosen]
+        measured[name] = measure_split(*of_split, beta, mass_slack)
     record = RoundRecord(round=number, **measured, beta=beta, **facts)
     return record.model_copy(update={"signatures": signatures([*history, record])})

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from srlm.lm.sampling import Response
-from srlm.rewards.majority_vote import extract_answer
+from srlm import theory
+from srlm.records.responses import Response, Rollout
+from srlm.tasks.answers import answer_of
 
 _BINS = 10
 
@@ -28,13 +29,13 @@ def majority(texts: Sequence[str], responses: Sequence[Response]) -> int:
 
     Of answers equally frequent the one with the largest total probability of its distinct samples wins.
     """
-    members: dict[str, list[int]] = defaultdict(list)
+    members: dict[str | None, list[int]] = defaultdict(list)
     for at, text in enumerate(texts):
-        members[extract_answer(text)].append(at)
+        members[answer_of(text)].append(at)
 
     def weight(indices: list[int]) -> tuple[int, float]:
         distinct = {responses[at].tokens: responses[at].logprob for at in indices}
-        return len(indices), float(np.logaddexp.reduce(list(distinct.values())))
+        return len(indices), float(theory.log_mass(list(distinct.values())))
 
     winner = max(members.values(), key=weight)
     return max(winner, key=lambda at: responses[at].logprob)
@@ -75,21 +76,18 @@ class SelfJudgement:
     samples: int
 
 
-def self_judgement(
-    rewards: Sequence[Sequence[float]], outcomes: Sequence[Sequence[bool | None]]
-) -> SelfJudgement | None:
+def self_judgement(rollouts: Sequence[Rollout]) -> SelfJudgement | None:
     """Compare self-rewards with correctness.
 
     Args:
-        rewards: (P, K) log-probabilities of the samples (nats).
-        outcomes: (P, K) right, wrong or not known.
+        rollouts: of every prompt, graded.
 
     Returns:
         None where no outcome is known.
     """
     known = [
-        [(reward, right) for reward, right in zip(*pair, strict=True) if right is not None]
-        for pair in zip(rewards, outcomes, strict=True)
+        [(response.logprob, response.correct) for response in one.responses if response.correct is not None]
+        for one in rollouts
     ]
     flat = [one for prompt in known for one in prompt]
     if not flat:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from srlm.measure.split import ModeStatistics, mode_statistics, share
+from srlm.measure.uncertainty import bootstrap, mean_of
+from srlm.records.bracket import Bracket, Interval
 from srlm.records.diagnosis import Accuracy, Judgement, PromptDiagnosis, Verdict
-from srlm.measure.uncertainty import Bracket, Interval, ModeStatistics, bootstrap, mean_of, mode_statistics, share
 
 # A gain in accuracy smaller than this is not worth a run.
 WORTHWHILE_GAIN = 0.05
@@ -26,7 +28,7 @@ def accuracy_of(prompts: Sequence[PromptDiagnosis]) -> Accuracy:
     if known:
         low = [bool(one.mode_correct) and one.certified for one in known]
         high = [bool(one.mode_correct) or not one.certified for one in known]
-        bracket = Bracket(float(np.mean(low)), float(np.mean(high)))
+        bracket = Bracket.of(float(np.mean(low)), float(np.mean(high)))
     return Accuracy(
         share([one.sample_accuracy for one in prompts]),
         share([one.greedy_correct for one in prompts]),
@@ -40,9 +42,8 @@ def accuracy_of(prompts: Sequence[PromptDiagnosis]) -> Accuracy:
 
 def statistics_of(prompts: Sequence[PromptDiagnosis], mass_slack: float) -> ModeStatistics:
     """Certification brackets over prompts."""
-    lower = np.array([one.mode.logprob_lower for one in prompts])
-    upper = np.array([one.mode.logprob_upper for one in prompts])
-    return mode_statistics(lower, upper, mass_slack)
+    modes = [one.mode for one in prompts]
+    return mode_statistics([one.logprob_lower for one in modes], [one.logprob_upper for one in modes], mass_slack)
 
 
 def judge_group(
@@ -80,7 +81,7 @@ def _gain(prompts: Sequence[PromptDiagnosis], generator: np.random.Generator) ->
         return None
     ends = np.array(known)
     low, high = bootstrap(ends[:, 0], mean_of, generator), bootstrap(ends[:, 1], mean_of, generator)
-    return Interval(low.lower, high.upper, low.level)
+    return Interval(lower=low.lower, upper=high.upper, level=low.level)
 
 
 def _decide(
@@ -102,7 +103,7 @@ def _decide(
             else "reward length-normalised log-probability, or change the prompts; look at the modes below",
         )
     kappa = statistics.kappa
-    if kappa.upper <= SHARP_KAPPA:
+    if kappa.upper is not None and kappa.upper <= SHARP_KAPPA:
         return (
             "no headroom",
             f"the policy is sharp already (kappa {kappa.upper:.3g}): samples are the modes, nothing is left to sharpen",
@@ -111,8 +112,8 @@ def _decide(
     if gain is None or accuracy.mode is None or accuracy.sample is None:
         return (
             "undecided",
-            f"no answers are known, so nobody can say whether the modes are right (kappa {kappa.upper:.3g}: sharpening "
-            "would change what is sampled)",
+            "no answers are known, so nobody can say whether the modes are right "
+            f"(kappa {_kappa(statistics)}: sharpening would change what is sampled)",
             "add an `answer` to some prompts, or judge the modes listed below yourself",
         )
     what = f"samples are right {accuracy.sample:.0%} of the time, modes {_shown(accuracy)}"
@@ -142,6 +143,11 @@ def _decide(
             "raise --expansions or allow fewer new tokens",
         )
     return "undecided", f"{what}: the gain over prompts like these is {_interval(gain)}", "give more prompts"
+
+
+def _kappa(statistics: ModeStatistics) -> str:
+    upper = statistics.kappa.upper
+    return f"{upper:.3g}" if upper is not None else f"e^{statistics.log_kappa.upper:.0f}"
 
 
 def _shown(accuracy: Accuracy) -> str:

@@ -46,9 +46,9 @@ class Bracket(Record):
 
     @model_validator(mode="after")
     def _ordered(self) -> "Bracket":
-        if self.lower is not None and self.upper is not None:
-            if self.lower > self.upper + 1e-9 * max(1.0, abs(self.upper)):
-                raise ValueError(f"lower end {self.lower} lies above upper end {self.upper}")
+        low, high = self.lower, self.upper
+        if low is not None and high is not None and low > high + 1e-9 * max(1.0, abs(high)):
+            raise ValueError(f"lower end {low} lies above upper end {high}")
         return self
 
     @property

@@ -10,8 +10,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from srlm.measure.degenerate import Mark
+from srlm.measure.split import ModeStatistics
 from srlm.measure.strategies import SelfJudgement
-from srlm.measure.uncertainty import Bracket, Interval, ModeStatistics
+from srlm.records.bracket import Bracket, Interval
+
+
+def plain(value: Any) -> dict[str, Any]:
+    return {n: v.model_dump(mode="json") if hasattr(v, "model_dump") else v for n, v in asdict(value).items()}
+
 
 Judgement = Literal["helps", "no headroom", "would amplify errors", "undecided"]
 
@@ -177,10 +183,10 @@ class Verdict:
             "verdict": self.judgement,
             "reason": self.reason,
             "remedy": self.remedy,
-            "accuracy": asdict(self.accuracy),
-            "gain": None if self.gain is None else self.gain.as_dict(),
-            "kappa": self.statistics.kappa.as_dict(),
-            "failure_rate": self.statistics.failure_rate.as_dict(),
+            "accuracy": plain(self.accuracy),
+            "gain": None if self.gain is None else self.gain.model_dump(mode="json"),
+            "kappa": self.statistics.kappa.model_dump(mode="json"),
+            "failure_rate": self.statistics.failure_rate.model_dump(mode="json"),
             "degenerate_modes": self.degenerate,
         }
 
@@ -241,12 +247,12 @@ class Diagnosis:
             "checksum": self.checksum,
             "settings": dict(self.settings),
             "prompts": [one.as_dict() for one in self.prompts],
-            "kappa": self.statistics.kappa.as_dict(),
-            "log_kappa": self.statistics.log_kappa.as_dict(),
-            "failure_rate": self.statistics.failure_rate.as_dict(),
-            "min_confidence": self.statistics.min_confidence.as_dict(),
-            "log_min_confidence": self.statistics.log_min_confidence.as_dict(),
-            "bootstrap": asdict(self.bootstrap),
+            "kappa": self.statistics.kappa.model_dump(mode="json"),
+            "log_kappa": self.statistics.log_kappa.model_dump(mode="json"),
+            "failure_rate": self.statistics.failure_rate.model_dump(mode="json"),
+            "min_confidence": self.statistics.min_confidence.model_dump(mode="json"),
+            "log_min_confidence": self.statistics.log_min_confidence.model_dump(mode="json"),
+            "bootstrap": plain(self.bootstrap),
             "certified": sum(one.certified for one in self.prompts),
             "greedy_failures": len(wrong),
             "degenerate_modes": dict(self.marks),
@@ -257,7 +263,7 @@ class Diagnosis:
                 "entropy": math.fsum(one.entropy * one.count for one in samples) / responses,
                 "self_reward_mean": math.fsum(one.self_reward_mean * one.count for one in samples) / responses,
             },
-            "accuracy": asdict(self.accuracy),
+            "accuracy": plain(self.accuracy),
             "self_reward_against_correctness": None if self.judgement is None else asdict(self.judgement),
             "effective_dimension": dict(self.effective_dimension),
             "numeric_error": self.numeric_error,

@@ -86,6 +86,16 @@ class Rollout:
     greedy: Response | None = None
     first_token_bound: float | None = None
 
+    @property
+    def logprobs(self) -> list[float]:
+        """log pi(y|x) of every response (nats)."""
+        return [response.logprob for response in self.responses]
+
+    @property
+    def tokens(self) -> list[tuple[int, ...]]:
+        """Token ids of every response."""
+        return [response.tokens for response in self.responses]
+
 
 class SearchStatus(Enum):
     """How a search ended; the value says it in a word."""

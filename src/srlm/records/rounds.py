@@ -120,7 +120,7 @@ class RewardRecord(Record):
     max: Number
     at_top: Share
     tied_pairs: Share | None = None
-    metrics: dict[str, Number] = {}
+    metrics: dict[str, Number] = Field(default_factory=dict)
 
 
 class ExactnessPart(Record):
@@ -214,7 +214,7 @@ class Signature(Record):
     round: int | None = None
     definition: str = ""
     evidence: str
-    values: dict[str, Number] = {}
+    values: dict[str, Number] = Field(default_factory=dict)
     advice: str = ""
 
 
@@ -239,8 +239,8 @@ class RoundRecord(Record):
     round: int = Field(ge=0)
     train: SplitRecord | None = None
     held_out: SplitRecord | None = None
-    seconds: dict[str, Number] = {}
-    tokens: dict[str, int] = {}
+    seconds: dict[str, Number] = Field(default_factory=dict)
+    tokens: dict[str, int] = Field(default_factory=dict)
     loss: Number | None = None
     beta: Number | None = None
     update: UpdateRecord | None = None
@@ -279,8 +279,8 @@ class RunRecord(Record):
     updated: str
     configuration: dict[str, Any]
     seed: int | None = None
-    prompts: dict[str, int] = {}
-    versions: dict[str, str] = {}
+    prompts: dict[str, int] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
 
 
 _Kind = TypeVar("_Kind", bound=Record)

@@ -1,7 +1,7 @@
 """Rollouts and mode brackets as the tables of a round's folder, and back.
 
-Knows: the columns of `samples.parquet` and `modes.parquet`. Text and marks of right and wrong stand beside the tokens, so
-that a reader needs neither model nor tokenizer. Refuses to know: who drew, decoded, graded or searched.
+Knows: the columns of `samples.parquet` and `modes.parquet`. Text and marks of right and wrong stand beside the tokens,
+so that a reader needs neither model nor tokenizer. Refuses to know: who drew, decoded, graded or searched.
 """
 
 import json
@@ -75,9 +75,7 @@ def samples_from_table(table: pa.Table) -> list[Rollout]:
         if row["prompt_id"] == len(responses):
             responses.append([])
         complete = Complete(tuple(row["tokens"]), row["logprob"], row["ended"])
-        responses[-1].append(
-            Response(complete, row["response"], row["correct"], row["entropy"], row["self_certainty"])
-        )
+        responses[-1].append(Response(complete, row["response"], row["correct"], row["entropy"], row["self_certainty"]))
     greedy: list[dict[str, Any]] = json.loads((table.schema.metadata or {}).get(_GREEDY, b"[]"))
     if not greedy:
         return [Rollout(at, tuple(some)) for at, some in enumerate(responses)]

@@ -5,7 +5,7 @@ needed to judge a response to it, and whether it is trained on or held out. Refu
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from srlm.errors import InputError
-from srlm.records.responses import Response
+from srlm.records.responses import ModeBracket, Response, Rollout
 from srlm.records.rounds import Split
 from srlm.tasks.grading import is_correct
 
@@ -53,10 +53,17 @@ class Prompt:
             return self.judge(response)
         return is_correct(response, self.answers) if self.answers else None
 
-
     def graded(self, response: Response) -> Response:
         """The response, marked right or wrong where an answer is known and its text was told."""
         return response if response.text is None else replace(response, correct=self.grade(response.text))
+
+    def graded_rollout(self, rollout: Rollout) -> Rollout:
+        """The rollout with every sample marked."""
+        return replace(rollout, responses=tuple(map(self.graded, rollout.responses)))
+
+    def graded_bracket(self, bracket: ModeBracket) -> ModeBracket:
+        """The bracket with every response in it marked."""
+        return replace(bracket, best=tuple(map(self.graded, bracket.best)), greedy=self.graded(bracket.greedy))
 
 
 def load_prompts(

@@ -1,7 +1,7 @@
 """From a configuration to the parts of a run that need no trainer, and to its folder.
 
-Knows: which prompts are asked, what they are worth, what an update is, what identifies a run. Refuses to know: the model
-beyond its tokens and its name.
+Knows: which prompts are asked, what they are worth, what an update is, what identifies a run. Refuses to know: the
+model beyond its tokens and its name.
 """
 
 import platform

@@ -21,7 +21,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,39 @@ class Work:
     actions: Mapping[str, Action]
     processes: Processes
     explain: Callable[[BaseException, int, str], str | None] = lambda error, number, stage: None
+
+    def ask(self, number: int) -> Draw:
+        """What is drawn from policy `number`; greedy decoding goes along where no search will do it."""
+        settings = self.settings
+        greedy = settings.max_expansions == 0
+        return Draw(settings.num_generations, settings.max_completion_length, settings.seed, number, greedy)
+
+    def groups(
+        self,
+        rollouts: Sequence[Rollout],
+        modes: Sequence[ModeBracket],
+        reference: Sequence[Sequence[float]],
+        context: RewardContext,
+    ) -> list[Group]:
+        """What the update trains on.
+
+        Args:
+            rollouts, modes: of some prompts, decoded.
+            reference: log-probabilities of the samples (nats) that the update is kept near.
+            context: what reward functions may use.
+
+        Raises:
+            InputError: no reward applies.
+        """
+        prompts = [self.prompts[one.prompt] for one in rollouts]
+        rewards = self.reward(prompts, rollouts, context)
+        measured = [
+            MeasuredPrompt(self.encoded[rollout.prompt], rollout, mode, values, near)
+            for rollout, mode, values, near in zip(rollouts, modes, rewards, reference, strict=True)
+        ]
+        if not (groups := self.update.groups(measured, self.beta)):
+            raise InputError(f"no reward of {', '.join(self.reward.names)} applies to two responses of one prompt")
+        return groups
 
 
 def run_rounds(work: Work, directory: RunDirectory, observer: Observer) -> None:
@@ -195,7 +228,10 @@ class _Run:
             tokens={"sampled": tokens, "trained": facts["tokens"]},
             drift=drift_of(samples),
             numerics=NumericsRecord(engine=engine.name, dtype=engine.dtype, widened=max(m.widening for m in modes)),
-            **{name: facts.get(name) for name in ("loss", "update", "reward", "certificate")},
+            loss=facts["loss"],
+            update=facts.get("update"),
+            reward=facts.get("reward"),
+            certificate=facts.get("certificate"),
         )
         self._processes.on_main(lambda: folder.write_metrics(record.to_document()))
         self._work.learner.log_round(self._steps(number), record)
@@ -236,7 +272,7 @@ class _Run:
         learner, work = self._work.learner, self._work
         rollouts, modes = self._rollouts(number - 1), self._modes(number - 1)
         began = time.perf_counter()
-        reference = [[response.logprob for response in rollout.responses] for rollout in rollouts]
+        reference = [rollout.logprobs for rollout in rollouts]
         if self._settings.reference == "base":
             learner.restore(self._version(0))
             reference = self._scored(rollouts, range(len(rollouts)))
@@ -245,16 +281,8 @@ class _Run:
 
         def groups(split: Split, context: RewardContext) -> list[Group]:
             used = [at for at, prompt in enumerate(work.prompts) if prompt.split == split]
-            rewards = work.reward([work.prompts[at] for at in used], [rollouts[at] for at in used], context)
-            measured = [
-                MeasuredPrompt(work.encoded[at], rollouts[at], modes[at], values, reference[at])
-                for at, values in zip(used, rewards, strict=True)
-            ]
-            if not (chosen := work.update.groups(measured, work.beta)):
-                raise InputError(
-                    f"no reward of {', '.join(work.reward.names)} applies to two responses of one prompt"
-                )
-            return chosen
+            chosen = [rollouts[at] for at in used], [modes[at] for at in used], [reference[at] for at in used]
+            return work.groups(*chosen, context)
 
         trained = self._processes.on_main(lambda: groups("train", context))
         held_out: Sequence[Group] = ()
@@ -294,10 +322,7 @@ class _Run:
             if (of_split := [at for at, split in enumerate(splits) if split == name])
             for place in spread(len(of_split), _SCORED)
         ]
-        return [
-            (at, (self._work.encoded[at].tokens, [modes[at].mode.tokens, *(r.tokens for r in rollouts[at].responses)]))
-            for at in chosen
-        ]
+        return [(at, (self._work.encoded[at].tokens, [modes[at].mode.tokens, *rollouts[at].tokens])) for at in chosen]
 
     def _exactness(
         self,
@@ -323,33 +348,28 @@ class _Run:
         version = self._version(number)
         self._enter(number, "sample", len(prompts))
         began = time.perf_counter()
-        ask = Draw(
-            settings.num_generations,
-            settings.max_completion_length,
-            settings.seed,
-            number,
-            greedy=settings.max_expansions == 0,
-        )
-        sampler, mine = work.engine.at(version), self._processes.share(work.encoded)
+        ask, sampler, mine = work.ask(number), work.engine.at(version), self._processes.share(work.encoded)
         rollouts = self._processes.gather(lambda: sampler.draw(mine, ask, self._observer.advance))
         work.learner.restore(version)
-        compared = spread(len(rollouts), len(rollouts) if settings.rescore else PROMPTS_COMPARED)
-        again = self._scored(rollouts, compared)
+        if settings.rescore:
+            compared = list(range(len(rollouts)))
+            again = self._scored(rollouts, compared)
+        else:  # too few to be dealt out
+            compared = spread(len(rollouts), PROMPTS_COMPARED)
+            some = [(work.encoded[at].tokens, rollouts[at].tokens) for at in compared]
+            again = self._processes.on_main(lambda: work.learner.score(some))
         drift = measure_drift([rollouts[at] for at in compared], again, settings.rescore)
         require_small(drift, settings.max_drift, number)
         if settings.rescore:
             rollouts = rescore(rollouts, again)
-        graded = [
-            replace(rollout, responses=tuple(map(prompt.graded, rollout.responses)))
-            for prompt, rollout in zip(prompts, rollouts, strict=True)
-        ]
+        graded = [prompt.graded_rollout(rollout) for prompt, rollout in zip(prompts, rollouts, strict=True)]
         table = samples_to_table(prompts, graded, time.perf_counter() - began, drift)
         self._processes.on_main(lambda: self._directory.round(number).write_table("samples", table))
 
     def _scored(self, rollouts: Sequence[Rollout], prompts: Sequence[int]) -> list[list[float]]:
         """The samples of some prompts under the policy as it is now, each prompt scored by one of the processes."""
         mine = self._processes.share(prompts)
-        groups = [(self._work.encoded[at].tokens, [r.tokens for r in rollouts[at].responses]) for at in mine]
+        groups = [(self._work.encoded[at].tokens, rollouts[at].tokens) for at in mine]
         return self._processes.gather(lambda: self._work.learner.score(groups))
 
     # Stage 3: modes.
@@ -363,10 +383,7 @@ class _Run:
         brackets = self._processes.gather(
             lambda: work.certifier.certify(version, encoded, known, self._observer.advance)
         )
-        graded = [
-            replace(one, best=tuple(map(prompt.graded, one.best)), greedy=prompt.graded(one.greedy))
-            for prompt, one in zip(work.prompts, widen(brackets), strict=True)
-        ]
+        graded = [prompt.graded_bracket(one) for prompt, one in zip(work.prompts, widen(brackets), strict=True)]
         table = modes_to_table(work.prompts, graded, time.perf_counter() - began)
         self._processes.on_main(lambda: self._directory.round(number).write_table("modes", table))
 

@@ -1,7 +1,7 @@
 """`SelfRewardingTrainer`: a `transformers.Trainer` whose `train()` runs T self-rewarding rounds.
 
-Knows: `Trainer`'s hooks. It is a `Learner`: rounds restore, fit, score and save through it. Refuses to know: the order of
-rounds (`rounds.py`), what updates train on (`updates/`), what ends an update early (`early_stopping.py`), folders
+Knows: `Trainer`'s hooks. It is a `Learner`: rounds restore, fit, score and save through it. Refuses to know: the order
+of rounds (`rounds.py`), what updates train on (`updates/`), what ends an update early (`early_stopping.py`), folders
 (`assembly.py`).
 """
 
@@ -187,9 +187,7 @@ class SelfRewardingTrainer(Trainer):
             loss=loss if math.isfinite(loss) else None,
             passes=float(self.state.epoch or 0.0),
             steps=self.state.global_step,
-            held_out_residuals=tuple(
-                value if math.isfinite(value) else None for value in self._pass_end.residuals
-            ),
+            held_out_residuals=tuple(value if math.isfinite(value) else None for value in self._pass_end.residuals),
             stopped_early=self._pass_end.stopped_early,
         )
 
