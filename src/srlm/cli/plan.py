@@ -1,6 +1,6 @@
 """`srlm plan`: what the theory says about a run before it is paid for.
 
-Knows: the command's arguments and the words around the numbers.
+Knows: the command's arguments and the words around the numbers. Refuses to know: any formula.
 """
 
 from pathlib import Path
@@ -33,7 +33,7 @@ def command(
 ) -> None:
     """How many samples, how many rounds, is one round enough, what will it cost."""
     from srlm.cli.output import print_json
-    from srlm.records.diagnosis_file import planning_inputs
+    from srlm.records.diagnosis import planning_inputs
     from srlm.theory.planning import plan
 
     given: dict[str, Any] = {
@@ -50,7 +50,7 @@ def command(
         raise InputError(f"{' and '.join(missing)} missing; give them, or a diagnosis with --from")
     if given["margin"] is None:
         given["margin"] = 1.0
-    drawn = plan(
+    planned = plan(
         pairs=pairs,
         log_class_size=log_class_size,
         radius=radius,
@@ -67,10 +67,10 @@ def command(
     if plot is not None:
         from srlm.report.plan_figure import draw_plan
 
-        draw_plan(drawn, plot)
+        draw_plan(planned, plot)
     if json_output:
-        print_json(drawn.as_dict() | {"from": read})
+        print_json(planned.as_dict() | {"from": read})
         return
     from srlm.cli._plan_text import plan_text
 
-    typer.echo(plan_text(drawn, read))
+    typer.echo(plan_text(planned, read))

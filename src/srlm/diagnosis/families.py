@@ -1,7 +1,7 @@
 """The bundled experiment on model families: small models of several architectures, trained briefly on a synthetic task.
 
 Knows: transformers' configurations, a task with a known answer. Shows how kappa, margin, spectra and ceiling differ by
-family and by training length when everything else is equal.
+family and by training length when everything else is equal. Refuses to know: self-rewarding.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +32,7 @@ from srlm.diagnosis.preflight import diagnose
 from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.errors import InputError
 from srlm.lm.loading import as_loaded
+from srlm.records.diagnosis import DiagnosisRecord
 from srlm.records.progress import Observer
 from srlm.tasks.prompts import Prompt
 
@@ -88,7 +89,7 @@ def diagnose_families(
     *,
     measured: DiagnosisSettings | None = None,
     observer: Callable[[str], Observer] | None = None,
-) -> list[tuple[str, dict[str, Any]]]:
+) -> list[tuple[str, DiagnosisRecord]]:
     """Build, train and diagnose small models of every family.
 
     Args:
@@ -97,23 +98,23 @@ def diagnose_families(
         observer: given a model's name, returns what is told about its diagnosis.
 
     Returns:
-        ("family, n steps", document of its diagnosis), families in order, steps rising.
+        ("family, n steps", its diagnosis), families in order, steps rising.
     """
     chosen = settings or FamilySettings()
     how = measured or DiagnosisSettings(max_new_tokens=6, samples=16)
     tokenizer = task_tokenizer(chosen.numbers)
     prompts = task_prompts(chosen.numbers)
-    found: list[tuple[str, dict[str, Any]]] = []
+    several = []
     for family in chosen.families:
         model = build(family, chosen, len(tokenizer))
         for steps in trained(model, tokenizer, chosen):
             name = f"{family}, {steps} steps"
             loaded = as_loaded(model, tokenizer)
-            document = diagnose(loaded, prompts, settings=how, observer=observer(name) if observer else None).as_dict()
-            document["model"] = name
-            document["settings"]["prompts"] = f"the larger of two of {chosen.numbers} numbers"
-            found.append((name, document))
-    return found
+            diagnosis = diagnose(loaded, prompts, settings=how, observer=observer(name) if observer else None)
+            asked = {"prompts": f"the larger of two of {chosen.numbers} numbers"}
+            setup = diagnosis.settings.model_copy(update=asked)
+            several.append((name, diagnosis.model_copy(update={"model": name, "settings": setup})))
+    return several
 
 
 def build(family: str, settings: FamilySettings, vocabulary: int) -> Any:

@@ -1,6 +1,6 @@
 """One picture of a run for a README or a slide: kappa falling inside its bracket, and accuracy beside it.
 
-Knows: matplotlib, without its global state.
+Knows: matplotlib, without its global state. Refuses to know: single prompts.
 """
 
 import io
@@ -14,15 +14,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from srlm.errors import InputError
 from srlm.records.atomic import write_bytes
-from srlm.records.rounds import SplitRecord
+from srlm.records.rounds import Split, SplitRecord
 from srlm.report import numbers
-from srlm.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE
-from srlm.report.reading import RunView, Split, read_run
-
-_SPLITS: tuple[tuple[Split, str, str], ...] = (
-    ("train", "trained prompts", BLUE),
-    ("held_out", "held-out prompts", ORANGE),
-)
+from srlm.report._pieces import NAMES
+from srlm.report.figures import BLUE, GREEN, GREY, PURPLE, SPLIT_COLOURS
+from srlm.report.reading import RunView, read_run
 
 
 def write_overview_svg(run_folder: Path, out: Path) -> Path:
@@ -59,17 +55,17 @@ def write_overview_svg(run_folder: Path, out: Path) -> Path:
 
 
 def _draw_kappa(axes: Any, run: RunView) -> None:
-    for split, where, colour in _SPLITS:
-        series = run.split(split)
-        if not series:
-            continue
-        rounds = [number for number, _ in series]
-        low, high = [one.kappa.lower for _, one in series], [one.kappa.upper for _, one in series]
-        axes.fill_between(rounds, low, high, color=colour, alpha=0.25, linewidth=0)
-        axes.plot(rounds, high, color=colour, marker="o", markersize=5, linewidth=2, label=where)
+    for split, colour in SPLIT_COLOURS.items():
+        ends = [(number, one.kappa.lower, one.kappa.upper) for number, one in run.split(split)]
+        if known := [one for one in ends if one[1] is not None and one[2] is not None]:  # the others are off the axis
+            rounds, low, high = zip(*known, strict=True)
+            axes.fill_between(rounds, low, high, color=colour, alpha=0.25, linewidth=0)
+            axes.plot(rounds, high, color=colour, marker="o", markersize=5, linewidth=2, label=NAMES[split])
     series = run.split(run.main_split())
     bounds = [
-        (number + 1, before.population.kappa_bound) for (number, before) in series[:-1] if before.population is not None
+        (number + 1, bound)
+        for number, before in series[:-1]
+        if before.population is not None and (bound := before.population.kappa_bound) is not None
     ]
     if bounds:
         x, y = zip(*bounds, strict=True)
