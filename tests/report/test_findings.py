@@ -1,3 +1,6 @@
+import json
+import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -5,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from srlm.records.bracket import Bracket
+from srlm.report import overview, page
+from srlm.report.figures import run_figures
 from srlm.report.findings import caveats, changes, facts, headline, standfirst, troubles
 from srlm.report.page import write_report
 from srlm.report.promises import promise_texts, theory_sentence
@@ -137,3 +143,47 @@ def test_the_certificate_is_compared_and_the_rounds_own_beta_is_used(make_run: M
     assert certified[0].verdict == "note"
     assert "round 1: refuted at 75% of the prompts" in certified[0].measured
     assert run.beta == 0.5
+
+
+def beyond(one: Any) -> Any:
+    """The same round with kappa between e^700 and e^812 (10^352.647, and 10^0.647 = 4.4)."""
+    ends = {
+        "kappa": Bracket(lower=math.exp(700), upper=None),
+        "log_kappa": Bracket(lower=700.0, upper=812.0),
+        "min_confidence": Bracket(lower=None, upper=0.5),
+        "log_min_confidence": Bracket(lower=-812.0, upper=math.log(0.5)),
+    }
+    return one.model_copy(update={name: getattr(one, name).model_copy(update=ends) for name in ("train", "held_out")})
+
+
+def test_ends_beyond_a_double_are_written_from_their_logarithms(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = read_run(make_run(tmp_path / "run"))
+    view = replace(view, rounds=tuple(map(beyond, view.rounds)))
+    assert "4.4×10³⁵²" in headline(view)
+    monkeypatch.setattr(page, "read_run", lambda *_, **__: view)
+    text = page.write_report(tmp_path / "run").read_text(encoding="utf-8")
+    assert "2.3×10⁻³⁵³–0.5" in text  # 10^-352.647 = 2.25 10^-353
+    assert "κ beyond 10³⁰⁸ is not drawn" in text
+    for figure in run_figures(view):
+        json.dumps(figure.spec, allow_nan=False)
+    monkeypatch.setattr(overview, "read_run", lambda *_, **__: view)
+    assert overview.write_overview_svg(tmp_path / "run", tmp_path / "x.svg").stat().st_size > 0
+
+
+def test_a_run_with_widened_brackets_proves_nothing(make_run: MakeRun, tmp_path: Path) -> None:
+    numerics = {"numerics": {"engine": "transformers", "dtype": "bfloat16", "widened": 0.05}}
+    run = make_run(tmp_path / "run", more=lambda number: numerics)
+    view = read_run(run)
+    assert view.widened == 0.05
+    words = [*caveats(view), theory_sentence(view), *(f"{one.label} {one.measured}" for one in promise_texts(view))]
+    assert any("widened by 0.05 nats" in one and "They are estimates" in one for one in words)
+    text = re.sub(r"<(script|style)>.*?</\1>", "", write_report(run).read_text(encoding="utf-8"), flags=re.S)
+    # What is left of the word are its denial and the footer's "statements labelled P are proved".
+    for shown in ("\n".join(words), text):
+        assert {shown[at.start() - 4 : at.end()] for at in re.finditer("proved", shown)} <= {"not proved", "are proved"}
+    assert "modes settled" in text
+    assert "(estimates)" in text
+    exact = make_run(tmp_path / "exact", more=lambda number: {"numerics": numerics["numerics"] | {"widened": 0.0}})
+    assert "modes proved" in write_report(exact).read_text(encoding="utf-8")
