@@ -8,6 +8,7 @@ import pytest
 from srlm.measure.prompt import diagnose_prompt, sample_facts
 from srlm.records.diagnosis import PromptDiagnosis
 from srlm.records.responses import Complete, ModeBracket, Response, Rollout
+from srlm.tasks.prompts import Prompt
 
 
 def response(token: int, logprob: float, correct: bool | None = None, ended: bool = True) -> Response:
@@ -17,7 +18,8 @@ def response(token: int, logprob: float, correct: bool | None = None, ended: boo
 def diagnosed(*samples: Response, greedy: Response, answers: tuple[str, ...] = (), **bracket: Any) -> PromptDiagnosis:
     known = {"logprob_lower": -1.0, "logprob_upper": -1.0, "certified": True, "margin_lower": 0.5} | bracket
     best = (response(1, -1.0, True),)
-    return diagnose_prompt("Why?", "all", answers, Rollout(0, samples), ModeBracket(best, greedy=greedy, **known))
+    prompt = Prompt("Why?", answers=answers, columns={"kind": 7})
+    return diagnose_prompt(prompt, Rollout(0, samples), ModeBracket(best, greedy=greedy, **known))
 
 
 def test_every_way_of_answering_is_judged_by_its_own_response() -> None:
@@ -29,7 +31,7 @@ def test_every_way_of_answering_is_judged_by_its_own_response() -> None:
         True, False, True, False
     )  # fmt: skip
     assert one.sample_accuracy == 0.25
-    assert one.answer == "w1"
+    assert (one.answer, one.group) == ("w1", "7")
     assert (one.samples.count, one.samples.distinct, one.samples.self_reward_mean) == (4, 3, -2.0)
 
 

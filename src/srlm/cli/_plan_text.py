@@ -1,6 +1,6 @@
 """A plan in words.
 
-Knows: the plan's fields and how to say them to someone new to the theory.
+Knows: the plan's fields and how to say them to someone new to the theory. Refuses to know: formulas.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,36 +9,35 @@ from typing import Any
 from srlm.theory.planning import Plan
 
 
-def plan_text(drawn: Plan, read: Sequence[str] = ()) -> str:
+def plan_text(planned: Plan, read: Sequence[str] = ()) -> str:
     """The plan as text, one heading a question.
 
     Args:
-        drawn: the plan.
+        planned: the plan.
         read: sentences on what was read from a diagnosis.
     """
     return "\n".join(
         [
-            *_start(drawn.inputs, read),
+            *_start(planned.inputs, read),
             *("", "Is one round enough?"),
-            *_one_round(drawn.single_step),
+            *_one_round(planned.single_step),
             *("", "What do the rounds buy?"),
-            *_rounds_buy(drawn),
+            *_rounds_buy(planned),
             *("", "What says something at these numbers?"),
-            *_statements(drawn.statements),
+            *_statements(planned.statements),
             *("", "What does it cost?"),
-            *_cost(drawn.cost),
+            *_cost(planned.cost),
             *("", "Read with care"),
-            *(f"  {note}" for note in drawn.notes),
+            *(f"  {note}" for note in planned.notes),
         ]
     )
 
 
-def _start(said: dict[str, Any], read: Sequence[str]) -> Iterator[str]:
-    kappa = said["kappa0"]
-    yield f"Start: kappa {kappa:.4g} (on average {kappa:.3g} samples until the model's favourite answer is seen once),"
+def _start(inputs: dict[str, Any], read: Sequence[str]) -> Iterator[str]:
+    yield f"Start: kappa {inputs['kappa0']:.4g} (so many samples on average until the favourite answer is seen once),"
     yield (
-        f"{said['pairs']:.4g} pairs a round, log class size {said['log_class_size']:.4g}, "
-        f"margin {said['margin']:.3g} nats, beta {said['beta']:.3g}, {_rounds(said['rounds'])}."
+        f"{inputs['pairs']:.4g} pairs a round, log class size {inputs['log_class_size']:.4g}, "
+        f"margin {inputs['margin']:.3g} nats, beta {inputs['beta']:.3g}, {_rounds(inputs['rounds'])}."
     )
     yield from (f"  read: {sentence}" for sentence in read)
 
@@ -54,10 +53,10 @@ def _one_round(single: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _rounds_buy(drawn: Plan) -> Iterator[str]:
-    many, rounds = drawn.iterative, drawn.inputs["rounds"]
+def _rounds_buy(planned: Plan) -> Iterator[str]:
+    many, rounds = planned.iterative, planned.inputs["rounds"]
     yield f"  The start is forgotten after {_rounds(many['rounds_to_suppress'])} (corollary 5.7)."
-    yield f"  With exact updates kappa would go at most {_path(drawn.population['kappa_bounds'])} (P3)."
+    yield f"  With exact updates kappa would go at most {_path(planned.population['kappa_bounds'])} (P3)."
     yield f"  Failure rate after {_rounds(rounds)}: at most {many['failure_bound']:.3g} (theorem 5.3)" + (
         ", which is vacuous: a failure rate is never above 1." if many["vacuous"] else "."
     )
@@ -65,7 +64,7 @@ def _rounds_buy(drawn: Plan) -> Iterator[str]:
         yield "  The memory of the start (transient term) dominates the bound: more rounds lower it."
     else:
         yield "  The sampling error (stable term) dominates the bound: more pairs lower it, more rounds do not."
-    if (goal := drawn.target) is not None:
+    if (goal := planned.target) is not None:
         yield (
             f"  For a failure rate of {goal['failure']:g} the bound asks for {goal['pairs']:.3g} pairs a round "
             f"and {_rounds(goal['rounds'])}."

@@ -1,7 +1,8 @@
 """The `srlm` command: finds the subcommand, turns exceptions into exit codes.
 
-Knows: the table of commands, exit codes. Each command lives in its own module, loaded only when asked for, and imports
-what it needs inside its function, so that `srlm plan` starts without torch.
+Knows: the table of commands, exit codes. Each command lives in its own module, loaded only when asked for, and
+imports what it needs inside its function, so that `srlm plan` starts without torch. Refuses to know: what a command
+does.
 """
 
 import errno

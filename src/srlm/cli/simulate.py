@@ -1,6 +1,6 @@
 """`srlm simulate`: the laboratory's experiments from the shell.
 
-Knows: the command's arguments, and that "all" is every experiment on one page.
+Knows: the command's arguments, and that "all" is every experiment on one page. Refuses to know: any experiment.
 """
 
 import time

@@ -1,6 +1,6 @@
 """`srlm verify`: every numbered statement of the theory, checked numerically.
 
-Knows: the command's arguments, the table, and that a failed check exits with 1.
+Knows: the command's arguments, the table, and that a failed check exits with 1. Refuses to know: any statement.
 """
 
 from typing import Annotated
@@ -17,19 +17,19 @@ def command(
     from srlm.cli.output import print_json
     from srlm.verification import verify
 
-    found = verify(seed)
+    result = verify(seed)
     if json_output:
-        print_json(found.as_dict())
+        print_json(result.as_dict())
     else:
-        width = max(len(check.id) for check in found.checks)
+        width = max(len(check.id) for check in result.checks)
         typer.echo(f"{'':4} {'statement':<{width}}  {'predicted':>12}  {'observed':>12}  {'tightness':>9}")
-        for check in found.checks:
+        for check in result.checks:
             tightness = "" if check.tightness is None else f"{check.tightness:.4g}"
             numbers = f"{check.predicted:>12.6g}  {check.observed:>12.6g}  {tightness:>9}"
             typer.echo(f"{'ok' if check.ok else 'FAIL':4} {check.id:<{width}}  {numbers}  {check.statement}")
             if notes and check.note:
                 typer.echo(f"{'':4} {'':<{width}}  {check.note}")
-        failed = [check.id for check in found.checks if not check.ok]
-        typer.echo(f"{len(found.checks)} checks, " + ("all hold." if found.ok else f"FAILED: {', '.join(failed)}"))
-    if not found.ok:
+        failed = [check.id for check in result.checks if not check.ok]
+        typer.echo(f"{len(result.checks)} checks, " + ("all hold." if result.ok else f"FAILED: {', '.join(failed)}"))
+    if not result.ok:
         raise typer.Exit(1)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from srlm.diagnosis.preflight import diagnose
-from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.errors import InputError
 from srlm.records.diagnosis import DiagnosisRecord, holds_diagnosis, read_diagnosis
 from srlm.records.progress import Observer
@@ -22,18 +21,14 @@ def compare(
     models: Sequence[str],
     prompts: str = "bundled",
     *,
-    settings: DiagnosisSettings | None = None,
-    limit: int | None = None,
-    dtype: str = "float32",
-    device: str | None = None,
-    trust_remote_code: bool = False,
     observer: Callable[[str], Observer] | None = None,
+    **options: Any,
 ) -> list[tuple[str, DiagnosisRecord]]:
     """Diagnose models one after the other on the same prompts.
 
     Args:
         models: two or more names for `load_model`, or folders with a `diagnosis.json`; different ones.
-        prompts, settings, limit, dtype, device, trust_remote_code: as for `diagnose`.
+        prompts, options: as for `diagnose`.
         observer: given a model's name, returns what is told about its diagnosis.
 
     Returns:
@@ -51,18 +46,8 @@ def compare(
     for name in models:
         if holds_diagnosis(Path(name)):
             several.append((name, read_diagnosis(Path(name))))
-            continue
-        diagnosis = diagnose(
-            name,
-            prompts,
-            settings=settings,
-            limit=limit,
-            dtype=dtype,
-            device=device,
-            trust_remote_code=trust_remote_code,
-            observer=observer(name) if observer else None,
-        )
-        several.append((name, diagnosis))
+        else:
+            several.append((name, diagnose(name, prompts, observer=observer(name) if observer else None, **options)))
     return several
 
 

@@ -187,25 +187,25 @@ def _step(model: Any, optimizer: torch.optim.Optimizer, ids: Tensor, labels: Ten
     optimizer.step()
 
 
-def _attention(settings: FamilySettings, vocabulary: int) -> dict[str, Any]:
-    return {
-        "vocab_size": vocabulary,
-        "hidden_size": settings.width,
-        "intermediate_size": 2 * settings.width,
-        "num_hidden_layers": settings.layers,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 64,
-        "tie_word_embeddings": False,
-        **_ENDS,
-    }
-
-
 _ENDS: Mapping[str, Any] = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
 
 
-def _llama(settings: FamilySettings, vocabulary: int) -> Any:
-    return LlamaForCausalLM(LlamaConfig(**_attention(settings, vocabulary)))
+def _sized(settings: FamilySettings, vocabulary: int, **more: Any) -> dict[str, Any]:
+    sizes = {"vocab_size": vocabulary, "hidden_size": settings.width, "num_hidden_layers": settings.layers}
+    return {**sizes, **_ENDS, **more}
+
+
+def _attention(settings: FamilySettings, vocabulary: int, **more: Any) -> dict[str, Any]:
+    return _sized(
+        settings,
+        vocabulary,
+        intermediate_size=2 * settings.width,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        tie_word_embeddings=False,
+        **more,
+    )
 
 
 def _gpt2(settings: FamilySettings, vocabulary: int) -> Any:
@@ -215,40 +215,16 @@ def _gpt2(settings: FamilySettings, vocabulary: int) -> Any:
     return GPT2LMHeadModel(config)
 
 
-def _qwen3(settings: FamilySettings, vocabulary: int) -> Any:
-    return Qwen3ForCausalLM(Qwen3Config(**_attention(settings, vocabulary), head_dim=settings.width // 4))
-
-
-def _gemma(settings: FamilySettings, vocabulary: int) -> Any:
-    # A window shorter than prompt and response, so that the search's path for sliding windows is taken.
-    config = Gemma3TextConfig(**_attention(settings, vocabulary), head_dim=settings.width // 4, sliding_window=4)
-    return Gemma3ForCausalLM(config)
-
-
-def _mamba(settings: FamilySettings, vocabulary: int) -> Any:
-    config = MambaConfig(
-        vocab_size=vocabulary, hidden_size=settings.width, num_hidden_layers=settings.layers, state_size=8, **_ENDS
-    )
-    return MambaForCausalLM(config)
-
-
-def _rwkv(settings: FamilySettings, vocabulary: int) -> Any:
-    config = RwkvConfig(
-        vocab_size=vocabulary,
-        hidden_size=settings.width,
-        attention_hidden_size=settings.width,
-        num_hidden_layers=settings.layers,
-        context_length=64,
-        **_ENDS,
-    )
-    return RwkvForCausalLM(config)
-
-
 FAMILIES: Mapping[str, Callable[[FamilySettings, int], Any]] = {
-    "Llama": _llama,
+    "Llama": lambda one, size: LlamaForCausalLM(LlamaConfig(**_attention(one, size))),
     "GPT-2": _gpt2,
-    "Qwen3": _qwen3,
-    "Gemma": _gemma,
-    "Mamba": _mamba,
-    "RWKV": _rwkv,
+    "Qwen3": lambda one, size: Qwen3ForCausalLM(Qwen3Config(**_attention(one, size, head_dim=one.width // 4))),
+    # A window shorter than prompt and response, so that the search's path for sliding windows is taken.
+    "Gemma": lambda one, size: Gemma3ForCausalLM(
+        Gemma3TextConfig(**_attention(one, size, head_dim=one.width // 4, sliding_window=4))
+    ),
+    "Mamba": lambda one, size: MambaForCausalLM(MambaConfig(**_sized(one, size, state_size=8))),
+    "RWKV": lambda one, size: RwkvForCausalLM(
+        RwkvConfig(**_sized(one, size, attention_hidden_size=one.width, context_length=64))
+    ),
 }

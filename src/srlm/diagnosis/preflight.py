@@ -6,9 +6,9 @@ Knows: the order of the work. Refuses to know: how anything is measured or judge
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from srlm.lm.loading import LoadedModel, as_loaded, load_model
 from srlm.lm.precision import locate_nan
 from srlm.lm.scoring import has_tree_attention
 from srlm.lm.subject import EMBEDDED_MODEL
-from srlm.measure.prompt import diagnose_prompt, sample_facts
+from srlm.measure.prompt import EVERYTHING, diagnose_prompt, sample_facts
 from srlm.measure.strategies import self_judgement
 from srlm.measure.verdict import accuracy_of, bootstrap_of, judge_group, statistics_of
 from srlm.records.diagnosis import MARKS, DiagnosisRecord, DiagnosisSetup, PromptDiagnosis
@@ -32,7 +32,6 @@ from srlm.records.responses import ModeBracket, Rollout, widen
 from srlm.records.spectra import EffectiveDimension
 from srlm.tasks.prompts import BUNDLED, Prompt, as_prompts, load_prompts
 
-_EVERYTHING = "all"
 # That of round 00: with a run's seed, K and L a diagnosis draws what the run's first round will.
 _STREAM = 0
 
@@ -75,7 +74,7 @@ def diagnose(
         else as_loaded(model, processing_class)
     )
     encoded = encode_prompts(asked, loaded, max_new_tokens=chosen.max_new_tokens, raw=chosen.raw_prompts)
-    look = _look(loaded, asked, encoded, chosen, observer or Observer())
+    look = _look(loaded, encoded, chosen, observer or Observer())
     setup = DiagnosisSetup(
         prompts=prompts if isinstance(prompts, str) else "records",
         **{name: value for name, value in asdict(chosen).items() if name != "spectra"},
@@ -90,9 +89,8 @@ def diagnose(
     return _judge(loaded, asked, look, setup)
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """Everything that was run: graded rollouts and modes, spectra, seconds by stage."""
+class _Look(NamedTuple):
+    """Everything that was run: rollouts and modes, spectra, seconds by stage."""
 
     rollouts: list[Rollout]
     modes: list[ModeBracket]
@@ -101,11 +99,7 @@ class _Look:
 
 
 def _look(
-    loaded: LoadedModel,
-    prompts: Sequence[Prompt],
-    encoded: Sequence[Sequence[int]],
-    chosen: DiagnosisSettings,
-    observer: Observer,
+    loaded: LoadedModel, encoded: Sequence[Sequence[int]], chosen: DiagnosisSettings, observer: Observer
 ) -> _Look:
     """Everything that runs the model."""
     seconds: dict[str, float] = {}
@@ -131,12 +125,7 @@ def _look(
             seconds["spectra"] = time.perf_counter() - began
     except FloatingPointError as error:
         raise InputError(_what_is_nan(loaded, encoded)) from error
-    return _Look(
-        [prompt.graded_rollout(one) for prompt, one in zip(prompts, rollouts, strict=True)],
-        [prompt.graded_bracket(one) for prompt, one in zip(prompts, modes, strict=True)],
-        spectra,
-        seconds,
-    )
+    return _Look(rollouts, modes, spectra, seconds)
 
 
 def _what_is_nan(loaded: LoadedModel, encoded: Sequence[Sequence[int]]) -> str:
@@ -151,14 +140,15 @@ def _what_is_nan(loaded: LoadedModel, encoded: Sequence[Sequence[int]]) -> str:
 
 def _judge(loaded: LoadedModel, prompts: Sequence[Prompt], look: _Look, setup: DiagnosisSetup) -> DiagnosisRecord:
     """The record of what was run."""
+    rollouts = [prompt.graded_rollout(one) for prompt, one in zip(prompts, look.rollouts, strict=True)]
+    modes = [prompt.graded_bracket(one) for prompt, one in zip(prompts, look.modes, strict=True)]
     diagnosed = [
-        diagnose_prompt(prompt.text, str(prompt.columns.get("kind", _EVERYTHING)), prompt.answers, rollout, bracket)
-        for prompt, rollout, bracket in zip(prompts, look.rollouts, look.modes, strict=True)
+        diagnose_prompt(prompt, rollout, mode) for prompt, rollout, mode in zip(prompts, rollouts, modes, strict=True)
     ]
     groups: dict[str, list[PromptDiagnosis]] = {}
     for one in diagnosed:
         groups.setdefault(one.group, []).append(one)
-    named = [(_EVERYTHING, diagnosed), *(groups.items() if set(groups) != {_EVERYTHING} else ())]
+    named = [(EVERYTHING, diagnosed), *(groups.items() if set(groups) != {EVERYTHING} else ())]
     slack, generator = setup.mass_slack, np.random.default_rng([setup.seed, 1])
     return DiagnosisRecord(
         model=loaded.name,
@@ -170,9 +160,9 @@ def _judge(loaded: LoadedModel, prompts: Sequence[Prompt], look: _Look, setup: D
         certified=sum(one.mode.certified for one in diagnosed),
         greedy_failures=sum(one.greedy_is_mode is False for one in diagnosed),
         degenerate_modes={mark: sum(mark in one.mode.marks for one in diagnosed) for mark in MARKS},
-        samples=sample_facts(look.rollouts),
+        samples=sample_facts(rollouts),
         accuracy=accuracy_of(diagnosed),
-        self_reward_against_correctness=self_judgement(look.rollouts),
+        self_reward_against_correctness=self_judgement(rollouts),
         effective_dimension=look.spectra,
         numeric_error=max(one.widening for one in look.modes),
         verdict=tuple(judge_group(name, members, generator, slack) for name, members in named),

@@ -1,7 +1,8 @@
 """Load a causal language model and its tokenizer: the embedded model, a local folder, or a hub name.
 
 Knows: transformers, the embedded model's package, the user's cache. Refuses: pickled weights (safetensors only), remote
-code unless asked for. Everything above receives a `LoadedModel` and never asks where it came from.
+code unless asked for. Refuses to know: prompts. Everything above receives a `LoadedModel` and never asks where it came
+from.
 """
 
 import hashlib

@@ -14,26 +14,20 @@ from srlm.measure.split import finite, share
 from srlm.measure.strategies import best_of_n, majority
 from srlm.records.diagnosis import GreedyReply, ModeReply, PromptDiagnosis, SampleFacts
 from srlm.records.responses import ModeBracket, Response, Rollout
+from srlm.tasks.prompts import Prompt
 
+EVERYTHING = "all"  # the group of prompts that name none
 _NOTE = "no other response is possible, so the margin is infinite"
 
 
-def diagnose_prompt(
-    prompt: str, group: str, answers: Sequence[str], rollout: Rollout, bracket: ModeBracket
-) -> PromptDiagnosis:
-    """What samples and search say about one prompt.
-
-    Args:
-        prompt, group: its text, and what it belongs to.
-        answers: accepted answers; empty where none is known.
-        rollout, bracket: graded.
-    """
-    responses = rollout.responses
+def diagnose_prompt(prompt: Prompt, rollout: Rollout, bracket: ModeBracket) -> PromptDiagnosis:
+    """What samples and search, both graded, say about one prompt."""
+    responses, answers = rollout.responses, prompt.answers
     texts, outcomes = [one.text or "" for one in responses], [one.correct for one in responses]
     mode, greedy = bracket.mode, bracket.greedy
     return PromptDiagnosis(
-        prompt=prompt,
-        group=group,
+        prompt=prompt.text,
+        group=str(prompt.columns.get("kind", EVERYTHING)),
         mode=ModeReply(
             **_reply(mode),
             logprob_lower=bracket.logprob_lower,
@@ -46,7 +40,7 @@ def diagnose_prompt(
         margin_note=None if math.isfinite(bracket.margin_lower) else _NOTE,
         runner_up=None if bracket.runner_up is None else bracket.runner_up.text,
         expansions=bracket.expansions,
-        answer=answers[0] if len(answers) == 1 else tuple(answers) or None,
+        answer=answers[0] if len(answers) == 1 else answers or None,
         mode_correct=mode.correct,
         greedy_correct=greedy.correct,
         best_of_n_correct=outcomes[best_of_n(responses)],

@@ -1,8 +1,8 @@
 """Signatures: shapes in a run's measurements that say it goes wrong, each with definition, evidence and advice.
 
-Knows: the rounds' metrics (the contents of `metrics.json`, in order from round 00) and nothing else: no model, no
-files. Where a quantity is a bracket, a signature speaks only if the whole bracket does. A signature that needs what
-was not measured stays silent. What a run does about a signature is `srlm.measure.decision`'s business.
+Knows: rounds' records, in order from round 00. Refuses to know: models, files. Where a quantity is a bracket, a
+signature speaks only if the whole bracket does. A signature that needs what was not measured stays silent. What a run
+does about a signature is `srlm.measure.decision`'s business.
 
 How often each one speaks on planted failures and on healthy runs is measured by `benchmarks/signatures.py`, printed in
 `benchmarks/results/signatures.md`.

@@ -65,10 +65,10 @@ def comparison_figures(several: Sequence[tuple[str, DiagnosisRecord]]) -> list[F
             bars.add_bar(x=[html.escape(name) for name, _ in known], y=shares, name=label, marker={"color": colour})
         bars.update_layout(barmode="group")
         percent_axis(bars)
-        told = "; ".join(f"{name}: modes {numbers.share(accuracy.mode)}" for name, accuracy in known)
+        ceilings = "; ".join(f"{name}: modes {numbers.share(accuracy.mode)}" for name, accuracy in known)
         caption = "Share of right answers; the modes are where exact rounds would end (P5)."
         spec = finished_spec(bars, 360, False)
-        figures.append(Figure("ceilings", "Accuracy and predicted ceiling", caption, told, spec, True))
+        figures.append(Figure("ceilings", "Accuracy and predicted ceiling", caption, ceilings, spec, True))
     return figures
 
 

@@ -52,11 +52,11 @@ def report_diagnoses(folders: Sequence[Path], out: Path | None = None) -> dict[s
         page = write_diagnosis_page(diagnoses[0], html_target(out or beside / "diagnosis.html"))
     else:
         page = write_diagnosis_comparison(list(zip(names_of(folders), diagnoses, strict=True)), html_target(out))
-    said = [
+    summaries = [
         {"diagnosis": str(folder), "headline": _headline(one), "verdict": one.as_dict()["verdict"]}
         for folder, one in zip(folders, diagnoses, strict=True)
     ]
-    return {"report": str(page), "diagnoses": said}
+    return {"report": str(page), "diagnoses": summaries}
 
 
 def write_diagnosis_page(diagnosis: DiagnosisRecord, out: Path) -> Path:

@@ -1,6 +1,6 @@
 """An experiment's charts, drawn twice from the same numbers: as SVG and as interactive figures.
 
-Knows: matplotlib without its global state, plotly, and nothing of what the numbers mean.
+Knows: matplotlib without its global state, plotly. Refuses to know: what the numbers mean.
 """
 
 import html

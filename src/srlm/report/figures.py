@@ -68,9 +68,9 @@ def comparison_figures(runs: Sequence[tuple[str, RunView]]) -> list[Figure]:
         figure, accuracy = go.Figure(), go.Figure()
         for at, (name, run) in enumerate(runs):
             series, name, colour = run.split(split), html.escape(name), RUN_COLOURS[at % len(RUN_COLOURS)]
-            _line(figure, series, lambda one: one.kappa.upper, name, colour, bracket=lambda one: one.kappa)
-            _line(accuracy, series, lambda one: one.accuracy.sample, f"{name}: samples", colour)
-            _line(accuracy, series, lambda one: one.accuracy.mode, f"{name}: modes", colour, dash="dot")
+            _draw(figure, _Line(name, series, lambda one: one.kappa.upper, colour, bracket=lambda one: one.kappa))
+            _draw(accuracy, _Line(f"{name}: samples", series, lambda one: one.accuracy.sample, colour))
+            _draw(accuracy, _Line(f"{name}: modes", series, lambda one: one.accuracy.mode, colour, "dot"))
         log_axis(figure, "κ")
         percent_axis(accuracy)
         words = "; ".join(f"{name}: {_from_to(series, numbers.kappa)}" for name, series in measured)
@@ -87,14 +87,11 @@ def comparison_figures(runs: Sequence[tuple[str, RunView]]) -> list[Figure]:
 
 
 def _kappa(run: RunView) -> Figure:
-    figure = go.Figure()
-    words: list[str] = []
-    for split, colour in SPLIT_COLOURS.items():
-        series = run.split(split)
-        if not series:
-            continue
-        _line(figure, series, lambda one: one.kappa.upper, NAMES[split], colour, bracket=lambda one: one.kappa)
-        words.append(f"on {NAMES[split]} {_from_to(series, numbers.kappa)}")
+    figure, words = go.Figure(), []
+    for line in _by_split(run, lambda one: one.kappa.upper, lambda one: one.kappa):
+        if line.series:
+            _draw(figure, line)
+            words.append(f"on {line.name} {_from_to(line.series, numbers.kappa)}")
     main = run.split(run.main_split())
     # Without a proved mode there is no margin, and both predictions say nothing.
     predicted = [
@@ -121,83 +118,54 @@ def _kappa(run: RunView) -> Figure:
 
 
 def _failure(run: RunView) -> Figure | None:
-    return _shares(
-        run,
-        "failure",
-        "Failure rate",
-        "Prompts whose most probable response has probability at most ½.",
-        lambda one: one.failure_rate.upper,
-        bracket=lambda one: one.failure_rate,
-    )
+    caption = "Prompts whose most probable response has probability at most ½."
+    lines = _by_split(run, lambda one: one.failure_rate.upper, lambda one: one.failure_rate)
+    return _chart("failure", "Failure rate", caption, lines)
 
 
 def _accuracy(run: RunView, split: Split) -> Figure | None:
     series = run.split(split)
-    figure = go.Figure()
-    lines: tuple[tuple[str, str, str, Callable[[SplitRecord], float | None]], ...] = (
-        ("samples", BLUE, "solid", lambda one: one.accuracy.sample),
-        ("greedy", PURPLE, "dash", lambda one: one.accuracy.greedy),
-        ("modes", GREEN, "dot", lambda one: one.accuracy.mode),
-    )
-    words = []
-    for name, colour, dash, value in lines:
-        if _line(figure, series, value, name, colour, dash=dash):
-            words.append(f"{name} {_from_to(series, lambda one, value=value: numbers.share(value(one)))}")
-    if not words:
-        return None
-    ceiling = series[0][1].accuracy.mode
-    if ceiling is not None and len(series) > 1:
-        figure.add_hline(y=ceiling, line={"color": GREY, "width": 1, "dash": "dot"})
-    percent_axis(figure)
+    lines = [
+        _Line("samples", series, lambda one: one.accuracy.sample, BLUE),
+        _Line("greedy", series, lambda one: one.accuracy.greedy, PURPLE, "dash"),
+        _Line("modes", series, lambda one: one.accuracy.mode, GREEN, "dot"),
+    ]
+
+    def axis(figure: go.Figure) -> None:
+        percent_axis(figure)
+        if len(series) > 1 and (ceiling := series[0][1].accuracy.mode) is not None:
+            figure.add_hline(y=ceiling, line={"color": GREY, "width": 1, "dash": "dot"})
+
     caption = (
         "Share of right answers. The thin line is the accuracy of the base model's modes, where exact rounds would "
         "end (P5)."
     )
-    return Figure(
-        f"accuracy{split.replace('_', '')}",
-        f"Accuracy, {NAMES[split]}",
-        caption,
-        f"{'; '.join(words)}.",
-        finished_spec(figure),
-    )
+    return _chart(f"accuracy{split.replace('_', '')}", f"Accuracy, {NAMES[split]}", caption, lines, axis)
 
 
 def _length(run: RunView) -> Figure | None:
-    figure, words = go.Figure(), []
-    for split, colour in SPLIT_COLOURS.items():
-        series = run.split(split)
-        if _line(figure, series, lambda one: one.mean_response_tokens, NAMES[split], colour):
-            words.append(
-                f"{NAMES[split]} {_from_to(series, lambda one: numbers.number(one.mean_response_tokens))} tokens"
-            )
-    if not words:
-        return None
-    figure.update_yaxes(rangemode="tozero", title="tokens")
     longest = run.record.configuration.get("max_completion_length")
-    caption = "Mean length of a sample. The reward is a sum over tokens, so shorter responses are favoured"
+    caption = "Mean length of a sample, in tokens. The reward is a sum over tokens, so shorter responses are favoured"
     caption += f"; {longest} tokens is the most allowed." if isinstance(longest, int) else "."
-    return Figure("length", "Response length", caption, f"{'; '.join(words)}.", finished_spec(figure))
+    lines = _by_split(run, lambda one: one.mean_response_tokens)
+
+    def axis(figure: go.Figure) -> None:
+        figure.update_yaxes(rangemode="tozero", title="tokens")
+
+    return _chart("length", "Response length", caption, lines, axis, numbers.number)
 
 
 def _sameness(run: RunView) -> Figure | None:
-    figure, words = go.Figure(), []
-    for split, colour in SPLIT_COLOURS.items():
-        series = run.split(split)
-        if _line(figure, series, lambda one: one.mode_drift, f"moved modes, {NAMES[split]}", colour):
-            words.append(f"moved modes on {NAMES[split]} {_from_to(series, lambda one: numbers.share(one.mode_drift))}")
-    series = run.split(run.main_split())
-    if _line(figure, series, lambda one: one.informative_pairs, "pairs that differ", GREY, dash="dot"):
-        words.append(f"pairs that differ {_from_to(series, lambda one: numbers.share(one.informative_pairs))}")
-    if not words:
-        return None
-    percent_axis(figure)
     caption = (
         "Modes that are no longer the base model's (the theory says none), and the share of sampled pairs whose two "
         "responses differ: only those teach anything."
     )
-    return Figure(
-        "sameness", "Mode drift and informative pairs", caption, f"{'; '.join(words)}.", finished_spec(figure)
-    )
+    main = run.split(run.main_split())
+    lines = [
+        *_by_split(run, lambda one: one.mode_drift, what="moved modes, "),
+        _Line("pairs that differ", main, lambda one: one.informative_pairs, GREY, "dot"),
+    ]
+    return _chart("sameness", "Mode drift and informative pairs", caption, lines)
 
 
 def _time(run: RunView) -> Figure | None:
@@ -221,51 +189,72 @@ def _time(run: RunView) -> Figure | None:
     )
 
 
-def _shares(
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One quantity over the rounds that have it: its name, where it comes from, how it is drawn."""
+
+    name: str
+    series: Series
+    value: Callable[[SplitRecord], float | None]
+    colour: str
+    dash: str = "solid"
+    bracket: Callable[[SplitRecord], Bracket] | None = None
+
+
+def _by_split(
     run: RunView,
+    value: Callable[[SplitRecord], float | None],
+    bracket: Callable[[SplitRecord], Bracket] | None = None,
+    what: str = "",
+) -> list[_Line]:
+    return [
+        _Line(f"{what}{NAMES[split]}", run.split(split), value, colour, bracket=bracket)
+        for split, colour in SPLIT_COLOURS.items()
+    ]
+
+
+def percent_axis(figure: go.Figure) -> None:
+    figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
+
+
+def _chart(
     key: str,
     title: str,
     caption: str,
-    value: Callable[[SplitRecord], float | None],
-    bracket: Callable[[SplitRecord], Bracket] | None = None,
+    lines: Sequence[_Line],
+    axis: Callable[[go.Figure], None] = percent_axis,
+    form: Callable[[float | None], str] = numbers.share,
 ) -> Figure | None:
-    figure, words = go.Figure(), []
-    for split, colour in SPLIT_COLOURS.items():
-        series = run.split(split)
-        if _line(figure, series, value, NAMES[split], colour, bracket=bracket):
-            words.append(f"{NAMES[split]} {_from_to(series, lambda one: numbers.share(value(one)))}")
-    percent_axis(figure)
-    return Figure(key, title, caption, f"{'; '.join(words)}.", finished_spec(figure)) if words else None
+    """The lines with what they say in words; None where no round has any of them."""
+    figure = go.Figure()
+    known = [one for one in lines if _draw(figure, one)]
+    if not known:
+        return None
+    axis(figure)
+    words = "; ".join(f"{one.name} {_from_to(one.series, lambda at, one=one: form(one.value(at)))}" for one in known)
+    return Figure(key, title, caption, f"{words}.", finished_spec(figure))
 
 
-def _line(
-    figure: go.Figure,
-    series: Series,
-    value: Callable[[SplitRecord], float | None],
-    name: str,
-    colour: str,
-    dash: str = "solid",
-    bracket: Callable[[SplitRecord], Bracket] | None = None,
-) -> bool:
+def _draw(figure: go.Figure, line: _Line) -> bool:
     """Add one line over the rounds that have the value; whether there was any."""
-    points = [(number, known, one) for number, one in series if (known := value(one)) is not None]
+    points = [(number, known, one) for number, one in line.series if (known := line.value(one)) is not None]
     if not points:
         return False
     error = None
-    if bracket is not None and not all(bracket(one).exact for _, _, one in points):
+    if line.bracket is not None and not all(line.bracket(one).exact for _, _, one in points):
         # Lines run through the upper ends, the cautious ones; the bar reaches down to the lower ends.
-        lower = [bracket(one).lower for _, _, one in points]
+        lower = [line.bracket(one).lower for _, _, one in points]
         down = [0.0 if low is None else known - low for (_, known, _), low in zip(points, lower, strict=True)]
         error = {"type": "data", "array": [0.0] * len(down), "arrayminus": down, "thickness": 1.5, "width": 5}
     figure.add_scatter(
         x=[number for number, _, _ in points],
         y=[known for _, known, _ in points],
-        name=name,
+        name=line.name,
         mode="lines+markers",
-        line={"color": colour, "width": 2.5, "dash": dash},
-        marker={"size": 7, "color": colour},
+        line={"color": line.colour, "width": 2.5, "dash": line.dash},
+        marker={"size": 7, "color": line.colour},
         error_y=error,
-        hovertemplate=f"{name}, round %{{x}}: %{{y:.3~g}}<extra></extra>",
+        hovertemplate=f"{line.name}, round %{{x}}: %{{y:.3~g}}<extra></extra>",
     )
     return True
 
@@ -283,10 +272,6 @@ def _marks(figure: go.Figure, at: Sequence[tuple[int, float | None]], name: str,
         marker={"symbol": symbol, "size": size, "color": GREY, "line": {"width": 2, "color": GREY}},
         hovertemplate=f"{name}, round %{{x}}: %{{y:.3~g}}<extra></extra>",
     )
-
-
-def percent_axis(figure: go.Figure) -> None:
-    figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
 
 
 def _traces(figure: go.Figure) -> Any:

@@ -89,8 +89,8 @@ def _kappa(step: Step) -> str:
 
 def _listed(parts: Iterable[str]) -> str:
     """The parts in a row; of more than six the first two and the last two."""
-    told = list(parts)
-    return "; ".join(told if len(told) <= 6 else [*told[:2], "…", *told[-2:]])
+    every = list(parts)
+    return "; ".join(every if len(every) <= 6 else [*every[:2], "…", *every[-2:]])
 
 
 def theory_sentence(run: RunView) -> str:
@@ -112,12 +112,13 @@ def theory_sentence(run: RunView) -> str:
         if step.lower > step.expected
     ]
     if above:
-        told = ", ".join(
+        breaches = ", ".join(
             f"{where} in round {step.round} ({_kappa(step)} against at most {numbers.from_log(step.expected)})"
             for where, step in above
         )
         text = (
-            f"κ went above the theory's bound (P3) on {told}: that update was not the exact one the theory speaks of."
+            f"κ went above the theory's bound (P3) on {breaches}: that update was not the exact one the theory speaks "
+            "of."
         )
     elif any(one.steps for one in bounds) and all(one.outcome == "held" for one in bounds if one.steps):
         text = "κ stayed within the theory's bound (P3) after every round."

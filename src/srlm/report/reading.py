@@ -121,10 +121,10 @@ def read_run(folder: Path, answers: bool = True) -> RunView:
 
 def _answers(rounds: list[RoundDirectory]) -> tuple[Answer, ...]:
     prompts = rounds[0].read_table("modes").select(["prompt", "answer", "split"]).to_pylist()
-    said = zip(*map(_answers_at, rounds), strict=True)
+    answers = zip(*map(_answers_at, rounds), strict=True)
     return tuple(
         Answer(row["prompt"], tuple(row["answer"] or ()), row["split"], tuple(at))
-        for row, at in zip(prompts, said, strict=True)
+        for row, at in zip(prompts, answers, strict=True)
     )
 
 

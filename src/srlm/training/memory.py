@@ -1,7 +1,7 @@
 """Out of memory: how it is recognised, and what to lower.
 
 Knows: what torch raises on a GPU and on a CPU, and which settings change the memory a stage needs but not what a run
-computes, so that a run can go on with them.
+computes, so that a run can go on with them. Refuses to know: how much a setting saves.
 """
 
 from collections.abc import Mapping
