@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srlm.measure.strategies import best_of_n, majority, self_judgement
 from srlm.lm.sampling import Response
+from srlm.measure.strategies import best_of_n, majority, self_judgement
 
 
 def responses(*logprobs: float) -> list[Response]:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from srlm.measure.degenerate import Mark
-from srlm.records.diagnosis import PromptDiagnosis, Reply, SampleFacts, Verdict
 from srlm.measure.verdict import accuracy_of, judge_group
+from srlm.records.diagnosis import PromptDiagnosis, Reply, SampleFacts, Verdict
 
 
 def prompt(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from srlm.errors import InputError
-from srlm.records.rounds import Bracket, RoundMetrics, RunRecord, parse
+from srlm.records.rounds import Bracket, RoundRecord, RunRecord, parse
 
 WHERE = Path("metrics.json")
 
@@ -17,7 +17,7 @@ def metrics(**changes: Any) -> dict[str, Any]:
 
 
 def test_trained_prompts_lie_at_the_top_and_held_out_ones_below() -> None:
-    read = parse(RoundMetrics, metrics(margin=0.25), WHERE)
+    read = parse(RoundRecord, metrics(margin=0.25), WHERE)
     assert read.train is not None
     assert read.held_out is not None
     assert (read.train.margin, read.held_out.margin, read.loss) == (0.25, None, 0.25)
@@ -25,11 +25,11 @@ def test_trained_prompts_lie_at_the_top_and_held_out_ones_below() -> None:
 
 def test_a_round_without_trained_prompts_is_read() -> None:
     document = {"round": 0, "held_out": metrics()["held_out"]}
-    assert parse(RoundMetrics, document, WHERE).train is None
+    assert parse(RoundRecord, document, WHERE).train is None
 
 
 def test_fields_of_a_newer_srlm_are_kept() -> None:
-    read = parse(RoundMetrics, metrics(novelty=[1, 2]), WHERE)
+    read = parse(RoundRecord, metrics(novelty=[1, 2]), WHERE)
     assert read.train is not None
     assert (read.train.model_extra or {})["novelty"] == [1, 2]
 
@@ -37,12 +37,12 @@ def test_fields_of_a_newer_srlm_are_kept() -> None:
 @pytest.mark.parametrize("bad", [math.nan, math.inf, "three", None])
 def test_a_number_that_is_none_is_refused_by_name(bad: Any) -> None:
     with pytest.raises(InputError, match=r"train\.kappa\.upper"):
-        parse(RoundMetrics, metrics(kappa={"lower": 1.0, "upper": bad}), WHERE)
+        parse(RoundRecord, metrics(kappa={"lower": 1.0, "upper": bad}), WHERE)
 
 
 def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(InputError) as caught:
-        parse(RoundMetrics, metrics(kappa=3, failure_rate=4), WHERE)
+        parse(RoundRecord, metrics(kappa=3, failure_rate=4), WHERE)
     assert len(caught.value.problems) == 2
 
 

@@ -8,10 +8,10 @@ import pytest
 from transformers import TrainerCallback
 
 from srlm.lm.loading import load_model
+from srlm.records.progress import Observer
+from srlm.records.trackers import tracked
 from srlm.tasks.prompts import Prompt
 from srlm.training.config import SelfRewardingConfig
-from srlm.training.rounds import Observer
-from srlm.records.trackers import tracked
 from srlm.training.trainer import SelfRewardingTrainer
 
 

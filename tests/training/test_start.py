@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from srlm.training.losses import UPDATES
 
 from srlm.errors import InputError
 from srlm.records.options import facts_of
+from srlm.records.progress import Observer
 from srlm.training.config import SelfRewardingConfig
 from srlm.training.estimate import estimate_run
-from srlm.training.losses import LOSS_TYPES
 from srlm.training.presets import PRESETS
-from srlm.training.rounds import Observer
 from srlm.training.settings import Request
 from srlm.training.start import dry_run, prepared
 
@@ -130,7 +130,7 @@ def test_a_dry_run_leaves_the_configuration_as_it_is(
 
 def test_the_updates_that_a_setting_names_are_the_updates_there_are() -> None:
     [choices] = [facts.choices for one, facts in facts_of(SelfRewardingConfig) if one.name == "loss_type"]
-    assert choices == LOSS_TYPES
+    assert choices == UPDATES
 
 
 def test_a_resumed_run_may_change_what_its_field_says_and_nothing_else() -> None:
