@@ -68,7 +68,7 @@ class TabularPolicy:
         return top[:, 1] - top[:, 0]
 
     def conditioning(self, mass_slack: float = 0.5) -> Conditioning:
-        """kappa, failure rate, minimum confidence and margin (theory.md section 1)."""
+        """kappa, failure rate, minimum confidence and margin (docs/theory: setting)."""
         return condition(self.logprobs, mass_slack, self.weights)
 
     def accuracy(self, correct: ArrayLike) -> float:
