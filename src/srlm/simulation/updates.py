@@ -1,7 +1,8 @@
 """Updates of linear softmax parameters from one round's samples, for many seeds at once.
 
 Knows: eq. 3 by exact least squares with the minimum-norm change and the exact ball constraint (docs/theory:
-linear-softmax); DPO, IPO and best-of-K fine-tuning as their authors define them. S seeds, G groups (prompts drawn), K responses each.
+linear-softmax); DPO, IPO and best-of-K fine-tuning as their authors define them. S seeds, G groups (prompts drawn), K
+responses each.
 """
 
 from collections.abc import Callable
