@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
-from srlm.theory.conditioning import Conditioning, condition
+from srlm.theory.conditioning import Conditioning, condition, mean_probability
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class TabularPolicy:
     def accuracy(self, correct: ArrayLike) -> float:
         """Probability that a sampled response is the correct one; `correct`: (P,) response numbers."""
         rows = np.arange(len(self.logprobs))
-        return float(self.weights @ np.exp(self.logprobs[rows, np.asarray(correct)]))
+        return mean_probability(self.logprobs[rows, np.asarray(correct)], self.weights)
 
     def mode_accuracy(self, correct: ArrayLike) -> float:
         """Share of prompts whose mode is correct: the ceiling of exact self-rewarding (P5)."""
