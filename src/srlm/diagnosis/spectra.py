@@ -1,6 +1,6 @@
 """The `effective_dimension` part of a diagnosis: how many directions of a model's features count, and how sure that is.
 
-Knows: spectra and what corollary 6.4 makes of them (theory.md section 5). The effective dimension takes the place of d
+Knows: spectra and what corollary 6.4 makes of them (section 5). The effective dimension takes the place of d
 in the number of samples that theory asks for.
 """
 
@@ -76,7 +76,7 @@ def describe_features(found: FeatureSpectrum) -> dict[str, Any]:
 def describe_fisher(found: FeatureSpectrum) -> dict[str, Any]:
     """Spectrum and condition number of the Fisher information about h, as JSON values.
 
-    The condition number is that of [W]'s linear softmax, not kappa. It is meaningless where small eigenvalues are
+    The condition number is that of linear softmax (section 5), not kappa. It is meaningless where small eigenvalues are
     rounding noise: then it is given over those above the noise, with a warning.
     """
     values, width = found.fisher, len(found.fisher)

@@ -150,7 +150,7 @@ def pad(groups: Sequence[TokenGroup]) -> PaddedRows:
 
 
 def response_logprobs(model: Any, sequences: Sequences, *, plain_head: bool = False) -> Float[Tensor, "R"]:
-    """Summed log-probability of every response (nats, float32), differentiable: r = log pi(y|x), [W] eq. 1.
+    """Summed log-probability of every response (nats, float32), differentiable: r = log pi(y|x), eq. 1.
 
     One forward pass of the untempered model; of a tree only the nodes that score an edge pass through the output head.
 

@@ -1,7 +1,7 @@
 """Marks of a response that nobody wants: empty, cut, repeating.
 
 Knows: tokens and text. Modes of language models are often empty (Stahlberg and Byrne, arXiv 1908.10090); exact
-sharpening ends in the modes (theory.md P5), so where they are degenerate self-rewarding makes the model so.
+sharpening ends in the modes (P5), so where they are degenerate self-rewarding makes the model so.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Each promise of the theory against what a run measured.
 
-Knows: the theory's statements by their labels (theory.md), and the difference between a bound that was broken, one
+Knows: the theory's statements by their labels, and the difference between a bound that was broken, one
 that held, one that the recorded brackets leave open, and one that does not speak of this run: P3 to P5 are about eq. 3
 with the log-probability as reward.
 """
@@ -24,7 +24,7 @@ class Promise:
     """One statement of the theory against the run.
 
     Attributes:
-        label: where it stands in theory.md, with what it says.
+        label: one of `srlm.theory.statements`, with what it says.
         expected, measured: in words.
         verdict: "held", "departed", "open" (the brackets leave it undecided) or "note" (a comparison, not a test).
     """
