@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from srlm.training.losses import UPDATES
+from srlm.training.updates import UPDATES
 
 from srlm.errors import InputError
 from srlm.records.options import facts_of
@@ -130,7 +130,7 @@ def test_a_dry_run_leaves_the_configuration_as_it_is(
 
 def test_the_updates_that_a_setting_names_are_the_updates_there_are() -> None:
     [choices] = [facts.choices for one, facts in facts_of(SelfRewardingConfig) if one.name == "loss_type"]
-    assert choices == UPDATES
+    assert choices == tuple(UPDATES)
 
 
 def test_a_resumed_run_may_change_what_its_field_says_and_nothing_else() -> None:
