@@ -46,6 +46,10 @@ def test_what_cannot_be_compared_is_said(diagnosed: Any) -> None:
     notes = comparison_notes([("a", diagnosed), ("b", other)])
     assert any("max_new_tokens = 99" in note for note in notes)
     assert any("other prompts" in note for note in notes)
+    rough = diagnosed.model_copy(update={"numeric_error": 0.1})
+    assert comparison_notes([("a", diagnosed), ("b", rough)]) == [
+        "b was computed in float32: its brackets are estimates, and nothing of it is proved"
+    ]
 
 
 @pytest.mark.parametrize(("names", "sentence"), [(["a"], "two models or more"), (["a", "b", "a"], "names a more than")])

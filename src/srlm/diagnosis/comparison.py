@@ -61,6 +61,11 @@ def comparison_notes(several: Sequence[tuple[str, DiagnosisRecord]]) -> list[str
         for field in _SHARED
         if getattr(one.settings, field) != getattr(of_first.settings, field)
     ]
+    notes += [
+        f"{name} was computed in {one.settings.dtype}: its brackets are estimates, and nothing of it is proved"
+        for name, one in several
+        if one.numeric_error
+    ]
     asked = [prompt.prompt for prompt in of_first.prompts]
     return notes + [
         f"{name} was asked other prompts than {first}"

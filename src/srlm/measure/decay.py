@@ -1,5 +1,4 @@
-"""Which decay does a spectrum follow: exponential, polynomial, or a spike with a flat tail (docs/theory:
-linear-softmax, G.4)?
+"""Which decay does a spectrum follow: exponential, polynomial, or a spike with a flat tail (lemma G.4)?
 
 Knows: eigenvalues in falling order. Each regime is fitted by least squares to log eigenvalues; the fit is then raised
 to an envelope that no eigenvalue exceeds, so that the regime's bound on the effective dimension applies to it. Refuses

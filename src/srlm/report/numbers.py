@@ -5,6 +5,7 @@ Knows: formats, and the one word for what was proved or only measured. Refuses t
 
 import math
 
+from srlm import theory
 from srlm.records.bracket import Bracket, Interval
 from srlm.records.diagnosis import DiagnosisRecord, Verdict
 from srlm.records.rounds import SplitRecord
@@ -30,9 +31,10 @@ def number(value: float | None) -> str:
 def from_log(log_value: float) -> str:
     """`number(exp(log_value))` for values that may overflow or underflow."""
     if math.isinf(log_value) or -600 < log_value < math.log(1e6):
-        return number(math.exp(log_value))
+        return number(math.inf if log_value == math.inf else theory.from_log(log_value))
     power = math.floor(log_value / math.log(10))
-    return f"{math.exp(log_value - power * math.log(10)):.1f}×10{str(power).translate(_SUPERSCRIPT)}"
+    mantissa = theory.from_log(log_value - power * math.log(10))
+    return f"{mantissa:.1f}×10{str(power).translate(_SUPERSCRIPT)}"
 
 
 def power_of_ten(exponent: int) -> str:

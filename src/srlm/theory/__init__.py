@@ -1,7 +1,7 @@
 """The theory of self-rewarding alignment as pure functions; every docstring cites its label (`srlm.theory.statements`).
 
-Knows: the names that are promised. A *bound* has explicit constants (or takes the universal one as `constant`); a
-*rate*, such as `failure_lower_bound_asymptotic`, is an order of magnitude.
+Knows: the names that are promised. A *bound* has no hidden constant and is a plain number; a *rate* has one and is a
+`Rate`, which carries the constant put in.
 """
 
 from srlm.theory.conditioning import (
@@ -39,9 +39,11 @@ from srlm.theory.contraction import (
     tail_integral_bound,
 )
 from srlm.theory.guarantees import (
-    FailureBound,
+    BetaRate,
+    RoundsRate,
     beta_of_order,
     failure_bound,
+    failure_bound_at_beta,
     linear_softmax_log_class_size,
     rounds_to_suppress,
     stable_failure_bound,
@@ -59,6 +61,7 @@ from srlm.theory.lower_bound import (
     hard_instance_kappa,
     near_uniform_kappa,
     worst_hard_instance,
+    worst_hard_instance_within,
 )
 from srlm.theory.objective import (
     group_loss,
@@ -70,6 +73,7 @@ from srlm.theory.objective import (
     sharpen,
 )
 from srlm.theory.planning import Plan, plan
+from srlm.theory.rates import LowerRate, Rate, UpperRate
 from srlm.theory.spectrum import (
     FisherSpectrum,
     effective_dimension,
@@ -83,13 +87,17 @@ from srlm.theory.spectrum import (
 )
 
 __all__ = [
+    "BetaRate",
     "Conditioning",
-    "FailureBound",
     "FisherSpectrum",
     "GreedyTrap",
     "HardInstance",
+    "LowerRate",
     "Plan",
+    "Rate",
     "Recurrence",
+    "RoundsRate",
+    "UpperRate",
     "autoregressive_kappa",
     "bayes_failure",
     "beta_of_order",
@@ -104,6 +112,7 @@ __all__ = [
     "exponential_decay_bound",
     "failure_at_level",
     "failure_bound",
+    "failure_bound_at_beta",
     "failure_coefficient",
     "failure_from_suboptimality",
     "failure_lower_bound",
@@ -149,4 +158,5 @@ __all__ = [
     "statistical_error",
     "tail_integral_bound",
     "worst_hard_instance",
+    "worst_hard_instance_within",
 ]
