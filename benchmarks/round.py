@@ -68,7 +68,7 @@ class Clock(Observer):
         self.close()
         self._open, self._began = (round_number, name), time.perf_counter()
 
-    def round_done(self, directory: Any, round_number: int, metrics: dict[str, Any]) -> None:
+    def round_done(self, directory: Any, record: Any) -> None:
         self.close()
 
     def close(self) -> None:

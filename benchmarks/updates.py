@@ -37,9 +37,9 @@ class SharedBase(Observer):
             for path in self._kept.glob("*"):
                 shutil.copy(path, self._run / "rounds" / "00" / path.name)
 
-    def round_done(self, directory: Any, round_number: int, metrics: dict[str, Any]) -> None:
+    def round_done(self, directory: Any, record: Any) -> None:
         for pattern in ("samples.*", "modes.*"):
-            for path in (self._run / "rounds" / "00").glob(pattern) if round_number == 0 else ():
+            for path in (self._run / "rounds" / "00").glob(pattern) if record.round == 0 else ():
                 shutil.copy(path, self._kept / path.name)
 
 

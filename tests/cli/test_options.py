@@ -195,10 +195,9 @@ def test_nobody_else_says_what_a_setting_is_by_default() -> None:
     # The interface in Python has defaults of its own: they are the same.
     import inspect
 
-    from srlm.tasks.prompts import load_prompts
-
     from srlm.diagnosis.preflight import diagnose
     from srlm.lm.loading import load_model
+    from srlm.tasks.prompts import load_prompts
 
     facts = {one.name: one.default for one, _ in facts_of(Request)}
     renamed = {(load_model, "name"): "model", (load_prompts, "source"): "prompts"}

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from srlm.training.updates import UPDATES
 
 from srlm.errors import InputError
 from srlm.records.options import facts_of
@@ -16,6 +15,7 @@ from srlm.training.estimate import estimate_run
 from srlm.training.presets import PRESETS
 from srlm.training.settings import Request
 from srlm.training.start import dry_run, prepared
+from srlm.training.updates import UPDATES
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
