@@ -10,7 +10,7 @@ def test_the_number_of_rounds_is_the_runs(rounds: int) -> None:
     progress = RoundProgress(lambda path: None)
     progress.begin(rounds)
     progress.stage(1, "sample", 4)
-    assert progress._progress.tasks[0].description == f"round 1 of {rounds}: sampling"
+    assert progress._bar.tasks[0].description == f"round 1 of {rounds}: sampling"
 
 
 def test_the_time_left_covers_the_rounds_still_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,4 +21,4 @@ def test_the_time_left_covers_the_rounds_still_to_come(monkeypatch: pytest.Monke
     for number, stage in ((0, "sample"), (0, "certify"), (1, "sample")):
         progress.stage(number, stage, 4)
     # Four rounds after this one, and this one whole: 5 * (10 + 10) s; no update was timed yet.
-    assert progress._time_left() == "about 2 min and training left"
+    assert progress._left() == "about 2 min and training left"

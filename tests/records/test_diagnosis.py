@@ -23,7 +23,7 @@ def test_the_document_keeps_its_form(record: DiagnosisRecord) -> None:
     document = json.loads(json.dumps(record.as_dict(), allow_nan=False))
     assert document["format"] == 1
     assert document["effective_dimension"] == {}
-    assert document["kappa"] == {"lower": 0.5, "upper": None, "confidence": None}
+    assert document["kappa"] == {"lower": 0.5, "upper": None}
     assert document["prompts"][0]["answer"] == ["a", "b"]
     assert document["prompts"][0]["mode"] == {
         "text": "So.", "tokens": 2, "marks": ["cut"], "logprob_lower": -812.0, "logprob_upper": -0.5, "certified": False
