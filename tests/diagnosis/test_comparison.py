@@ -102,7 +102,7 @@ def test_the_same_seed_builds_the_same_model() -> None:
         ({"families": ("Lama",)}, "choose among Llama"),
         ({"steps": (5, 0)}, "rising"),
         ({"width": 12}, "multiple of 8"),
-        ({"numbers": 1}, "numbers at least 2"),
+        ({"numbers": 1}, "numbers is 1; it must be a whole number, at least 2"),
         ({"error_rate": 1.0}, "error_rate"),
     ],
 )

@@ -33,6 +33,7 @@ from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.errors import InputError
 from srlm.lm.loading import as_loaded
 from srlm.records.diagnosis import DiagnosisRecord
+from srlm.records.options import option, problems
 from srlm.records.progress import Observer
 from srlm.tasks.prompts import Prompt
 
@@ -45,43 +46,30 @@ _PHRASES = ((("{}",), 0.45), (("is", "{}"), 0.35), (("so", "the", "answer", "is"
 class FamilySettings:
     """The experiment.
 
-    Attributes:
-        families: which architectures, of `FAMILIES`.
-        steps: numbers of training steps at which each model is diagnosed, rising.
-        width: hidden size, a multiple of 8.
-        layers: blocks.
-        numbers: the task is to name the larger of two of this many numbers.
-        error_rate: share of the teacher's answers that are wrong.
-        batch_size: examples a step.
-        learning_rate: of AdamW.
-        seed: everything random follows from it.
+    Raises:
+        InputError: any field outside its domain; all such fields are named at once.
     """
 
-    families: tuple[str, ...] = ("Llama", "GPT-2", "Qwen3", "Gemma", "Mamba", "RWKV")
-    steps: tuple[int, ...] = (0, 50, 200)
-    width: int = 64
-    layers: int = 2
-    numbers: int = 7
-    error_rate: float = 0.2
-    batch_size: int = 64
-    learning_rate: float = 3e-3
-    seed: int = 0
+    families: tuple[str, ...] = option(("Llama", "GPT-2", "Qwen3", "Gemma", "Mamba", "RWKV"), "Which architectures.")
+    steps: tuple[int, ...] = option((0, 50, 200), "Training steps at which each model is diagnosed, rising.")
+    width: int = option(64, "Hidden size, a multiple of 8.", low=8)
+    layers: int = option(2, "Blocks.", low=1)
+    numbers: int = option(7, "The task is to name the larger of two of this many numbers.", low=2)
+    error_rate: float = option(0.2, "Share of the teacher's answers that are wrong.", low=0, below=1)
+    batch_size: int = option(64, "Examples a step.", low=1)
+    learning_rate: float = option(3e-3, "Of AdamW.", above=0)
+    seed: int = option(0, "Everything random follows from it.", low=0)
 
     def __post_init__(self) -> None:
-        problems = []
-        unknown = [name for name in self.families if name not in FAMILIES]
-        if unknown or not self.families:
-            problems.append(f"families are {list(self.families)}; choose among {', '.join(FAMILIES)}")
+        wrong = problems(self)
+        if not self.families or not FAMILIES.keys() >= set(self.families):
+            wrong.append(f"families are {list(self.families)}; choose among {', '.join(FAMILIES)}")
         if not self.steps or list(self.steps) != sorted(set(self.steps)) or self.steps[0] < 0:
-            problems.append(f"steps are {list(self.steps)}; give rising numbers of at least 0")
-        if self.width < 8 or self.width % 8:
-            problems.append(f"width is {self.width}; it must be a positive multiple of 8")
-        if self.layers < 1 or self.numbers < 2 or self.batch_size < 1:
-            problems.append("layers and batch_size must be at least 1, numbers at least 2")
-        if not 0 <= self.error_rate < 1:
-            problems.append(f"error_rate is {self.error_rate}; it must lie in [0, 1)")
-        if problems:
-            raise InputError(problems)
+            wrong.append(f"steps are {list(self.steps)}; give rising numbers of at least 0")
+        if self.width % 8:
+            wrong.append(f"width is {self.width}; it must be a multiple of 8")
+        if wrong:
+            raise InputError(wrong)
 
 
 def diagnose_families(

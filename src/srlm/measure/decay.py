@@ -6,7 +6,7 @@ to know: which matrix they belong to.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +41,16 @@ def fit_decay(eigenvalues: Sequence[float] | NDArray[np.float64], ridge: float, 
     index = np.arange(1, len(values) + 1, dtype=np.float64)
     # What the envelopes leave out (eigenvalues below the noise) is bounded by the last one kept.
     rest = max(0, dimension - len(values)) * values[-1] / (ridge + values[-1])
+
+    def exponential(scale: float, rate: float) -> float | None:
+        return exponential_decay_bound(scale, rate, ridge) + rest if rate > 0 else None
+
+    def polynomial(scale: float, power: float) -> float | None:
+        return polynomial_decay_bound(scale, power, ridge) + rest if power > 1 else None
+
     fits = [
-        _exponential(index, logs, ridge, rest),
-        _polynomial(index, logs, ridge, rest),
+        _straight("A", "rate", index, logs, exponential),
+        _straight("B", "power", np.log(index), logs, polynomial),
         _spike(values, logs, ridge, dimension),
     ]
     return sorted(fits, key=lambda one: one.information)
@@ -54,22 +61,18 @@ def best_fit(fits: Sequence[DecayFit]) -> DecayFit | None:
     return fits[0] if fits and fits[0].r_squared >= GOOD_FIT else None
 
 
-def _exponential(index: NDArray[np.float64], logs: NDArray[np.float64], ridge: float, rest: float) -> DecayFit:
-    slope, start = np.polyfit(index, logs, 1)
-    rate = -float(slope)
-    fitted = start + slope * index
+def _straight(
+    regime: Regime,
+    fall: str,
+    axis: NDArray[np.float64],
+    logs: NDArray[np.float64],
+    bound: Callable[[float, float], float | None],
+) -> DecayFit:
+    """A straight line through log eigenvalues over `axis`, raised to the envelope; `fall` names its slope downwards."""
+    slope, start = np.polyfit(axis, logs, 1)
+    fitted = start + slope * axis
     scale = math.exp(float(start + (logs - fitted).max()))
-    bound = exponential_decay_bound(scale, rate, ridge) + rest if rate > 0 else None
-    return _fit("A", {"scale": scale, "rate": rate}, logs, fitted, bound)
-
-
-def _polynomial(index: NDArray[np.float64], logs: NDArray[np.float64], ridge: float, rest: float) -> DecayFit:
-    slope, start = np.polyfit(np.log(index), logs, 1)
-    power = -float(slope)
-    fitted = start + slope * np.log(index)
-    scale = math.exp(float(start + (logs - fitted).max()))
-    bound = polynomial_decay_bound(scale, power, ridge) + rest if power > 1 else None
-    return _fit("B", {"scale": scale, "power": power}, logs, fitted, bound)
+    return _fit(regime, {"scale": scale, fall: -float(slope)}, logs, fitted, bound(scale, -float(slope)))
 
 
 def _spike(values: NDArray[np.float64], logs: NDArray[np.float64], ridge: float, dimension: int) -> DecayFit:

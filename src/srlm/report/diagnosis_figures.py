@@ -7,6 +7,7 @@ know: pages.
 import html
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -130,13 +131,8 @@ def _confidence(diagnosis: DiagnosisRecord) -> Figure | None:
             hovertemplate="%{customdata}: 10^%{y:.2f}<extra></extra>",
         )
     lowest = min(one.mode.logprob_lower for one in ordered) / _LN10
-    ticks = _powers(lowest)
-    figure.update_yaxes(
-        title="probability of the mode",
-        tickvals=ticks,
-        ticktext=list(map(numbers.power_of_ten, ticks)),
-        range=[lowest - 0.15 - 0.04 * abs(lowest), 0.1 + 0.02 * abs(lowest)],
-    )
+    reach = [lowest - 0.15 - 0.04 * abs(lowest), 0.1 + 0.02 * abs(lowest)]
+    figure.update_yaxes(title="probability of the mode", range=reach, **_powers(lowest))
     figure.update_xaxes(title="prompts, surest first", tickformat="d", zeroline=False)
     right = sum(one.mode_correct is True for one in ordered)
     least = numbers.from_log(lowest * _LN10)
@@ -165,19 +161,10 @@ def _calibration(diagnosis: DiagnosisRecord) -> Figure | None:
     percent_axis(figure)
     figure.update_yaxes(title="share right")
     lowest = min(one.self_reward for one in bins) / _LN10
-    ticks = _powers(lowest)
-    figure.update_xaxes(
-        title="probability of the response",
-        zeroline=False,
-        tickvals=ticks,
-        ticktext=list(map(numbers.power_of_ten, ticks)),
-    )
-    auroc = judgement.auroc
-    words = (
-        "All samples are right, or all wrong."
-        if auroc is None
-        else f"A right sample has the larger self-reward in {numbers.share(auroc)} of pairs."
-    )
+    figure.update_xaxes(title="probability of the response", zeroline=False, **_powers(lowest))
+    words = f"A right sample has the larger self-reward in {numbers.share(judgement.auroc)} of pairs."
+    if judgement.auroc is None:
+        words = "All samples are right, or all wrong."
     spec = finished_spec(figure, 320, False)
     spec["layout"]["showlegend"] = False
     caption = "Responses that the model finds likelier should be right more often: the line should rise. " + words
@@ -216,6 +203,7 @@ def _spectrum_axes(figure: go.Figure) -> None:
     figure.update_xaxes(title="eigenvalue number", tickformat="d", zeroline=False)
 
 
-def _powers(lowest: float) -> list[int]:
-    """About six powers of ten from 1 down to below 10^lowest."""
-    return list(range(0, math.floor(lowest) - 1, -max(1, round(-lowest / 6))))
+def _powers(lowest: float) -> dict[str, Any]:
+    """Labels of an axis of exponents: about six powers of ten from 1 down to below 10^lowest."""
+    ticks = list(range(0, math.floor(lowest) - 1, -max(1, round(-lowest / 6))))
+    return {"tickvals": ticks, "ticktext": list(map(numbers.power_of_ten, ticks))}

@@ -23,6 +23,12 @@ from srlm.report.reading import RunView
 BLUE, ORANGE, GREEN, PURPLE, GREY, RED = "#2f7fc1", "#d06a12", "#1f9070", "#9b6fc4", "#7d8790", "#d0514a"
 SPLIT_COLOURS: dict[Split, str] = {"train": BLUE, "held_out": ORANGE}
 RUN_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY)
+# The ways of answering whose accuracy is drawn round by round.
+WAYS: tuple[tuple[str, str, str, Callable[[SplitRecord], float | None]], ...] = (
+    ("samples", BLUE, "solid", lambda one: one.accuracy.sample),
+    ("greedy", PURPLE, "dash", lambda one: one.accuracy.greedy),
+    ("modes", GREEN, "dot", lambda one: one.accuracy.mode),
+)
 
 Series = Sequence[tuple[int, SplitRecord]]
 
@@ -125,11 +131,7 @@ def _failure(run: RunView) -> Figure | None:
 
 def _accuracy(run: RunView, split: Split) -> Figure | None:
     series = run.split(split)
-    lines = [
-        _Line("samples", series, lambda one: one.accuracy.sample, BLUE),
-        _Line("greedy", series, lambda one: one.accuracy.greedy, PURPLE, "dash"),
-        _Line("modes", series, lambda one: one.accuracy.mode, GREEN, "dot"),
-    ]
+    lines = [_Line(name, series, value, colour, dash) for name, colour, dash, value in WAYS]
 
     def axis(figure: go.Figure) -> None:
         percent_axis(figure)

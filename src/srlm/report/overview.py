@@ -4,7 +4,6 @@ Knows: matplotlib, without its global state. Refuses to know: single prompts.
 """
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from srlm.errors import InputError
 from srlm.records.atomic import write_bytes
-from srlm.records.rounds import Split, SplitRecord
+from srlm.records.rounds import Split
 from srlm.report import numbers
 from srlm.report._pieces import NAMES
-from srlm.report.figures import BLUE, GREEN, GREY, PURPLE, SPLIT_COLOURS
+from srlm.report.figures import GREY, SPLIT_COLOURS, WAYS
 from srlm.report.reading import RunView, read_run
 
 
@@ -79,14 +78,9 @@ def _draw_kappa(axes: Any, run: RunView) -> None:
 
 
 def _draw_accuracy(axes: Any, run: RunView) -> None:
-    lines: tuple[tuple[str, str, Callable[[SplitRecord], float | None]], ...] = (
-        ("samples", BLUE, lambda one: one.accuracy.sample),
-        ("greedy", PURPLE, lambda one: one.accuracy.greedy),
-        ("modes", GREEN, lambda one: one.accuracy.mode),
-    )
     styles: tuple[tuple[Split, str, str], ...] = (("train", "-", "trained"), ("held_out", ":", "held out"))
     for split, style, where in styles:
-        for name, colour, value in lines:
+        for name, colour, _, value in WAYS:
             points = [(number, known) for number, one in run.split(split) if (known := value(one)) is not None]
             if points:
                 x, y = zip(*points, strict=True)
