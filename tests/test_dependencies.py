@@ -1,4 +1,4 @@
-"""What src imports is what pyproject.toml declares, read off the syntax trees: no environment, however full, hides a gap."""
+"""What src imports is declared in pyproject.toml; read off the syntax trees, so that no full environment hides a gap."""
 
 import ast
 import re
@@ -38,8 +38,8 @@ def _allowed(floor: str, lazily: bool) -> set[str]:
 
 
 def _third_party(source: str) -> Iterator[tuple[str, bool]]:
-    """Top-level names imported from outside Python and srlm, and whether only when a function runs; imports whose absence
-    is handled on the spot are left out.
+    """Top-level names imported from outside Python and srlm, and whether only when a function runs; imports whose
+    absence is handled on the spot are left out.
     """
 
     def walk(node: ast.AST, lazily: bool) -> Iterator[tuple[str, bool]]:
