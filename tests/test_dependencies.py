@@ -1,4 +1,4 @@
-"""What src imports is declared in pyproject.toml; read off the syntax trees, so that no full environment hides a gap."""
+"""What src imports is declared in pyproject.toml; read off syntax trees, so that no full environment hides a gap."""
 
 import ast
 import re

@@ -1,7 +1,7 @@
 """The one exception that means "what you gave us cannot be used", and what to install where an extra is missing.
 
-Knows: how a wrong input is described, and what srlm's own metadata says of its extras. Every floor raises the exception;
-the command line turns both into one line and exit code 2.
+Knows: how a wrong input is described, and what srlm's own metadata says of its extras. Every floor raises the
+exception; the command line turns both into one line and exit code 2.
 """
 
 import re
@@ -21,8 +21,8 @@ class InputError(ValueError):
 
 
 def what_to_install(error: ModuleNotFoundError) -> str | None:
-    """One sentence with the command that installs a missing package; None where none of srlm's extras brings it: that is
-    a mistake of ours or a damaged installation, and its traceback is worth more.
+    """One sentence with the command that installs a missing package; None where none of srlm's extras brings it: that
+    is a mistake of ours or a damaged installation, and its traceback is worth more.
     """
     from importlib.metadata import PackageNotFoundError, requires
 
