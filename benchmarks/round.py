@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from srlm.lm.loading import load_model
-from srlm.lm.prompts import load_prompts
 from srlm.lm.scoring import PackedTree
+from srlm.records.progress import Observer
+from srlm.tasks.prompts import load_prompts
 from srlm.training.config import SelfRewardingConfig
-from srlm.training.rounds import Observer
 from srlm.training.trainer import SelfRewardingTrainer
 
 

@@ -19,7 +19,7 @@ def _bracket(value: float, slack: float = 0.0) -> dict[str, float]:
 
 
 def _split_metrics(policy: np.ndarray, base: np.ndarray, slack: float) -> dict[str, Any]:
-    """The numbers of theory.md section 1 for `policy`, shape (prompts, responses); response 0 is the right one."""
+    """The numbers of section 1 for `policy`, shape (prompts, responses); response 0 is the right one."""
     top = np.sort(policy, axis=1)[:, ::-1]
     margins = np.log(top[:, 0] / top[:, 1])
     modes = policy.argmax(axis=1)

@@ -12,13 +12,14 @@ from srlm.errors import InputError
 
 POSITIVE, UNIT_OPEN, PROBABILITY_OPEN_LOW = (0, math.inf, "()"), (0, 1, "()"), (0, 1, "(]")
 AT_LEAST_0, AT_LEAST_1, UNIT = (0, math.inf, "[)"), (1, math.inf, "[)"), (0, 1, "[]")
+LOGPROB, MARGIN = (-math.inf, 0, "[]"), (0, math.inf, "[]")  # closed at an infinite end: it belongs to the domain
 
 # function, legal arguments, and the domain of each
 TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, float, str]]]] = [
-    (theory.failure_lower_bound, {"kappa0": 5, "pairs": 10, "log_class_size": 2, "constant": 1},
-     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": POSITIVE, "constant": POSITIVE}),
-    (theory.failure_lower_bound_asymptotic, {"kappa0": 5, "pairs": 10, "log_class_size": 2, "constant": 1},
-     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": POSITIVE, "constant": POSITIVE}),
+    (theory.failure_lower_bound, {"kappa0": 5, "pairs": 10, "log_class_size": 2, "lower_constant": 1},
+     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": POSITIVE, "lower_constant": POSITIVE}),
+    (theory.failure_lower_bound_asymptotic, {"kappa0": 5, "pairs": 10, "log_class_size": 2, "lower_constant": 1},
+     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": POSITIVE, "lower_constant": POSITIVE}),
     (theory.failure_at_level, {"kappa0": 5, "level": 0.1}, {"kappa0": AT_LEAST_1, "level": POSITIVE}),
     (theory.near_uniform_kappa, {"responses": 5}, {"responses": AT_LEAST_1}),
     (theory.autoregressive_kappa, {"top_probability": 0.5, "length": 3},
@@ -31,23 +32,35 @@ TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, flo
     (theory.bayes_failure, {"informative_mass": 0.5, "responses": 5, "informative_prompts": 2, "pairs": 3, "bias": 3},
      {"responses": (4, math.inf, "[)")}),
     (theory.worst_hard_instance, {"kappa0": 5, "pairs": 10, "informative_prompts": 1, "bias": 1},
-     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "informative_prompts": AT_LEAST_1, "bias": POSITIVE}),
+     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "informative_prompts": AT_LEAST_1, "bias": (0, 1e6, "(]")}),
+    (theory.worst_hard_instance_within, {"kappa0": 5, "pairs": 10, "log_class_size": 9, "bias": 1},
+     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": POSITIVE, "bias": (0, 1e6, "(]")}),
     (theory.greedy_trap, {"mode_probability": 0.3, "excess": 0.2},
      {"mode_probability": (0, 0.5, "()"), "excess": (0, 0.4, "(]")}),
     (theory.greedy_finds_mode, {"mode_probability": 0.3}, {"mode_probability": UNIT}),
     (theory.population_kappa_bound, {"kappa": 5, "margin": 1, "beta": 1},
      {"kappa": AT_LEAST_1, "margin": AT_LEAST_0, "beta": POSITIVE}),
-    (theory.population_margin, {"margin": 1, "beta": 1}, {"margin": AT_LEAST_0, "beta": POSITIVE}),
+    (theory.population_margin, {"margin": 1, "beta": 1, "rounds": 2},
+     {"margin": AT_LEAST_0, "beta": POSITIVE, "rounds": AT_LEAST_0}),
+    (theory.population_kappa_bound_by_prompt, {"mode_logprobs": -1.0, "margins": 1.0, "beta": 1},
+     {"mode_logprobs": LOGPROB, "margins": MARGIN, "beta": POSITIVE}),
+    (theory.exact_round_kappa_estimate, {"mode_logprobs": [-1.0], "sample_logprobs": [[-2.0]], "beta": 1},
+     {"beta": POSITIVE}),
+    (theory.certified_log_factor, {"margin": 1, "beta": 1, "error": 0.1},
+     {"margin": MARGIN, "beta": POSITIVE, "error": AT_LEAST_0}),
+    (theory.log_ratio_error, {"before": [-1.0], "after": [-1.0], "beta": 1}, {"beta": POSITIVE}),
+    (theory.beta_of_order, {"pairs": 4, "scale": 1}, {"pairs": AT_LEAST_1, "scale": POSITIVE}),
     (theory.population_kappa_bounds, {"kappa0": 5, "margin": 1, "beta": 1, "rounds": 2},
      {"kappa0": AT_LEAST_1, "margin": AT_LEAST_0, "beta": POSITIVE, "rounds": AT_LEAST_0}),
     (theory.certified_kappa_bound, {"kappa": 5, "margin": 1, "beta": 1, "error": 0.1},
-     {"kappa": AT_LEAST_1, "margin": AT_LEAST_0, "beta": POSITIVE, "error": AT_LEAST_0}),
+     {"kappa": AT_LEAST_1, "margin": MARGIN, "beta": POSITIVE, "error": AT_LEAST_0}),
     (theory.failure_from_suboptimality, {"suboptimality": 1, "margin": 1, "mass_slack": 0.5},
      {"suboptimality": AT_LEAST_0, "margin": AT_LEAST_0, "mass_slack": UNIT_OPEN}),
     (theory.change_of_measure_bound, {"coefficient": 2, "second_moment": 1},
      {"coefficient": AT_LEAST_1, "second_moment": AT_LEAST_0}),
-    (theory.statistical_error, {"pairs": 10, "log_class_size": 2, "rho": 0.1, "constant": 1},
-     {"pairs": AT_LEAST_1, "log_class_size": AT_LEAST_0, "rho": UNIT_OPEN, "constant": POSITIVE}),
+    (theory.statistical_error, {"pairs": 10, "log_class_size": 2, "rho": 0.1, "constant": 1, "reward_range": 1},
+     {"pairs": AT_LEAST_1, "log_class_size": AT_LEAST_0, "rho": UNIT_OPEN, "constant": POSITIVE,
+      "reward_range": POSITIVE}),
     (theory.failure_coefficient, {"kappa": 5, "error": 0.1, "beta": 1, "margin": 1},
      {"kappa": AT_LEAST_1, "error": AT_LEAST_0, "beta": AT_LEAST_0, "margin": POSITIVE}),
     (theory.one_round_failure_bound, {"coefficient": 0.1, "mass_slack": 0.5},
@@ -63,10 +76,16 @@ TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, flo
      {"length": AT_LEAST_1, "mode_probability": PROBABILITY_OPEN_LOW}),
     (theory.failure_bound,
      {"kappa0": 5, "pairs": 10, "log_class_size": 2, "margin": 1, "min_confidence": 0.5, "mass_slack": 0.5,
-      "rho": 0.1, "rounds": 2, "constant": 1, "measured": 0.5},
+      "rho": 0.1, "rounds": 2, "constant": 1, "reward_range": 1, "measured": 0.5},
      {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": AT_LEAST_0, "margin": POSITIVE,
       "min_confidence": PROBABILITY_OPEN_LOW, "mass_slack": UNIT_OPEN, "rho": UNIT_OPEN, "rounds": AT_LEAST_1,
-      "constant": POSITIVE, "measured": UNIT}),
+      "constant": POSITIVE, "reward_range": (1, math.inf, "[)"), "measured": UNIT}),
+    (theory.failure_bound_at_beta,
+     {"kappa0": 5, "pairs": 10, "log_class_size": 2, "beta": 1, "margin": 1, "min_confidence": 0.5, "mass_slack": 0.5,
+      "rho": 0.1, "rounds": 2, "constant": 1, "reward_range": 1},
+     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": AT_LEAST_0, "beta": POSITIVE, "margin": POSITIVE,
+      "min_confidence": PROBABILITY_OPEN_LOW, "mass_slack": UNIT_OPEN, "rho": UNIT_OPEN, "rounds": AT_LEAST_1,
+      "constant": POSITIVE, "reward_range": (1, math.inf, "[)")}),
     (theory.stable_failure_bound,
      {"pairs": 10, "log_class_size": 2, "margin": 1, "min_confidence": 0.5, "mass_slack": 0.5, "rho": 0.1},
      {"margin": POSITIVE, "min_confidence": PROBABILITY_OPEN_LOW, "mass_slack": UNIT_OPEN}),
@@ -90,7 +109,9 @@ TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, flo
      {"dimension": AT_LEAST_1, "rank": (0, 5, "[]"), "tail": AT_LEAST_0, "ridge": POSITIVE}),
     (theory.self_reward_residual, {"logps": -1, "reference_logps": -1, "beta": 1}, {"beta": POSITIVE}),
     (theory.sharpen, {"logprobs": [0.0], "beta": 1}, {"beta": POSITIVE}),
-    (theory.policy_condition_number, {"mode_logprobs": [-1.0]}, {"mode_logprobs": (-math.inf, 0, "(]")}),
+    (theory.policy_condition_number, {"mode_logprobs": [-1.0]}, {"mode_logprobs": LOGPROB}),
+    (theory.log_min_confidence, {"mode_logprobs": [-1.0]}, {"mode_logprobs": LOGPROB}),
+    (theory.mean_probability, {"logprobs": [-1.0]}, {}),
     (theory.failure_rate, {"mode_logprobs": [-1.0], "mass_slack": 0.5}, {"mass_slack": UNIT_OPEN}),
 ]  # fmt: skip
 
@@ -107,12 +128,12 @@ def test_edges_of_the_domain(
 ) -> None:
     low, high, brackets = domain
     function(**legal)
-    wrong: list[Any] = [math.nan, math.inf, -math.inf, "many"]
+    wrong: list[Any] = [math.nan, "many"]
     right: list[float] = []
     for edge, bracket, outward in ((low, brackets[0], -1), (high, brackets[1], 1)):
+        (right if bracket in "[]" else wrong).append(edge)
         if math.isfinite(edge):
-            (right if bracket in "[]" else wrong).append(edge)
-            wrong.append(edge + outward * 1e-3)
+            wrong += [edge + outward * 1e-3, outward * math.inf]
     for value in right:
         function(**(legal | {name: value}))
     for value in wrong:
@@ -160,6 +181,10 @@ def test_the_sentence_names_argument_value_and_interval() -> None:
         (lambda: theory.sharpen([0.5], 1.0), "each at most 0"),
         (lambda: theory.sharpen([math.nan], 1.0), "each at most 0"),
         (lambda: theory.sharpen([-math.inf, -math.inf], 1.0), "impossible responses"),
+        (lambda: theory.population_kappa_bound_by_prompt([-1.0, -1.0], [1.0], 1.0), "margins have shape"),
+        (lambda: theory.exact_round_kappa_estimate([-1.0], [-1.0, -2.0], 1.0), "sample_logprobs have shape"),
+        (lambda: theory.log_ratio_error([-1.0], [-1.0, -2.0], 1.0), "the mode first"),
+        (lambda: theory.log_ratio_error([], [], 1.0), "the mode first"),
         (lambda: theory.recurrence(1e200, 1, 1e-200, 0.5), "slope exceeds the float range"),
     ],
 )
@@ -175,5 +200,6 @@ def test_arrays_broadcast_and_scalars_stay_scalars() -> None:
     assert isinstance(theory.failure_bound(2.0, 10, 1.0).value, float)
     assert isinstance(theory.tail_integral_bound(0.1, 0.1), float)
     assert isinstance(theory.bayes_failure(0.5, 5, 1, 3), float)
-    one = theory.failure_lower_bound(np.array([2.0, 50.0]), 1e3, 5.0)
-    assert one == pytest.approx([theory.failure_lower_bound(k, 1e3, 5.0) for k in (2.0, 50.0)])
+    one = theory.failure_lower_bound(np.array([2.0, 50.0]), 1e3, 5.0).value
+    assert one == pytest.approx([theory.failure_lower_bound(k, 1e3, 5.0).value for k in (2.0, 50.0)])
+    assert theory.failure_bound_at_beta(2.0, np.array([1e3, 1e6]), 5.0, 0.1).pairs_help is True

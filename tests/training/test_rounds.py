@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from srlm.errors import InputError
+from srlm.records.progress import Observer
 from srlm.records.run_directory import RunDirectory
-from srlm.training.rounds import Observer
 
 # Runs in a process of its own, so that SIGKILL kills it: kills itself at the n-th event of one kind.
 _VICTIM = """

@@ -16,7 +16,7 @@ def command(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="The HTML file.  [default: RUN/report.html; needed for several runs]", show_default=False),
+        typer.Option(help="The HTML file; needed for several runs.", show_default="RUN/report.html"),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:

@@ -15,7 +15,7 @@ from srlm.errors import InputError
 def command(
     experiment: Annotated[str, typer.Argument(help="Name of an experiment, or all; --list shows them.")] = "",
     out: Annotated[
-        Path | None, typer.Option(help="Folder for result, table and figures.  [default: simulations]")
+        Path | None, typer.Option(help="Folder for result, table and figures.", show_default="simulations")
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, repeatable.", metavar="KEY=VALUE")] = None,
     seed: Annotated[int, typer.Option(help="Everything random follows from it.", min=0)] = 0,

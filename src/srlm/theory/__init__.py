@@ -1,25 +1,37 @@
-"""The theory of self-rewarding alignment as pure functions; every docstring cites its label in theory.md.
+"""The theory of self-rewarding alignment as pure functions; every docstring cites its label (`srlm.theory.statements`).
 
-Knows: the names that are promised. A *bound* has explicit constants (or takes the universal one as `constant`); a
-*rate*, such as `failure_lower_bound_asymptotic`, is an order of magnitude.
+Knows: the names that are promised. A *bound* has no hidden constant and is a plain number; a *rate* has one and is a
+`Rate`, which carries the constant put in.
 """
 
 from srlm.theory.conditioning import (
     Conditioning,
     condition,
     failure_rate,
+    from_log,
+    log_mass,
+    log_mean_exp,
+    log_min_confidence,
     log_policy_condition_number,
+    mean_probability,
+    mode_fails,
     policy_condition_number,
 )
 from srlm.theory.contraction import (
     Recurrence,
     certified_kappa_bound,
+    certified_log_factor,
     change_of_measure_bound,
+    exact_round_kappa_estimate,
     expansions_bound,
     failure_coefficient,
     failure_from_suboptimality,
+    log_exact_round_kappa_estimate,
+    log_population_kappa_bound_by_prompt,
+    log_ratio_error,
     one_round_failure_bound,
     population_kappa_bound,
+    population_kappa_bound_by_prompt,
     population_kappa_bounds,
     population_margin,
     recurrence,
@@ -27,8 +39,11 @@ from srlm.theory.contraction import (
     tail_integral_bound,
 )
 from srlm.theory.guarantees import (
-    FailureBound,
+    BetaRate,
+    RoundsRate,
+    beta_of_order,
     failure_bound,
+    failure_bound_at_beta,
     linear_softmax_log_class_size,
     rounds_to_suppress,
     stable_failure_bound,
@@ -46,9 +61,19 @@ from srlm.theory.lower_bound import (
     hard_instance_kappa,
     near_uniform_kappa,
     worst_hard_instance,
+    worst_hard_instance_within,
 )
-from srlm.theory.objective import group_loss, self_reward_residual, sharpen
+from srlm.theory.objective import (
+    group_loss,
+    group_rows,
+    pair_differences,
+    residual,
+    residual_rms,
+    self_reward_residual,
+    sharpen,
+)
 from srlm.theory.planning import Plan, plan
+from srlm.theory.rates import LowerRate, Rate, UpperRate
 from srlm.theory.spectrum import (
     FisherSpectrum,
     effective_dimension,
@@ -62,47 +87,69 @@ from srlm.theory.spectrum import (
 )
 
 __all__ = [
+    "BetaRate",
     "Conditioning",
-    "FailureBound",
     "FisherSpectrum",
     "GreedyTrap",
     "HardInstance",
+    "LowerRate",
     "Plan",
+    "Rate",
     "Recurrence",
+    "RoundsRate",
+    "UpperRate",
     "autoregressive_kappa",
     "bayes_failure",
+    "beta_of_order",
     "certified_kappa_bound",
+    "certified_log_factor",
     "change_of_measure_bound",
     "condition",
     "effective_dimension",
     "effective_dimension_bound",
+    "exact_round_kappa_estimate",
     "expansions_bound",
     "exponential_decay_bound",
     "failure_at_level",
     "failure_bound",
+    "failure_bound_at_beta",
     "failure_coefficient",
     "failure_from_suboptimality",
     "failure_lower_bound",
     "failure_lower_bound_asymptotic",
     "failure_rate",
     "fisher_spectrum",
+    "from_log",
     "greedy_finds_mode",
     "greedy_trap",
     "group_loss",
+    "group_rows",
     "hard_instance_kappa",
     "linear_softmax_log_class_size",
     "log_covering_number",
+    "log_exact_round_kappa_estimate",
+    "log_mass",
+    "log_mean_exp",
+    "log_min_confidence",
     "log_policy_condition_number",
+    "log_population_kappa_bound_by_prompt",
+    "log_ratio_error",
     "loss_lipschitz_bound",
+    "mean_probability",
+    "mode_fails",
     "near_uniform_kappa",
     "one_round_failure_bound",
+    "pair_differences",
     "plan",
     "policy_condition_number",
     "polynomial_decay_bound",
     "population_kappa_bound",
+    "population_kappa_bound_by_prompt",
     "population_kappa_bounds",
     "population_margin",
     "recurrence",
+    "residual",
+    "residual_rms",
     "rounds_to_suppress",
     "self_reward_residual",
     "sharpen",
@@ -111,4 +158,5 @@ __all__ = [
     "statistical_error",
     "tail_integral_bound",
     "worst_hard_instance",
+    "worst_hard_instance_within",
 ]
