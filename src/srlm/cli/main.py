@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from srlm.errors import InputError
+from srlm.errors import InputError, what_to_install
 
 COMMANDS = ("plan", "verify", "simulate", "diagnose", "run", "report")
 
@@ -70,6 +70,11 @@ def run(arguments: list[str] | None = None) -> int:
         return _complain(str(error), 2)
     except TyperException as error:
         return _complain(error.format_message(), 2)
+    except ModuleNotFoundError as error:
+        sentence = what_to_install(error)
+        if sentence is None:
+            raise
+        return _complain(sentence, 2)
     except (KeyboardInterrupt, typer.Abort):
         return _complain("stopped; what was finished is kept, and --resume goes on from there", 1)
     except BrokenPipeError:
