@@ -310,7 +310,7 @@ def _greedy_trap(rng: np.random.Generator) -> Iterator[Check]:
         trap = theory.greedy_trap(q, excess)
         fewest = next(k for k in itertools.count(1) if (q + excess) / k < q)
         traps.add([trap.mode_probability, trap.excess, trap.continuations], [q, excess, fewest])
-        tree = _trap_tree(q, excess, trap.continuations)
+        tree = _trap_tree(q, excess, round(trap.continuations))
         chances = tree.responses()
         mode = int(chances.argmax())
         traps.add([q, 1.0], [chances[mode], (chances == chances[mode]).sum()])

@@ -62,8 +62,8 @@ def _thresholds(rng: np.random.Generator) -> Iterator[Check]:
             targets.add(goal, rates(target["pairs"], target["rounds"])[0].value)
             if target["pairs"] > 2:
                 targets.add(rates(target["pairs"] / 1.03, 1000)[0].value, goal)
-        if target["rounds"] not in (None, 1):
-            targets.add(rates(target["pairs"], target["rounds"] - 1)[0].value, goal)
+            if target["rounds"] > 1:
+                targets.add(rates(target["pairs"], target["rounds"] - 1)[0].value, goal)
     yield holds.agree(
         "theorem 5.3, in a plan", "beta at most n^(-1/2) has theorem 5.3, any other eq. 43", "identity", 1e-12
     )
