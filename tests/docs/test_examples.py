@@ -8,7 +8,10 @@ import pytest
 
 _DOCS = Path(__file__).parents[2] / "docs"
 _PAGES = sorted(path for path in _DOCS.rglob("*.md") if ">>>" in path.read_text(encoding="utf-8"))
-_MODULES = ("conditioning", "objective", "contraction", "lower_bound", "guarantees", "spectrum", "planning")
+_MODULES = (
+    "conditioning", "objective", "contraction", "lower_bound", "guarantees", "spectrum", "planning", "projection",
+    "search_bounds", "answers", "certificates", "forecasting",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda path: str(path.relative_to(_DOCS)))
