@@ -131,12 +131,13 @@ def test_verify_prints_a_table_or_one_document(capsys: pytest.CaptureFixture[str
     assert run(["verify"]) == 0
     assert time.perf_counter() - began < 60
     said = capsys.readouterr().out
-    assert "checks, all hold." in said
+    assert "checks, all hold. Of those" in said
+    assert "transcriptions: there the code says what the formula says, not that it is true" in said
     assert "eq. 52-56" in said
     assert run(["verify", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["ok"] is True
-    assert {"id", "statement", "predicted", "observed", "tightness", "ok"} <= found["checks"][0].keys()
+    assert {"id", "statement", "predicted", "observed", "tightness", "ok", "kind"} <= found["checks"][0].keys()
 
 
 def test_verify_exits_with_1_when_a_formula_is_wrong(

@@ -1,8 +1,10 @@
 """`verify` holds as it is, covers every label, and fails when any one formula is wrong by one per cent."""
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from srlm.errors import InputError
 from srlm.theory import conditioning, contraction, guarantees, lower_bound, objective, spectrum
 from srlm.verification import linear_softmax, one_step, rounds, verify
-from srlm.verification._check import agrees, dominates
+from srlm.verification._check import KINDS, agrees, dominates
 
 LABELS = (
     "eq. 5", "eq. 6", "eq. 7", "eq. 8", "eq. 43", "eq. 52-56", "eq. 59", "eq. 66-72", "eq. 99", "eq. 100", "eq. 149",
@@ -92,11 +94,20 @@ def test_one_formula_wrong_by_one_per_cent_is_noticed(
 
 
 def test_a_check_fails_on_disagreement_violation_and_looseness() -> None:
-    assert agrees("x", "", [1.0, 2.0], [1.0, 2.0]).ok
-    bad = agrees("x", "", [1.0, 2.0, 3.0], [1.0, 2.002, 3.0])
+    same, above = partial(agrees, "x", "", kind="identity"), partial(dominates, "x", "", kind="inequality")
+    assert same([1.0, 2.0], [1.0, 2.0]).ok
+    bad = same([1.0, 2.0, 3.0], [1.0, 2.002, 3.0])
     assert (bad.ok, bad.predicted, bad.cases) == (False, 2.0, 3)
-    assert not agrees("x", "", [np.nan], [1.0]).ok
-    assert dominates("x", "", [1.0, 2.0], [0.5, 1.9]).ok
-    assert not dominates("x", "", [1.0, 1.8], [0.5, 1.9]).ok
-    assert not dominates("x", "", [1.0, 2.0], [0.5, 1.9], attained=1.01).ok
-    assert dominates("x", "", 1.0, 0.0).tightness is None
+    assert not same([np.nan], [1.0]).ok
+    assert above([1.0, 2.0], [0.5, 1.9]).ok
+    assert not above([1.0, 1.8], [0.5, 1.9]).ok
+    assert not above([1.0, 2.0], [0.5, 1.9], attained=1.01).ok
+    assert above(1.0, 0.0).tightness is None
+
+
+def test_every_row_says_its_kind_and_they_are_counted_apart() -> None:
+    found = verify()
+    rows = found.as_dict()["checks"]
+    assert {row["kind"] for row in rows} == set(KINDS) == set(found.kinds)
+    assert found.kinds == Counter(row["kind"] for row in rows)
+    assert sum(found.kinds.values()) == len(found.checks)
