@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from srlm.verification import linear_softmax, one_step, rounds
+from srlm.verification import certificates, linear_softmax, one_step, projection, rounds
 from srlm.verification._check import KINDS, Check, Kind
 
 __all__ = ["Check", "Kind", "Verification", "verify"]
@@ -40,7 +40,7 @@ def verify(seed: int = 0) -> Verification:
     Args:
         seed: random policies, spectra and parameters follow from it.
     """
-    parts = (one_step, rounds, linear_softmax)
+    parts = (one_step, rounds, linear_softmax, projection, certificates)
     streams = np.random.SeedSequence(seed).spawn(len(parts))
     checks = [
         check
