@@ -1,4 +1,4 @@
-"""Linear softmax policies, pi_theta(y|x) proportional to exp(<phi(x,y), theta>) (theory.md section 5).
+"""Linear softmax policies, pi_theta(y|x) proportional to exp(<phi(x,y), theta>) (docs/theory: linear-softmax).
 
 Knows: features and parameters, and what both say exactly: log-probabilities, Fisher information, feature covariance.
 """

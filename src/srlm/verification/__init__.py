@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from srlm.verification import certificates, linear_softmax, one_step, projection, rounds
+from srlm.verification import certificates, linear_softmax, measured, one_step, projection, rounds
 from srlm.verification._check import KINDS, Check, Kind
 
 __all__ = ["Check", "Kind", "Verification", "verify"]
@@ -35,12 +35,12 @@ class Verification:
 
 
 def verify(seed: int = 0) -> Verification:
-    """Check every statement; takes some seconds.
+    """Check every numbered statement of `docs/theory`; takes some seconds.
 
     Args:
         seed: random policies, spectra and parameters follow from it.
     """
-    parts = (one_step, rounds, linear_softmax, projection, certificates)
+    parts = (one_step, rounds, linear_softmax, measured, projection, certificates)
     streams = np.random.SeedSequence(seed).spawn(len(parts))
     checks = [
         check

@@ -18,7 +18,7 @@ class Check:
     """One statement, checked.
 
     Attributes:
-        id: label of the statement.
+        id: label in `srlm.theory.statements`, with what is checked of it.
         statement: the claim, in words.
         kind: what agreement shows. "identity": another route (enumeration, quadrature, root finding, a definition)
             gives the same number. "inequality": no random instance violates the bound. "simulation": equal within

@@ -266,7 +266,7 @@ def _one_round(rng: np.random.Generator) -> Iterator[Check]:
         kappas,
         kind="inequality",
         attained=1 + 1e-4,
-        note="theory.md names no formula for C.3; read as the step from failure rates to kappa (eq. 52-56). "
+        note="read as the step from failure rates to kappa (eq. 52-56). "
         "Sharp on the extremal law, here with 200,000 atoms",
     )
 
@@ -319,7 +319,7 @@ def _recurrence(rng: np.random.Generator) -> Iterator[Check]:
         gaps.append(slopes[-1] * abs(one - two))
         shrunk.append(abs(slope * (math.sqrt(one) - math.sqrt(two))))
     yield agrees(
-        "eq. 59",
+        "eq. 59-66, one round",
         "kappa_{t+1} <= F(kappa_t) = a + d sqrt(kappa_t)",
         [*steps, max(1.0, excess)],
         [*written, 1.0],
@@ -328,13 +328,13 @@ def _recurrence(rng: np.random.Generator) -> Iterator[Check]:
         "eq. 52-56 is the bound without one",
     )
     yield agrees(
-        "eq. 66-72, fixed point", "kappa_inf = ((d + sqrt(d^2+4a))/2)^2 solves F(k) = k", fixed, roots, kind="identity"
+        "eq. 59-66, fixed point", "kappa_inf = ((d + sqrt(d^2+4a))/2)^2 solves F(k) = k", fixed, roots, kind="identity"
     )
     yield agrees(
-        "eq. 66-72, factor", "q = F'(kappa_inf) < 1/2", factors, slopes, kind="identity", note="numerical derivative"
+        "eq. 59-66, factor", "q = F'(kappa_inf) < 1/2", factors, slopes, kind="identity", note="numerical derivative"
     )
     yield dominates(
-        "eq. 66-72",
+        "eq. 59-66",
         "kappa_t <= kappa_inf + q^t max(0, kappa_0 - kappa_inf)",
         bounds,
         reached,
@@ -347,7 +347,7 @@ def _recurrence(rng: np.random.Generator) -> Iterator[Check]:
         gaps,
         shrunk,
         kind="inequality",
-        note="theory.md names no formula for C.4; read as the contraction of the recurrence (eq. 59-66)",
+        note="read as the contraction of the recurrence (eq. 59-66)",
     )
 
 
@@ -400,7 +400,7 @@ def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
         [*doubled, *(max(one, two) for one, two in zip(at_first, doubled, strict=True))],
         [*twice, *doubled],
         kind="transcription",
-        note="theory.md does not say which line eq. 8 is; read as corollary 5.7's bound",
+        note="eq. 8 is read as corollary 5.7's bound",
     )
     table = random_table(rng)
     whole = condition(np.log(table))
