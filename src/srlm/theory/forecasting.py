@@ -106,7 +106,7 @@ def forecast(
     parts = relative_masses(known, prefixes, (mass * (not projection), largest))
     judged = np.array([one.right is not None for one in prompts])
     right = _packed([() if one.right is None else one.right for one in prompts], 0.0, known.shape[1]) > 0
-    drawn = None if projection else _Samples.of(prompts, parts.best)
+    drawn = None if projection else _drawn(prompts, parts.best)
     shares = _resamples(judged, rng)
     found = []
     for at, power in enumerate(steps):
@@ -118,8 +118,9 @@ def forecast(
         accuracy = (np.exp(correct - whole)[judged], np.exp(np.logaddexp(correct, outside) - whole)[judged])
         point, of_point = lower if projection else None, accuracy[0] if projection else None
         if drawn is not None:
-            seen, seen_right = drawn.outside(power, np.where(inside > -np.inf, outside, np.inf))
-            whole = np.logaddexp(inside, seen)
+            seen, limit = drawn.outside(drawn.new, power), np.where(inside > -np.inf, outside, np.inf)
+            seen_right = drawn.outside(drawn.right, power) - np.where(seen > limit, seen - limit, 0.0)
+            whole = np.logaddexp(inside, np.minimum(seen, limit))
             point, of_point = np.clip(whole, lower, upper), np.exp(np.logaddexp(correct, seen_right) - whole)[judged]
         found.append(_record(at, power, lower, upper, point, accuracy, of_point, mass_slack, shares))
     return found
@@ -173,19 +174,13 @@ def answer_forecast(
             with np.errstate(divide="ignore"):
                 lower, upper = -np.log(limits[:, 1]) * (at == 0), -np.log(limits[:, 0])
             if draws is None and at > 0:
-                upper = _tied(limits[:, 0], power)
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    rest, k = np.modf(1 / limits[:, 0])
+                    upper = np.where(limits[:, 0] > 0, np.log(k + rest**power), np.inf)
         of_point = np.array([law[a] if a >= 0 else 0.0 for law, a in zip(current, truth, strict=True) if a is not None])
         accuracy = (of_point, of_point) if limits is None else None
         found.append(_record(at, power, lower, upper, point, accuracy, of_point, mass_slack, shares))
     return found
-
-
-def _tied(smallest: np.ndarray, power: float) -> np.ndarray:
-    """log of k + (1/L - k)^S: as many answers as possible at L, one with what is left."""
-    with np.errstate(divide="ignore"):
-        inverse = 1 / smallest
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(smallest > 0, np.log(np.floor(inverse) + (inverse - np.floor(inverse)) ** power), np.inf)
 
 
 class ErrorForecast(NamedTuple):
@@ -290,35 +285,31 @@ def drift_chance(
         return result(special.ndtr(-apart / noise * scale))
 
 
-class _Samples(NamedTuple):
-    """Draws of every prompt, padded; log-probabilities relative to l."""
+class _Drawn(NamedTuple):
+    """Samples of every prompt, padded."""
 
-    relative: np.ndarray
+    logprobs: np.ndarray
+    best: np.ndarray  # log l; of the likeliest draw where nothing is known
     new: np.ndarray  # not among the known
-    new_right: np.ndarray
-    best: np.ndarray
-    size: np.ndarray
+    right: np.ndarray
 
-    @classmethod
-    def of(cls, prompts: Sequence[KnownPrompt], best: np.ndarray) -> "_Samples | None":
-        count = np.array([np.size(one.samples) for one in prompts])
-        if (count == 0).all():
-            return None
-        if (count == 0).any() or any(np.size(one.samples) != np.size(one.sample_known) for one in prompts):
-            raise InputError("give samples at every prompt or at none, and one entry of sample_known for each")
-        draws = _packed([one.samples for one in prompts], -np.inf)
-        new = (_packed([one.sample_known for one in prompts], 1.0) == 0) & (draws > -np.inf)
-        right = _packed([() if one.sample_right is None else one.sample_right for one in prompts], 0.0, draws.shape[1])
-        # Where nothing is known the likeliest draw stands in for l.
-        nothing = np.array([np.size(one.known) == 0 for one in prompts])
-        best = np.where(nothing, draws.max(axis=1), best)
-        return cls(draws - best[:, None], new, new & (right > 0), best, count)
+    def outside(self, counted: np.ndarray, power: float) -> np.ndarray:
+        """log of the estimate of T/l^S, or of the part of it that is counted."""
+        terms = log_outside(self.logprobs - self.best[:, None], counted, self.best, power)
+        return terms - np.log((self.logprobs > -np.inf).sum(axis=1))
 
-    def outside(self, power: float, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """log of the estimate of T/l^S, at most `limit`, and of the part of it that is right."""
-        whole = log_outside(self.relative, self.new, self.best, power) - np.log(self.size)
-        right = log_outside(self.relative, self.new_right, self.best, power) - np.log(self.size)
-        return np.minimum(whole, limit), right - np.where(whole > limit, whole - limit, 0.0)
+
+def _drawn(prompts: Sequence[KnownPrompt], best: np.ndarray) -> _Drawn | None:
+    sizes = [np.size(one.samples) for one in prompts]
+    if not any(sizes):
+        return None
+    if not all(sizes) or sizes != [np.size(one.sample_known) for one in prompts]:
+        raise InputError("give samples at every prompt or at none, and one entry of sample_known for each")
+    draws = _packed([one.samples for one in prompts], -np.inf)
+    new = (_packed([one.sample_known for one in prompts], 1.0) == 0) & (draws > -np.inf)
+    right = _packed([() if one.sample_right is None else one.sample_right for one in prompts], 0.0, draws.shape[1]) > 0
+    nothing = np.array([np.size(one.known) == 0 for one in prompts])
+    return _Drawn(draws, np.where(nothing, draws.max(axis=1), best), new, new & right)
 
 
 def _record(
