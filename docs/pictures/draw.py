@@ -71,7 +71,7 @@ def one_step() -> None:
     """The lower bound and the adversary's value over n."""
     figure, axes = _axes("One round cannot do better (kappa_0 = 100)", "samples n", "failure rate")
     pairs = np.geomspace(10, 1e6, 60)
-    axes.loglog(pairs, theory.failure_lower_bound(100.0, pairs, np.log(200.0)), label="theorem 4.1, C0 = 1")
+    axes.loglog(pairs, theory.failure_lower_bound(100.0, pairs, np.log(200.0), 1.0).value, label="theorem 4.1, C0 = 1")
     worst = [theory.worst_hard_instance(100.0, float(n)).failure_rate for n in pairs]
     axes.loglog(pairs, worst, label="best learner on the hard instance (P7)")
     axes.loglog(pairs, np.minimum(1, np.sqrt(100 / (2 * np.e * pairs))), ":", label="sqrt(kappa_0/(2 e n))")

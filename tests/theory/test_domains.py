@@ -16,10 +16,10 @@ LOGPROB, MARGIN = (-math.inf, 0, "[]"), (0, math.inf, "[]")  # closed at an infi
 
 # function, legal arguments, and the domain of each
 TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, float, str]]]] = [
-    (theory.failure_lower_bound, {"kappa0": 5, "pairs": 10, "log_class_size": 2, "constant": 1},
-     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": POSITIVE, "constant": POSITIVE}),
-    (theory.failure_lower_bound_asymptotic, {"kappa0": 5, "pairs": 10, "log_class_size": 2, "constant": 1},
-     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": POSITIVE, "constant": POSITIVE}),
+    (theory.failure_lower_bound, {"kappa0": 5, "pairs": 10, "log_class_size": 2, "lower_constant": 1},
+     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": POSITIVE, "lower_constant": POSITIVE}),
+    (theory.failure_lower_bound_asymptotic, {"kappa0": 5, "pairs": 10, "log_class_size": 2, "lower_constant": 1},
+     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": POSITIVE, "lower_constant": POSITIVE}),
     (theory.failure_at_level, {"kappa0": 5, "level": 0.1}, {"kappa0": AT_LEAST_1, "level": POSITIVE}),
     (theory.near_uniform_kappa, {"responses": 5}, {"responses": AT_LEAST_1}),
     (theory.autoregressive_kappa, {"top_probability": 0.5, "length": 3},
@@ -32,7 +32,9 @@ TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, flo
     (theory.bayes_failure, {"informative_mass": 0.5, "responses": 5, "informative_prompts": 2, "pairs": 3, "bias": 3},
      {"responses": (4, math.inf, "[)")}),
     (theory.worst_hard_instance, {"kappa0": 5, "pairs": 10, "informative_prompts": 1, "bias": 1},
-     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "informative_prompts": AT_LEAST_1, "bias": POSITIVE}),
+     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "informative_prompts": AT_LEAST_1, "bias": (0, 1e6, "(]")}),
+    (theory.worst_hard_instance_within, {"kappa0": 5, "pairs": 10, "log_class_size": 9, "bias": 1},
+     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": POSITIVE, "bias": (0, 1e6, "(]")}),
     (theory.greedy_trap, {"mode_probability": 0.3, "excess": 0.2},
      {"mode_probability": (0, 0.5, "()"), "excess": (0, 0.4, "(]")}),
     (theory.greedy_finds_mode, {"mode_probability": 0.3}, {"mode_probability": UNIT}),
@@ -56,8 +58,9 @@ TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, flo
      {"suboptimality": AT_LEAST_0, "margin": AT_LEAST_0, "mass_slack": UNIT_OPEN}),
     (theory.change_of_measure_bound, {"coefficient": 2, "second_moment": 1},
      {"coefficient": AT_LEAST_1, "second_moment": AT_LEAST_0}),
-    (theory.statistical_error, {"pairs": 10, "log_class_size": 2, "rho": 0.1, "constant": 1},
-     {"pairs": AT_LEAST_1, "log_class_size": AT_LEAST_0, "rho": UNIT_OPEN, "constant": POSITIVE}),
+    (theory.statistical_error, {"pairs": 10, "log_class_size": 2, "rho": 0.1, "constant": 1, "reward_range": 1},
+     {"pairs": AT_LEAST_1, "log_class_size": AT_LEAST_0, "rho": UNIT_OPEN, "constant": POSITIVE,
+      "reward_range": POSITIVE}),
     (theory.failure_coefficient, {"kappa": 5, "error": 0.1, "beta": 1, "margin": 1},
      {"kappa": AT_LEAST_1, "error": AT_LEAST_0, "beta": AT_LEAST_0, "margin": POSITIVE}),
     (theory.one_round_failure_bound, {"coefficient": 0.1, "mass_slack": 0.5},
@@ -73,10 +76,16 @@ TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, flo
      {"length": AT_LEAST_1, "mode_probability": PROBABILITY_OPEN_LOW}),
     (theory.failure_bound,
      {"kappa0": 5, "pairs": 10, "log_class_size": 2, "margin": 1, "min_confidence": 0.5, "mass_slack": 0.5,
-      "rho": 0.1, "rounds": 2, "constant": 1, "measured": 0.5},
+      "rho": 0.1, "rounds": 2, "constant": 1, "reward_range": 1, "measured": 0.5},
      {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": AT_LEAST_0, "margin": POSITIVE,
       "min_confidence": PROBABILITY_OPEN_LOW, "mass_slack": UNIT_OPEN, "rho": UNIT_OPEN, "rounds": AT_LEAST_1,
-      "constant": POSITIVE, "measured": UNIT}),
+      "constant": POSITIVE, "reward_range": (1, math.inf, "[)"), "measured": UNIT}),
+    (theory.failure_bound_at_beta,
+     {"kappa0": 5, "pairs": 10, "log_class_size": 2, "beta": 1, "margin": 1, "min_confidence": 0.5, "mass_slack": 0.5,
+      "rho": 0.1, "rounds": 2, "constant": 1, "reward_range": 1},
+     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": AT_LEAST_0, "beta": POSITIVE, "margin": POSITIVE,
+      "min_confidence": PROBABILITY_OPEN_LOW, "mass_slack": UNIT_OPEN, "rho": UNIT_OPEN, "rounds": AT_LEAST_1,
+      "constant": POSITIVE, "reward_range": (1, math.inf, "[)")}),
     (theory.stable_failure_bound,
      {"pairs": 10, "log_class_size": 2, "margin": 1, "min_confidence": 0.5, "mass_slack": 0.5, "rho": 0.1},
      {"margin": POSITIVE, "min_confidence": PROBABILITY_OPEN_LOW, "mass_slack": UNIT_OPEN}),
@@ -191,5 +200,6 @@ def test_arrays_broadcast_and_scalars_stay_scalars() -> None:
     assert isinstance(theory.failure_bound(2.0, 10, 1.0).value, float)
     assert isinstance(theory.tail_integral_bound(0.1, 0.1), float)
     assert isinstance(theory.bayes_failure(0.5, 5, 1, 3), float)
-    one = theory.failure_lower_bound(np.array([2.0, 50.0]), 1e3, 5.0)
-    assert one == pytest.approx([theory.failure_lower_bound(k, 1e3, 5.0) for k in (2.0, 50.0)])
+    one = theory.failure_lower_bound(np.array([2.0, 50.0]), 1e3, 5.0).value
+    assert one == pytest.approx([theory.failure_lower_bound(k, 1e3, 5.0).value for k in (2.0, 50.0)])
+    assert theory.failure_bound_at_beta(2.0, np.array([1e3, 1e6]), 5.0, 0.1).pairs_help is True

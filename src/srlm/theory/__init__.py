@@ -1,7 +1,7 @@
 """The theory of self-rewarding alignment as pure functions; every docstring cites its label (`srlm.theory.statements`).
 
-Knows: the names that are promised. A *bound* has explicit constants (or takes the universal one as `constant`); a
-*rate*, such as `failure_lower_bound_asymptotic`, is an order of magnitude.
+Knows: the names that are promised. A *bound* has no hidden constant and is a plain number; a *rate* has one and is a
+`Rate`, which carries the constant put in.
 """
 
 from srlm.theory.answers import (
@@ -64,9 +64,12 @@ from srlm.theory.forecasting import (
     forecast_error_bound,
 )
 from srlm.theory.guarantees import (
+    BetaRate,
     FailureBound,
+    RoundsRate,
     beta_of_order,
     failure_bound,
+    failure_bound_at_beta,
     linear_softmax_log_class_size,
     rounds_to_suppress,
     stable_failure_bound,
@@ -84,6 +87,7 @@ from srlm.theory.lower_bound import (
     hard_instance_kappa,
     near_uniform_kappa,
     worst_hard_instance,
+    worst_hard_instance_within,
 )
 from srlm.theory.objective import (
     group_loss,
@@ -109,6 +113,11 @@ from srlm.theory.projection import (
     projection_divergence,
     projection_weights,
 )
+from srlm.theory.rates import (
+    LowerRate,
+    Rate,
+    UpperRate,
+)
 from srlm.theory.search_bounds import (
     held_out_failure_bound,
     hellinger_gap,
@@ -130,6 +139,7 @@ from srlm.theory.spectrum import (
 )
 
 __all__ = [
+    "BetaRate",
     "Conditioning",
     "Ends",
     "ErrorForecast",
@@ -139,11 +149,15 @@ __all__ = [
     "GreedyTrap",
     "HardInstance",
     "KnownPrompt",
+    "LowerRate",
     "Majority",
     "MeanBracket",
     "Plan",
+    "Rate",
     "Recurrence",
     "RoundBracket",
+    "RoundsRate",
+    "UpperRate",
     "answer_forecast",
     "answer_logprobs",
     "answer_round",
@@ -166,6 +180,7 @@ __all__ = [
     "exponential_decay_bound",
     "failure_at_level",
     "failure_bound",
+    "failure_bound_at_beta",
     "failure_coefficient",
     "failure_from_suboptimality",
     "failure_lower_bound",
@@ -229,5 +244,6 @@ __all__ = [
     "statistical_error",
     "tail_integral_bound",
     "worst_hard_instance",
+    "worst_hard_instance_within",
     "worst_search_failure",
 ]

@@ -24,8 +24,8 @@ def checks(rng: np.random.Generator) -> Iterator[Check]:
     """Every check of section 3."""
     cases = [(kappa, level) for kappa in _KAPPAS for level in _LEVELS]
     found = [theory.failure_at_level(kappa, level) for kappa, level in cases]
-    plain = [(kappa, level) for kappa, level in cases if kappa <= 1e12 and level >= 1e-12]
-    given = [theory.failure_lower_bound(kappa, 8 * kappa / level, 4.0, 2.0) for kappa, level in plain]
+    plain = [(kappa, level) for kappa, level in cases if 2 <= kappa <= 1e12 and level >= 1e-12]
+    given = [theory.failure_lower_bound(kappa, 8 * kappa / level, 4.0, 2.0).value for kappa, level in plain]
     yield agrees(
         "theorem 4.1",
         "eps* is the root of eps^2 (1 + log(kappa_0/eps)) = a",
@@ -49,7 +49,7 @@ def checks(rng: np.random.Generator) -> Iterator[Check]:
     yield agrees(
         "eq. 6",
         "the bound is of order sqrt(kappa_0 log|Pi| / (n log(n kappa_0/log|Pi|))), with constant sqrt(2) as n grows",
-        theory.failure_lower_bound(kappa, pairs, size),
+        theory.failure_lower_bound(kappa, pairs, size, 1.0).value,
         rate,
         kind="transcription",
         tolerance=0.01,
@@ -59,7 +59,7 @@ def checks(rng: np.random.Generator) -> Iterator[Check]:
     yield agrees(
         "eq. 100",
         "for large n eps ~ sqrt(2a / log(e^2 kappa_0^2 / (2a)))",
-        theory.failure_lower_bound_asymptotic(kappa, ns, size),
+        theory.failure_lower_bound_asymptotic(kappa, ns, size, 1.0).value,
         [_asymptotic(kappa, kappa * size / n) for n in ns],
         kind="transcription",
         tolerance=1e-12,

@@ -362,7 +362,7 @@ def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
         bound = guarantees.failure_bound(kappa, n, size, rounds=rounds, constant=constant, **given)
         found.append(bound.value)
         with mpmath.workdps(40):
-            front = constant * mpmath.log(n * mpmath.exp(size) / given["rho"])
+            front = constant * max(1.0, given["margin"]) * mpmath.log(n * mpmath.exp(size) / given["rho"])
             front /= mpmath.mpf(given["margin"]) * given["mass_slack"] * mpmath.sqrt(n)
             stable, shrink = front / mpmath.sqrt(c), 1 + mpmath.sqrt(mpmath.mpf(n) * c)
             expected.append(float(stable + front * mpmath.sqrt(kappa) / shrink ** (mpmath.mpf(rounds - 1) / 2)))
@@ -374,7 +374,7 @@ def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
         rates.append(1 / math.sqrt(float(shrink)))
         first.append(guarantees.rounds_to_suppress(kappa, n, c))
         at_first.append(guarantees.failure_bound(kappa, n, size, rounds=first[-1], constant=constant, **given).value)
-        doubled.append(guarantees.stable_failure_bound(n, size, constant=constant, **given))
+        doubled.append(guarantees.stable_failure_bound(n, size, constant=constant, **given).value)
         twice.append(float(2 * stable))
     yield agrees("eq. 7", "theorem 5.3's bound, stable and transient term", found, expected, kind="transcription",
                  note="C is universal and unknown, 1 unless said")  # fmt: skip

@@ -61,7 +61,8 @@ def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
     exact = np.array([one.failure_rate for one in worst])
     z = (mean - exact) / np.maximum(error, 1e-300)
     lower = [
-        failure_lower_bound(kappa, n, prompts * math.log(one.responses)) for one, n in zip(worst, sizes, strict=True)
+        failure_lower_bound(kappa, n, prompts * math.log(one.responses), 1.0).value
+        for one, n in zip(worst, sizes, strict=True)
     ]
     limit = np.minimum(1.0, np.sqrt(prompts * kappa / (2 * math.e * np.array(sizes))))
     chart = Chart(
