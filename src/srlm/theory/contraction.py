@@ -53,8 +53,9 @@ def log_population_kappa_bound_by_prompt(
     if gamma.shape != logs.shape:
         raise InputError(f"margins have shape {gamma.shape} for mode_logprobs of shape {logs.shape}")
     strength = float(real("beta", beta, 0, open_low=True))
-    with np.errstate(divide="ignore", invalid="ignore"):  # an infinite margin leaves nothing, whatever the mode
-        excess = np.where(np.isinf(gamma), -np.inf, np.log(-np.expm1(logs)) - logs - gamma / strength)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        known = np.log(-np.expm1(logs)) - logs - gamma / strength  # nan: an unknown mode, a margin beyond the range
+        excess = np.where(np.isinf(gamma), -np.inf, np.where(np.isnan(known), np.inf, known))
     return result(np.logaddexp(0.0, log_mean_exp(excess, share)))
 
 
@@ -167,8 +168,12 @@ def log_ratio_error(before: ArrayLike, after: ArrayLike, beta: float) -> float:
     old, new = real("before", before), real("after", after)
     if old.ndim != 1 or old.shape != new.shape or not len(old):
         raise InputError(f"before and after have shapes {old.shape} and {new.shape}; give (K,) each, the mode first")
-    power = 1 + 1 / float(real("beta", beta, 0, open_low=True))
-    return float(np.abs((new - new[0]) - power * (old - old[0])).max())
+    strength = float(real("beta", beta, 0, open_low=True))
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = float(np.abs((new - new[0]) - (old - old[0]) - (old - old[0]) / strength).max())
+    if np.isnan(error):
+        raise InputError(f"before and after are too far apart, or beta is {strength:g}, for the float range")
+    return error
 
 
 def failure_from_suboptimality(suboptimality: Array, margin: Array, mass_slack: Array = 0.5) -> Array:
@@ -319,9 +324,10 @@ def recurrence(error: Array, beta: Array, margin: Array, min_confidence: Array) 
     if not np.isfinite(d).all():
         raise InputError("margin * min_confidence is too small for the recurrence; its slope exceeds the float range")
     root = np.hypot(d, 2.0)
+    half = d / 2 + root / 2
     with np.errstate(over="ignore"):
-        fixed: Any = ((d + root) / 2) ** 2
-    return Recurrence(result(d), result(fixed), result(d / (d + root)))
+        fixed: Any = half**2
+    return Recurrence(result(d), result(fixed), result(d / 2 / half))
 
 
 def expansions_bound(length: Array, mode_probability: Array) -> Array:

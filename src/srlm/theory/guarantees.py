@@ -124,6 +124,7 @@ def failure_bound_at_beta(
 
     Args:
         beta: KL strength > 0.
+        min_confidence: c in [1e-300, 1].
         rounds: T >= 1, whole.
         The others: as `failure_bound`.
 
@@ -132,7 +133,7 @@ def failure_bound_at_beta(
     (False, 6.9314718056)
     """
     start, strength = real("kappa0", kappa0, 1), real("beta", beta, 0, open_low=True)
-    gamma, c = real("margin", margin, 0, open_low=True), real("min_confidence", min_confidence, 0, 1, open_low=True)
+    gamma, c = real("margin", margin, 0, open_low=True), real("min_confidence", min_confidence, 1e-300, 1)
     slack, last = real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True), whole("rounds", rounds, 1)
     reach = _reach(reward_range, gamma)
     error = np.asarray(statistical_error(pairs, log_class_size, rho, constant, reach))

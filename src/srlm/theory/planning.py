@@ -31,6 +31,7 @@ from srlm.theory.lower_bound import (
     worst_hard_instance_within,
 )
 
+_MOST_PAIRS = 1e18  # nobody draws more
 _FORGOTTEN = 10_000  # rounds after which no transient is left, whatever kappa_0
 
 
@@ -90,12 +91,12 @@ def plan(
 
     Args:
         kappa0: kappa_0 >= 1, the base policy's condition number.
-        pairs: n >= 1, pairs per round.
+        pairs: n in [1, 1e18], pairs per round.
         log_class_size: log|Pi| > 0; or give `dim` and `radius` (theorem 6.2: d*log(1 + 4*B*n)).
         dim: d > 0, the dimension or the effective dimension.
         radius: B > 0.
         margin: gamma > 0 in nats.
-        min_confidence: c in (0, 1] over rounds t >= 1; default 1/2, the level at which greedy decoding is safe.
+        min_confidence: c in [1e-300, 1] over rounds t >= 1; default 1/2, the level at which greedy decoding is safe.
         mass_slack: delta in (0, 1).
         rho: failure probability in (0, 1).
         beta: KL strength > 0; default n^(-1/2), of theorem 5.3's order at every n. A given beta stays as n changes.
@@ -113,11 +114,11 @@ def plan(
     >>> plan(130, 192, dim=64, radius=10, rounds=3).iterative["vacuous"]
     True
     """
-    start, n = float(real("kappa0", kappa0, 1)), float(real("pairs", pairs, 1))
+    start, n = float(real("kappa0", kappa0, 1)), float(real("pairs", pairs, 1, _MOST_PAIRS))
     count, responses = whole("rounds", rounds, 1, 1e6), whole("responses_per_prompt", responses_per_prompt, 2)
     if (log_class_size is None) == (dim is None) or (dim is None) != (radius is None):
         raise InputError("give either log_class_size, or dim and radius together")
-    confidence = 0.5 if min_confidence is None else float(min_confidence)
+    confidence = 0.5 if min_confidence is None else float(real("min_confidence", min_confidence, 1e-300, 1))
     strength = float(beta_of_order(n)) if beta is None else float(real("beta", beta, 0, open_low=True))
 
     def class_size(at: Array) -> Array:
@@ -285,7 +286,7 @@ def _least_pairs(level: float, value: Any) -> float | None:
 
     The rate can rise before it falls (log(n)/sqrt(n) is largest at n = e^2), so the last crossing counts.
     """
-    low, high = 0.0, math.log(1e18)
+    low, high = 0.0, math.log(_MOST_PAIRS)
     for _ in range(5):
         grid = np.linspace(low, high, 400)
         above = np.flatnonzero(value(np.exp(grid)) >= level)
