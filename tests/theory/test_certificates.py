@@ -144,12 +144,15 @@ def test_several_prompts_hold_at_once_at_any_look() -> None:
     truth = np.array([one[2] for one in chosen])
     draws = [[list(one) for one in source[0](rng, (RUNS, 60)).tolist()] for source in chosen]
     alpha, slack, looks = 0.2, 0.45, (3, 6, 10, 15, 22, 33, 45, 60)
-    missed = np.zeros(RUNS, dtype=bool)
+    missed, wrong = np.zeros(RUNS, dtype=bool), np.zeros(RUNS, dtype=bool)
+    modes = np.array([one[1] for one in chosen])
     for look in looks:
         groups = [[prompt[run][:look] for prompt in draws] for run in range(RUNS)]
         flat = theory.majorities([one for group in groups for one in group], alpha / 4)
         ends = np.array([(one.lower, one.upper) for one in flat]).reshape(RUNS, 4, 2)
         missed |= ((ends[..., 0] > truth) | (ends[..., 1] < truth)).any(axis=1)
+        certified = np.array([one.log_evidence >= math.log(4 / alpha) for one in flat]).reshape(RUNS, 4)
+        wrong |= (certified & (np.array([one.leader for one in flat]).reshape(RUNS, 4) != modes)).any(axis=1)
         if look == 22:
             for run in range(0, RUNS, 50):  # the means follow from these ends
                 found = theory.simultaneous_bracket(groups[run], alpha, slack)
@@ -158,6 +161,8 @@ def test_several_prompts_hold_at_once_at_any_look() -> None:
                 shares = [(ends[run, :, end] <= 1 - slack).mean() for end in (1, 0)]
                 assert found.failure_rate == pytest.approx(shares)
     assert missed.sum() <= allowed(alpha)
+    assert wrong.sum() <= allowed(alpha)
+    assert certified[:, 1].mean() > 0.3  # of the clear prompt
 
 
 def test_a_list_by_e_bh_is_mostly_right() -> None:

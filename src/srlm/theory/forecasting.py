@@ -105,6 +105,8 @@ def forecast(
     mass, largest = np.array([one.dropped for one in prompts], dtype=np.float64).T
     parts = relative_masses(known, prefixes, (mass * (not projection), largest))
     judged = np.array([one.right is not None for one in prompts])
+    if any(np.size(one.right) != np.size(one.known) for one in prompts if one.right is not None):
+        raise InputError("right must have one entry for each known response")
     right = _packed([() if one.right is None else one.right for one in prompts], 0.0, known.shape[1]) > 0
     drawn = None if projection else _drawn(prompts, parts.best)
     shares = _resamples(judged, rng)
