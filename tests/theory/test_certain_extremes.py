@@ -68,7 +68,7 @@ def test_extreme_arguments_are_refused_or_answered(name: str) -> None:
     rng = np.random.default_rng(0)
     plain = [one for one in SIZES if 0 < one < math.inf]
     answered = 0
-    for trial in range(600):
+    for trial in range(250):
         source = plain if trial % 2 else SIZES
         logs = rng.choice(LOGPROBS, (2, 4))
         try:
@@ -77,4 +77,4 @@ def test_extreme_arguments_are_refused_or_answered(name: str) -> None:
             continue
         answered += 1
         assert not any(math.isnan(one) for one in numbers(found)), (trial, found)
-    assert answered > 5
+    assert answered > 2
