@@ -135,9 +135,9 @@ def _answers(rng: np.random.Generator) -> Iterator[Check]:
 
 
 def _forecast(rng: np.random.Generator) -> Iterator[Check]:
-    low, high, point, exact, accuracy = ([] for _ in range(5))
-    beta, slack = 1.6, 0.4
-    for trial in range(15):
+    low, high, exact = ([[] for _ in range(3)] for _ in range(3))  # of kappa, failure and accuracy
+    point, truths, beta = [], [], 1.6
+    for trial in range(16):
         # Probabilities in 32nds: the draws below hold each response as often as expected.
         counts = rng.multinomial(32 - 8, rng.dirichlet(np.ones(8)), size=3) + 1
         table, k = counts / 32, 8 if trial == 0 else 3
@@ -155,30 +155,46 @@ def _forecast(rng: np.random.Generator) -> Iterator[Check]:
             )
             for row, times, good in zip(table, counts, correct, strict=True)
         ]
-        for one in forecasting.forecast(prompts, beta, 3, mass_slack=slack):
+        slack = (0.5, 0.4)[trial % 2]  # 0.5 is the default
+        told = (
+            forecasting.forecast(prompts, beta, 3, mass_slack=slack)
+            if trial % 2
+            else forecasting.forecast(prompts, beta, 3)
+        )
+        for one in told:
             raised = table ** (1 + 1 / beta) ** one.round
             raised /= raised.sum(axis=1, keepdims=True)
-            truths = [np.mean(1 / raised.max(axis=1)), np.mean(raised.max(axis=1) <= 1 - slack)]
-            exact += [truths[0], 1 + truths[1], (raised * correct).sum() / 3]
+            fails = 1 + np.mean(raised.max(axis=1) <= 1 - slack)
+            truth = (np.mean(1 / raised.max(axis=1)), fails, (raised * correct).sum() / 3)
             for side, at in ((low, 0), (high, 1)):
-                side += [one.kappa[at], 1 + one.failure_rate[at], (one.sample_accuracy or (0.0, 0.0))[at]]
+                ends = (one.kappa[at], 1 + one.failure_rate[at], (one.sample_accuracy or (0.0, 0.0))[at])
+                for values, end in zip(side, ends, strict=True):
+                    values.append(end)
+            for values, value in zip(exact, truth, strict=True):
+                values.append(value)
             point += [one.kappa_point, one.sample_accuracy_point]
-            accuracy += [truths[0], exact[-1]]
-    yield dominates(
-        "P12, forecast above", "kappa, failure and sample accuracy after t exact rounds are below their upper ends",
-        high, exact, kind="inequality", attained=1 + 1e-9,
-    )  # fmt: skip
-    yield dominates(
-        "P12, forecast below", "and above their lower ends", exact, low, kind="inequality", attained=1 + 1e-9
-    )
-    yield agrees("P12, forecast point", "exact where draws come as often as expected", point, accuracy, kind="identity")
+            truths += [truth[0], truth[2]]
+        if trial == 0:  # resampling one prompt changes nothing
+            one = forecasting.forecast(prompts[:1], beta, 1, rng=rng)[1]
+            for end, interval in ((one.kappa, one.kappa_interval), (one.sample_accuracy, one.accuracy_interval)):
+                point += [*(interval or ()), len(interval or ())]
+                truths += [*(end or ()), 2]
+    for at, name in enumerate(("kappa", "failure", "accuracy")):
+        sharp = 1 + 1e-9  # where all is known
+        yield dominates(f"P12, {name}", "below its upper end", high[at], exact[at], kind="inequality", attained=sharp)
+        yield dominates(
+            f"P12, {name} too", "above its lower end", exact[at], low[at], kind="inequality", attained=sharp
+        )
+    yield agrees("P12, forecast point", "exact where draws come as often as expected", point, truths, kind="identity")
     found, written, upper, truth = [], [], [], []
     for _ in range(15):
         law = rng.dirichlet(np.ones(3))
-        ties = np.array([law.max()] * int(1 / law.max()) + [1 % law.max()])
+        ties, most = np.array([law.max()] * int(1 / law.max()) + [1 % law.max()]), 0.9 + 0.1 * law.max()
         rows = forecasting.answer_forecast([law], beta, 2, right=[1])
-        noisy = forecasting.answer_forecast([law], beta, 2, draws=3)
-        wide = forecasting.answer_forecast([law], beta, 2, ends=[(law.max(), 1.0)])
+        noisy = forecasting.answer_forecast([law], beta, 2, draws=3, ends=[(law.max(), 1.0)])
+        wide = forecasting.answer_forecast([law], beta, 2, ends=[(law.max(), most)])
+        found += [wide[0].kappa.lower, wide[1].kappa.lower, noisy[1].kappa.upper, 1 + rows[0].failure_rate.lower]
+        written += [1 / most, 1.0, 1 / law.max(), 1 + (law.max() <= 0.5)]
         now, plug = law, law
         for one, other, ends in zip(rows, noisy, wide, strict=True):
             found += [one.kappa.lower, one.sample_accuracy_point, other.kappa_point]
@@ -221,10 +237,15 @@ def _errors(rng: np.random.Generator) -> Iterator[Check]:
         kappa.append(1 + float(np.exp(now).sum()))
         threshold.append(one.unmoved_margin)
         moved.append(eps * math.fsum(s**-t for t in range(1, rounds + 1)))  # errors of round t weigh s^(rounds-t)
+        margins = one.unmoved_margin * np.array([0.5, 1.5, 2.0])
+        threshold.append(forecasting.forecast_error_bound(eps, beta, rounds, margin=margins)[-1].unmoved_share or 0.0)
+        moved.append(2 / 3)
         distance, sigma = float(rng.uniform(0, 1)), float(rng.uniform(0.1, 1))
         spread = sigma * math.sqrt(math.fsum(s ** (2 * t) for t in range(rounds)))
         chances.append(forecasting.drift_chance(distance, sigma, beta, rounds))
         exact.append(float(mpmath.ncdf(-(s**rounds) * distance / spread)))
+    chances += [forecasting.drift_chance(0.3, 0.5, 1.0), forecasting.drift_chance(0.3, 0.5, 1.0, 4, slope=1.0)]
+    exact += [float(mpmath.ncdf(-mpmath.sqrt(3) * 0.6)), float(mpmath.ncdf(-0.3))]  # the limit, and a random walk
     yield dominates("P12", "K_t <= exp(beta eps (S-1)) K_t^exact", upper, kappa, kind="inequality", attained=1 + 1e-9)
     yield dominates(
         "P12, below", "and >= exp(-beta eps (S-1)) K_t^exact", kappa, lower, kind="inequality", attained=1 + 1e-9
