@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from srlm.verification import linear_softmax, measured, one_step, plans, rounds, sharpening
+from srlm.verification import certificates, linear_softmax, measured, one_step, plans, projection, rounds, sharpening
 from srlm.verification._check import KINDS, Check, Kind
 
 __all__ = ["Check", "Kind", "Verification", "verify"]
@@ -41,7 +41,7 @@ def verify(seed: int = 0) -> Verification:
     Args:
         seed: random policies, spectra and parameters follow from it.
     """
-    parts = (sharpening, one_step, rounds, linear_softmax, plans, measured)
+    parts = (sharpening, one_step, rounds, linear_softmax, plans, measured, projection, certificates)
     streams = np.random.SeedSequence(seed).spawn(len(parts))
     checks = [
         check
