@@ -4,6 +4,7 @@ Knows: log-sum-exp where nothing is possible or all is infinite, and what counts
 what the numbers mean.
 """
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -60,3 +61,13 @@ def powers(slope: float, rounds: int) -> list[float]:
     for _ in range(rounds):
         found.append(min(found[-1] * slope, LARGEST_POWER))
     return found
+
+
+class Late:
+    """A module that is imported when it is first used: scipy takes longer to import than a plan takes to make."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self._name), name)

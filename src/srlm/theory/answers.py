@@ -4,13 +4,16 @@ Knows: a policy's law over answers, its exact round, and what weights made of co
 answer is read out of a text; responses without one carry a negative number, or a number of their own.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from srlm.errors import InputError
 from srlm.theory._domain import real
-from srlm.theory._logs import log_probabilities, log_sum, round_power
+from srlm.theory._logs import Late, log_probabilities, log_sum, round_power
+
+stats: Any = Late("scipy.stats")
 
 
 def answer_logprobs(logprobs: ArrayLike, answers: ArrayLike) -> np.ndarray:

@@ -6,15 +6,17 @@ and one that says "no answer" takes part like any other, unless who draws leaves
 """
 
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from srlm.errors import InputError
 from srlm.theory._domain import real
+from srlm.theory._logs import Late
 from srlm.theory.projection import Ends, MeanBracket, mean_bracket
+
+special: Any = Late("scipy.special")
 
 Draws = Sequence[Hashable]
 

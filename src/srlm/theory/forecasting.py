@@ -5,17 +5,18 @@ carry. Refuses to know how it was measured, and whether a run makes exact rounds
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from srlm.errors import InputError
 from srlm.theory._domain import Array, real, result
-from srlm.theory._logs import log_probabilities, log_sum, plain, powers, round_power
+from srlm.theory._logs import Late, log_probabilities, log_sum, plain, powers, round_power
 from srlm.theory.answers import plugin_target
 from srlm.theory.projection import Ends, failing, log_ends, log_outside, mean_bracket, relative_masses
+
+special: Any = Late("scipy.special")
 
 
 class KnownPrompt(NamedTuple):

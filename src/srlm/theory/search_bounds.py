@@ -7,11 +7,14 @@ how targets were found, and to hide a constant: every number here is a bound as 
 from typing import Any
 
 import numpy as np
-from scipy import optimize, special
 
 from srlm.errors import InputError
 from srlm.theory._domain import Array, real, result
+from srlm.theory._logs import Late
 from srlm.theory.guarantees import linear_softmax_log_class_size
+
+optimize: Any = Late("scipy.optimize")
+special: Any = Late("scipy.special")
 
 
 def search_failure_bound(
