@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
-from srlm.policies.linear_softmax import check_features
+from srlm.policies.linear_softmax import as_features
 from srlm.simulation.rewards import Drawn, LogProbability, Reward
 from srlm.simulation.updates import UPDATES, Sampled, Update, regression
 
@@ -86,7 +86,7 @@ def simulate(
     Raises:
         InputError: an argument outside its domain, or a start outside the class.
     """
-    phi = check_features(features)
+    phi = as_features(features)
     start = np.asarray(theta0, dtype=np.float64)
     rule = UPDATES.get(update) if isinstance(update, str) else update
     if rule is None:
