@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,7 +10,17 @@ import pytest
 from srlm.cli.main import run
 from srlm.errors import InputError
 from srlm.simulation.experiments import EXPERIMENTS, run_experiment
-from srlm.simulation.experiments._result import interval, slope
+from srlm.simulation.experiments._table import (
+    column,
+    course,
+    curves,
+    entry,
+    interval,
+    power_law,
+    select,
+    spread,
+    stacked,
+)
 from srlm.simulation.experiments.greedy_trap import greedy_of
 from srlm.simulation.experiments.reward_design import Sequences
 
@@ -22,7 +31,7 @@ SMALL: dict[str, list[str]] = {
     "hard-instance": ["trials=60", "pairs=50,200"],
     "greedy-trap": ["policies=50", "length=3"],
     "effective-dimension": ["prompts=20", "responses=6", "dimensions=12,16", "seeds=3", "pairs=60"],
-    "digits": ["rounds=1", "seeds=2", "pairs=200"],
+    "digits": ["rounds=1", "splits=2", "pairs=200"],
     "noisy-reward": ["prompts=20", "seeds=3", "rounds=2", "pairs=100"],
     "reward-design": ["prompts=10", "length=3", "rounds=2"],
     "update-rules": ["prompts=20", "responses=6", "dimensions=4", "seeds=2", "rounds=4", "pairs=100"],
@@ -129,11 +138,6 @@ def test_the_simulated_learner_of_the_hard_instance_matches_p7() -> None:
     assert found.numbers["largest_z"] < 4
 
 
-def test_failure_falls_like_one_over_the_root_of_n() -> None:
-    found = run_experiment("sample-size", {"seeds": 16, "prompts": 200, "pairs": (500, 2000, 8000)})
-    assert found.numbers["low"] - 0.1 < -0.5 < found.numbers["high"] + 0.1
-
-
 def test_explicit_bounds_hold_in_the_table_of_tightness() -> None:
     columns = run_experiment("tightness", {"seeds": 3}).columns
     rows = zip(columns["constants"], columns["bound"], columns["measured"], strict=True)
@@ -156,15 +160,51 @@ def test_self_certainty_is_the_mean_divergence_from_uniform() -> None:
     assert found[at[1, 0]] == pytest.approx(second / 2)
 
 
-def test_intervals_and_slopes() -> None:
+def test_an_interval_is_the_normal_one() -> None:
     values = np.random.default_rng(0).normal(3.0, 1.0, 400)
     found = interval(values)
     assert found.low < 3.0 < found.high
     assert found.high - found.low == pytest.approx(2 * 1.96 * values.std(ddof=1) / 20)
-    x = np.array([1.0, 10.0, 100.0])
-    exact: Any = slope(x, np.tile(5 * x**-0.7, (4, 1)), np.random.default_rng(0))
-    assert exact.mean == pytest.approx(-0.7)
-    assert exact.low == pytest.approx(-0.7)
+
+
+def test_a_power_law_is_recovered_and_its_interval_covers() -> None:
+    x = np.array([100.0, 200.0, 400.0, 800.0, 1600.0])
+    exact = power_law(x, 5 * x**-0.7, 0.01 * x**-0.7)
+    assert exact.exponent.mean == pytest.approx(-0.7)
+    assert exact.curvature.mean == pytest.approx(0.0, abs=1e-9)
+    bent = power_law(x, np.exp(-0.1 * np.log(x) ** 2), 0.01 * np.exp(-0.1 * np.log(x) ** 2))
+    assert bent.curvature.mean == pytest.approx(-0.2)  # second derivative of -0.1 l^2
+    assert bent.curvature.sign == -1
+    rng, covered, straight = np.random.default_rng(0), 0, 0
+    for _ in range(400):
+        error = 0.05 * x**-0.7
+        law = power_law(x, x**-0.7 + error * rng.standard_normal(5), error)
+        covered += law.exponent.low <= -0.7 <= law.exponent.high
+        straight += law.curvature.sign == 0
+    assert 0.9 < straight / 400 < 0.99
+    assert covered / 400 > 0.88  # a little below 95 % where curvature was found by chance
+
+
+def test_tables_are_stacked_selected_and_drawn() -> None:
+    values = np.array([[1.0, 2.0], [3.0, 4.0]])
+    table = stacked(
+        {"rule": "a", "round": [0, 1], **spread("kappa", values)},
+        {"rule": "b", "round": [0, 1], "kappa": [5.0, np.inf]},
+    )
+    assert table["rule"] == ["a", "a", "b", "b"]
+    assert table["kappa"] == [2.0, 3.0, 5.0, None]
+    assert table["kappa_low"][2] is None
+    half = 1.96 * np.sqrt(2) / np.sqrt(2)  # sd of two values 2 apart, over the root of their number
+    assert entry(select(table, rule="a"), "kappa").high == pytest.approx(3 + half)
+    assert np.isnan(column(table, "kappa")[3])
+    first, second = curves(table, "round", "kappa", "rule", label="rule {}", less=1, least=1.5)
+    assert (first.label, first.y, second.y) == ("rule a", (1.5, 2.0), (4.0, None))
+
+
+def test_a_course_says_which_way() -> None:
+    assert course("kappa", 4.0, 2.0) == "kappa falls from 4 to 2"
+    assert course("kappa", 2.0, 4.0) == "kappa rises from 2 to 4"
+    assert course("kappa", 2.0, 2.01) == "kappa stays at 2"
 
 
 def test_unknown_names_are_refused_from_python_too() -> None:

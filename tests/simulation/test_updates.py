@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from srlm.simulation.updates import UPDATES, Sampled, best_of_k, dpo, ipo, least_squares, regression
+from srlm.simulation.updates import UPDATES, Sampled, Update, best_of_k, dpo, ipo, least_squares, regression, uniform
 
 quick = settings(deadline=None, max_examples=40, derandomize=True, database=None)
 
@@ -106,9 +106,10 @@ def test_ipo_regresses_on_a_constant_margin() -> None:
         assert ipo(one)[s] == pytest.approx(expected, rel=1e-8)
 
 
-def test_dpo_minimises_its_logistic_loss() -> None:
+@pytest.mark.parametrize("ridge", [1e-3, 0.3])
+def test_dpo_minimises_its_logistic_loss(ridge: float) -> None:
     one = sampled(np.random.default_rng(6), groups=120)
-    found = dpo(one)
+    found = dpo(one, ridge)
     rows = one.chosen[:, :, 0] - one.chosen[:, :, 1]
     gaps = one.rewards[:, :, 0] - one.rewards[:, :, 1]
     labels = np.where(one.uniforms[:, :, 0] < 1 / (1 + np.exp(-gaps)), 1, -1)
@@ -116,7 +117,7 @@ def test_dpo_minimises_its_logistic_loss() -> None:
 
         def loss(t: np.ndarray, s: int = s) -> float:
             scores = labels[s] * one.beta * (rows[s] @ (t - one.theta[s]))
-            return float(np.logaddexp(0, -scores).mean() + 0.5e-3 * ((t - one.theta[s]) ** 2).sum())
+            return float(np.logaddexp(0, -scores).mean() + 0.5 * ridge * ((t - one.theta[s]) ** 2).sum())
 
         best = minimize(loss, one.theta[s], tol=1e-12)
         assert loss(found[s]) <= best.fun + 1e-9
@@ -132,11 +133,13 @@ def test_dpo_on_many_labels_agrees_with_the_regression() -> None:
     assert np.abs(dpo(many) - one.theta).max() > 0.3
 
 
-def test_best_of_k_meets_the_mean_feature_of_the_winners() -> None:
+@pytest.mark.parametrize("update", [best_of_k, uniform])
+def test_likelihood_meets_the_mean_feature_of_its_samples(update: Update) -> None:
     one = sampled(np.random.default_rng(8), k=4, groups=300)
-    found = best_of_k(one)
+    found = update(one)
     for s in range(3):
         winners = one.chosen[s, np.arange(300), one.rewards[s].argmax(axis=1)].mean(axis=0)
+        winners = winners if update is best_of_k else one.chosen[s].mean(axis=(0, 1))
         scores = one.features @ found[s]
         chance = np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
         mean = np.einsum("pm,pmd->pd", chance, one.features)[one.prompts[s]].mean(axis=0)

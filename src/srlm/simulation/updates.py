@@ -54,29 +54,33 @@ def ipo(sampled: Sampled) -> np.ndarray:
     return least_squares(sampled.theta, rows, np.sign(targets) / (2 * sampled.beta), sampled.radius)
 
 
-def dpo(sampled: Sampled) -> np.ndarray:
+def dpo(sampled: Sampled, ridge: float = 1e-3) -> np.ndarray:
     """DPO (Rafailov et al., arXiv 2305.18290): logistic regression on winners drawn with probability sigmoid(Delta).
 
     Winners named without noise would be separable and the minimiser unbounded; drawn from the Bradley-Terry model the
-    population optimum is that of eq. 3.
+    population optimum is that of eq. 3. `ridge`/2 times the squared change of theta is added to the mean loss, since
+    few labels can be separable all the same.
     """
     rows, targets = _all_pairs(sampled.chosen, sampled.rewards)
     labels = sampled.uniforms.reshape(targets.shape) < _sigmoid(targets)
-    return _logistic(sampled.theta, rows, np.where(labels, 1.0, -1.0), sampled.beta, sampled.radius)
+    return _logistic(sampled.theta, rows, np.where(labels, 1.0, -1.0), sampled.beta, sampled.radius, ridge)
 
 
-def best_of_k(sampled: Sampled, steps: int = 50) -> np.ndarray:
-    """Maximum likelihood on each group's response of highest reward, by Newton's method from theta_t."""
+def best_of_k(sampled: Sampled) -> np.ndarray:
+    """Maximum likelihood on each group's response of highest reward."""
     seeds = np.arange(len(sampled.theta))[:, None]
     groups = np.arange(sampled.chosen.shape[1])[None, :]
-    best = sampled.chosen[seeds, groups, sampled.rewards.argmax(axis=2)]
-    found = np.empty_like(sampled.theta)
-    for seed, start in enumerate(sampled.theta):
-        found[seed] = _fit(sampled.features, sampled.prompts[seed], best[seed].mean(axis=0), start, steps)
-    return _into_ball(found, sampled.radius)
+    return _likelihood(sampled, sampled.chosen[seeds, groups, sampled.rewards.argmax(axis=2)].mean(axis=1))
 
 
-UPDATES: dict[str, Update] = {"regression": regression, "dpo": dpo, "ipo": ipo, "best-of-k": best_of_k}
+def uniform(sampled: Sampled) -> np.ndarray:
+    """Maximum likelihood on every sample, whatever its reward: the control."""
+    return _likelihood(sampled, sampled.chosen.mean(axis=(1, 2)))
+
+
+UPDATES: dict[str, Update] = {
+    "regression": regression, "dpo": dpo, "ipo": ipo, "best-of-k": best_of_k, "uniform": uniform
+}  # fmt: skip
 
 
 def least_squares(theta: np.ndarray, rows: np.ndarray, targets: np.ndarray, radius: float | None = None) -> np.ndarray:
@@ -163,7 +167,7 @@ def _all_pairs(chosen: np.ndarray, rewards: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _logistic(
-    theta: np.ndarray, rows: np.ndarray, signs: np.ndarray, beta: float, radius: float | None, ridge: float = 1e-3
+    theta: np.ndarray, rows: np.ndarray, signs: np.ndarray, beta: float, radius: float | None, ridge: float
 ) -> np.ndarray:
     """Newton's method for mean log(1 + exp(-sign*beta*<row, change>)) + ridge/2 |change|^2, steps halved to descend."""
     count, size = rows.shape[1], rows.shape[2]
@@ -195,6 +199,15 @@ def _logistic(
         if done.all():
             break
     return _into_ball(theta + change, radius)
+
+
+def _likelihood(sampled: Sampled, target: np.ndarray) -> np.ndarray:
+    """Maximum likelihood from theta_t of responses whose mean features are `target`, (S, d); Newton's method."""
+    fitted = [
+        _fit(sampled.features, prompts, wanted, start, steps=50)
+        for prompts, wanted, start in zip(sampled.prompts, target, sampled.theta, strict=True)
+    ]
+    return _into_ball(np.stack(fitted), sampled.radius)
 
 
 def _fit(features: np.ndarray, prompts: np.ndarray, target: np.ndarray, start: np.ndarray, steps: int) -> np.ndarray:

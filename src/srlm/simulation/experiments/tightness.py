@@ -5,207 +5,152 @@ from typing import Any
 
 import numpy as np
 
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, ExperimentResult, Series
-from srlm.simulation.experiments._softmax import simulated, start_of
+from srlm.policies.linear_softmax import LinearSoftmaxPolicy
+from srlm.simulation.experiments import _softmax
+from srlm.simulation.experiments._registry import Experiment, Workers
+from srlm.simulation.experiments._result import Chart, Reading
+from srlm.simulation.experiments._table import Table, curves, kinds, select, stacked
 from srlm.theory import (
     certified_kappa_bound,
     failure_bound,
     failure_coefficient,
     failure_from_suboptimality,
-    linear_softmax_log_class_size,
     one_round_failure_bound,
     population_kappa_bound,
     recurrence,
-    statistical_error,
     tail_integral_bound,
 )
 
-QUESTION = "How loose is each bound, at T = 1 and beyond?"
+_EXPLICIT, _HIDDEN = "explicit", "C = 1"
 
 
-def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
-    rng = np.random.default_rng(workers.seed)
-    start = start_of(values, rng)
-    found = simulated(start, values, workers.seed)
+def _row(statement: str, constants: str, t: int, bound: float, measured: float, trivial: float) -> dict[str, Any]:
+    """One bound at one round; `trivial` is what holds anyway."""
+    tightness = bound / measured if measured > 0 else None
+    return {
+        "statement": statement,
+        "constants": constants,
+        "round": t,
+        "bound": float(bound),
+        "measured": float(measured),
+        "tightness": tightness,
+        "vacuous": bool(bound >= trivial),
+    }
+
+
+def measure(values: Mapping[str, Any], workers: Workers) -> Table:
+    start = _softmax.start_of(values, np.random.default_rng(workers.seed))
+    run = _softmax.simulated(start, values, workers.seed)
     rows: list[dict[str, Any]] = []
+    for t in dict.fromkeys((1, values["rounds"])):
+        told = _softmax.premises(run, values, t)
+        premise = {name: told[name] for name in ("margin", "min_confidence")}
+        error, beta, floor = told["eps_stat"], told["beta"], 1 / told["min_confidence"]
+        policies = [LinearSoftmaxPolicy(start.features, run.theta[0, at]).tabular() for at in (t - 1, t)]
+        kappa, fail = float(run.kappa[:, t].mean()), float(run.failure_rate[:, t].mean())
+        coefficient = failure_coefficient(float(run.kappa[:, t - 1].mean()), error, beta, told["margin"])
+        recur = recurrence(error, beta, told["margin"], told["min_confidence"])
+        whole = failure_bound(run.kappa[0, 0], values["pairs"], told["log_class_size"], rounds=t, **premise)
+        tail = tail_integral_bound(coefficient, told["min_confidence"])
+        extra = {"beta": beta, "eps_stat": error, **premise}
+        rows += [
+            row | extra
+            for row in (
+                *_exact_statements(policies[0], policies[1], t, beta),
+                _row("eq. 43, failure rate", _HIDDEN, t, one_round_failure_bound(coefficient), fail, 1.0),
+                _row("eq. 52-56 after eq. 43, kappa", _HIDDEN, t, tail, kappa, floor),
+                _row("eq. 66, kappa", _HIDDEN, t, float(recur.bound_after(run.kappa[0, 0], t)), kappa, floor),
+                _row("theorem 5.3, failure rate", _HIDDEN, t, float(whole.value), fail, 1.0),
+            )
+        ]
+    return stacked(*rows)
 
-    def row(statement: str, constants: str, t: int, bound: float, measured: float, trivial: float) -> None:
-        rows.append(
-            {
-                "statement": statement,
-                "constants": constants,
-                "round": t,
-                "bound": bound,
-                "measured": measured,
-                "tightness": bound / measured if measured > 0 else None,
-                "vacuous": bool(bound >= trivial),
-            }
-        )
 
-    radius = values["norm"] * (1 + 1 / values["beta"]) ** values["rounds"]
-    size = linear_softmax_log_class_size(values["dimensions"], radius, values["pairs"])
-    error = statistical_error(values["pairs"], size)
-    confidence = float(found.min_confidence[:, 1:].min())
-    margin = float(start.tabular().margins.min())
-    recur = recurrence(error, values["beta"], margin, confidence)
-    for t in (1, values["rounds"]):
-        _exact_statements(row, start.features, found.theta[0], t, values["beta"])
-        kappa, fail = float(found.kappa[:, t].mean()), float(found.failure_rate[:, t].mean())
-        before = float(found.kappa[:, t - 1].mean())
-        gap = float(found.margin[:, t - 1].min())
-        coefficient = failure_coefficient(before, error, values["beta"], max(gap, 1e-12))
-        row("eq. 43, failure rate", "C = 1", t, one_round_failure_bound(coefficient), fail, 1.0)
-        row(
-            "eq. 52-56 after eq. 43, kappa",
-            "C = 1",
-            t,
-            tail_integral_bound(coefficient, confidence),
-            kappa,
-            1 / confidence,
-        )
-        row("eq. 66, kappa", "C = 1", t, float(recur.bound_after(found.kappa[0, 0], t)), kappa, 1 / confidence)
-        whole = failure_bound(
-            found.kappa[0, 0], values["pairs"], size, margin=margin, min_confidence=confidence, rounds=t
-        )
-        row("theorem 5.3, failure rate", "C = 1", t, float(whole.value), fail, 1.0)
-    names = list(dict.fromkeys(r["statement"] for r in rows))
+def _exact_statements(before: Any, after: Any, t: int, beta: float) -> list[dict[str, Any]]:
+    """P3, P4, lemma C.1 and the tail integral with what was measured in one seed, prompt by prompt where they allow
+    it."""
+    at, modes, gaps = np.arange(len(before.modes)), before.modes, before.margins
+    exact = _softmax.exact_rounds(before, beta, 1)[-1]
+    inverse = np.exp(-before.mode_logprobs)
+    sharp, true = exact.logprobs, after.logprobs
+    eps = float(np.abs(true - true[at, modes][:, None] - (sharp - sharp[at, modes][:, None])).max())
+    chance, share = np.exp(true), np.sort(np.exp(after.mode_logprobs))
+    lost = float((before.mode_logprobs - (chance * before.logprobs).sum(axis=1)).mean())
+    failing = float((chance[at, modes] <= 0.5).mean())
+    coefficient = float((np.arange(1, len(share) + 1) / len(share) * (1 - share)).max())
+    p3 = np.mean(population_kappa_bound(inverse, gaps, beta)) - 1
+    p4 = np.mean(certified_kappa_bound(inverse, gaps, beta, eps)) - 1
+    kept = np.exp(-true[at, modes]).mean() - 1
+    c1, tail = failure_from_suboptimality(lost, float(gaps.min())), tail_integral_bound(coefficient, float(share[0]))
+    return [
+        _row("P3, kappa - 1 (exact round)", _EXPLICIT, t, p3, np.exp(-exact.mode_logprobs).mean() - 1, np.inf),
+        _row("P4, kappa - 1", _EXPLICIT, t, p4, kept, np.inf),
+        _row("lemma C.1, failure rate", _EXPLICIT, t, c1, failing, 1.0),
+        _row("tail integral, kappa", _EXPLICIT, t, tail, (1 / share).mean(), 1 / share[0]),
+    ]
+
+
+def read(table: Table, values: Mapping[str, Any]) -> Reading:
+    rows = [dict(zip(table, cells, strict=True)) for cells in zip(*table.values(), strict=True)]
+    explicit = [row for row in rows if row["constants"] == _EXPLICIT]
+    hidden = [row for row in rows if row["constants"] != _EXPLICIT]
+    failed = [row for row in explicit if row["bound"] < row["measured"] * (1 - 1e-9)]
+    vacuous = sum(row["vacuous"] for row in hidden)
+    rated = [row for row in explicit if row["tightness"] is not None]
+    loosest = max(rated, key=lambda row: row["tightness"], default=None)
+    held = f"{len(explicit) - len(failed)} of the {len(explicit)} bounds with explicit constants held"
+    if failed:
+        held += " (not: " + ", ".join(f"{row['statement']}, round {row['round']}" for row in failed) + ")"
+    if loosest:
+        held += f", the loosest {loosest['tightness']:.3g} times what was measured ({loosest['statement']}, round "
+        held += f"{loosest['round']})"
+    useful = [f"{row['statement']}, round {row['round']}" for row in hidden if not row["vacuous"]]
     charts = tuple(
         Chart(
-            f"bound over measured after round {t}",
+            f"round {t}: {sum(row['vacuous'] for row in rows if row['round'] == t)} of "
+            f"{sum(row['round'] == t for row in rows)} bounds are vacuous",
             "statement",
             "bound / measured",
-            (
-                Series(
-                    "constants explicit",
-                    tuple(n for n in names),
-                    tuple(
-                        next(
-                            (
-                                r["tightness"]
-                                for r in rows
-                                if r["statement"] == n and r["round"] == t and r["constants"] == "explicit"
-                            ),
-                            None,
-                        )
-                        for n in names
-                    ),
-                    style="bars",
-                ),
-                Series(
-                    "universal constant set to 1",
-                    tuple(n for n in names),
-                    tuple(
-                        next(
-                            (
-                                r["tightness"]
-                                for r in rows
-                                if r["statement"] == n and r["round"] == t and r["constants"] != "explicit"
-                            ),
-                            None,
-                        )
-                        for n in names
-                    ),
-                    style="bars",
-                    colour=1,
-                ),
-            ),
+            curves(_by_constants(select(table, round=t)), "statement", "tightness", "constants", style="bars"),
             y_log=True,
         )
-        for t in dict.fromkeys((1, values["rounds"]))
+        for t in kinds(table, "round")
     )
-    explicit = [r for r in rows if r["constants"] == "explicit" and r["tightness"] is not None]
-    hidden = [r for r in rows if r["constants"] != "explicit"]
-    held = sum(r["bound"] >= r["measured"] * (1 - 1e-9) for r in explicit)
-    loosest = max(explicit, key=lambda r: r["tightness"])
-    return ExperimentResult(
-        "tightness",
-        QUESTION,
-        dict(values),
-        {key: [r[key] for r in rows] for key in rows[0]},
+    return Reading(
+        f"{held}. Of the {len(hidden)} with a universal constant set to 1, {vacuous} are vacuous at n = "
+        f"{values['pairs']}"
+        + (f" (not: {', '.join(useful)})" if useful else "")
+        + f"; {_softmax.domain(table['beta'][0], table['eps_stat'][0])}.",
         charts,
-        f"All {held} of {len(explicit)} bounds with explicit constants held, within a factor "
-        f"{loosest['tightness']:.3g} (loosest: "
-        f"{loosest['statement']}, round {loosest['round']}); of the {len(hidden)} with a universal constant set to 1, "
-        f"{sum(r['vacuous'] for r in hidden)} are vacuous at n = {values['pairs']}.",
         {
-            "explicit_held": held,
+            "explicit_held": len(explicit) - len(failed),
             "explicit": len(explicit),
-            "vacuous": sum(r["vacuous"] for r in hidden),
+            "vacuous": vacuous,
             "hidden": len(hidden),
         },
         ("Theorem 5.3 must hold for the worst class of this size; on a benign one it cannot be tight.",),
     )
 
 
-def _exact_statements(row: Any, features: np.ndarray, path: np.ndarray, t: int, beta: float) -> None:
-    """P3, P4, lemma C.1 and the tail integral with what was measured in one seed, prompt by prompt where they "
-    "allow it."""
-    tables = []
-    for theta in (path[t - 1], path[t]):
-        scores = features @ theta
-        tables.append(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
-    before, after = tables
-    at = np.arange(len(before))
-    modes = before.argmax(axis=1)
-    ordered = np.sort(before, axis=1)
-    gaps = ordered[:, -1] - ordered[:, -2]
-    exact = (1 + 1 / beta) * before
-    exact = exact - np.logaddexp.reduce(exact, axis=1, keepdims=True)
-    inverse = np.exp(-before[at, modes])
-    row(
-        "P3, kappa - 1 (exact round)",
-        "explicit",
-        t,
-        float(np.mean(population_kappa_bound(inverse, gaps, beta)) - 1),
-        float(np.exp(-exact[at, modes]).mean() - 1),
-        np.inf,
-    )
-    ratio = (after - after[at, modes][:, None]) - (exact - exact[at, modes][:, None])
-    eps = float(np.abs(ratio).max())
-    row(
-        "P4, kappa - 1",
-        "explicit",
-        t,
-        float(np.mean(certified_kappa_bound(inverse, gaps, beta, eps)) - 1),
-        float(np.exp(-after[at, modes]).mean() - 1),
-        np.inf,
-    )
-    chance = np.exp(after)
-    suboptimality = float((before[at, modes] - (chance * before).sum(axis=1)).mean())
-    failing = float((chance[at, modes] <= 0.5).mean())
-    row(
-        "lemma C.1, failure rate",
-        "explicit",
-        t,
-        failure_from_suboptimality(suboptimality, float(gaps.min())),
-        failing,
-        1.0,
-    )
-    share = np.sort(chance.max(axis=1))
-    coefficient = float((np.arange(1, len(share) + 1) / len(share) * (1 - share)).max())
-    row(
-        "tail integral, kappa",
-        "explicit",
-        t,
-        tail_integral_bound(coefficient, float(share[0])),
-        float((1 / share).mean()),
-        1 / float(share[0]),
-    )
+def _by_constants(table: Table) -> Table:
+    """Every statement once for each kind of constants, so that bars of one statement share a place."""
+    names = kinds(table, "statement")
+    rows = [
+        {
+            "statement": name,
+            "constants": kind,
+            "tightness": next(iter(select(table, statement=name, constants=kind)["tightness"]), None),
+        }
+        for kind in kinds(table, "constants")
+        for name in names
+    ]
+    return stacked(*rows)
 
 
 EXPERIMENT = Experiment(
     "tightness",
-    QUESTION,
-    {
-        "prompts": Setting(200, 2, help="P"),
-        "responses": Setting(50, 2, help="M"),
-        "dimensions": Setting(32, 1, help="d"),
-        "norm": Setting(12.0, 0.1, 1e4, "norm of the start"),
-        "beta": Setting(1.0, 1e-3, 1e3, "KL strength"),
-        "pairs": Setting(1000, 1, help="n a round"),
-        "rounds": Setting(4, 2, 100, "T"),
-        "seeds": Setting(16, 2, help="independent runs"),
-    },
-    run,
+    "How loose is each bound, at T = 1 and beyond?",
+    _softmax.shared(*_softmax.SOFTMAX, "beta_scale", rounds=4),
+    measure,
+    read,
 )
