@@ -22,9 +22,9 @@ from srlm.simulation.experiments import (
     update_rules,
 )
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, ExperimentResult, Series
+from srlm.simulation.experiments._result import Chart, ExperimentResult, Reading, Series
 
-__all__ = ["EXPERIMENTS", "Chart", "Experiment", "ExperimentResult", "Series", "Setting", "Workers", "run_experiment"]
+__all__ = ["EXPERIMENTS", "Chart", "Experiment", "ExperimentResult", "Reading", "Series", "Setting", "Workers", "run_experiment"]
 
 EXPERIMENTS: dict[str, Experiment] = {
     module.EXPERIMENT.name: module.EXPERIMENT

@@ -35,7 +35,7 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     where = (
         f"only where at most {worst:.0%} of the pairs differed" if worst < pairs.max() else "the first round included"
     )
-    p3 = f"in {share:.1%} of them, {where}" if share else "in none of them"
+    p3 = f"in {share:.1%} of the seed-rounds, {where}" if share else "in none of the seed-rounds"
     first, last = entry(table, "kappa", 0), entry(table, "kappa")
     recur, trivial = (float(column(table, name)[-1]) for name in ("recurrence", "one_over_c"))
     says = "vacuous beside" if recur >= trivial else "below"

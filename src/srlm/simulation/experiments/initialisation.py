@@ -65,11 +65,11 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
         factor, fast, slow = (max(end / gap[0], 0.0) ** (1 / last) for end in (ends.mean, ends.low, ends.high))
         pace = "faster than" if slow <= theorem else "slower than" if fast > theorem else "not clearly apart from"
         forgotten = (
-            f"the gap in failures shrinks by {factor:.3g} ({fast:.3g} to {slow:.3g}) a round over {last} rounds, "
+            f"a round multiplies the gap in failures by {factor:.3g} ({fast:.3g} to {slow:.3g}), over {last} rounds, "
             f"{pace} theorem 5.3's transient at the measured c ({theorem:.3g}; the bound is {bound:.2g} at the end"
             f"{', vacuous' if bound >= 1 else ''})"
         )
-        title = f"the gap in failures shrinks by {factor:.2f} a round, theorem 5.3's transient by {theorem:.2f}"
+        title = f"a round multiplies the gap in failures by {factor:.2f}, theorem 5.3's transient by {theorem:.2f}"
     else:
         factor, forgotten, title = None, "there is no gap in failures to forget", "no gap in failures"
     wrong = {angle: select(table, angle=angle, norm=max(norms)) for angle in kinds(table, "angle") if angle}

@@ -30,7 +30,7 @@ def measure(values: Mapping[str, Any], workers: Workers) -> Table:
     cells = [{**values, "scale": scale, "tail": tail, "seed": workers.seed} for scale, tail in scales]
     parts = workers.sweep(_cell, cells)
     return stacked(
-        *({"noise": f"{tail}, {scale:g} nats"} | part for (scale, tail), part in zip(scales, parts, strict=True))
+        *({"noise": f"{tail} {scale:g} nats"} | part for (scale, tail), part in zip(scales, parts, strict=True))
     )
 
 

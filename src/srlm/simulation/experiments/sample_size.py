@@ -41,7 +41,7 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     numbers: dict[str, Any] = {"exponent": None, "usable": int(usable.sum())}
     title = f"no exponent: {usable.sum()} of {len(sizes)} n"
     if usable.sum() < 4:
-        verdict = f"differs from 0 at {usable.sum()} of the {len(sizes)} n only: no exponent can be fitted"
+        verdict = f"differs from 0 at {usable.sum()} of the {len(sizes)} n, too few to fit an exponent"
     else:
         law = power_law(sizes[usable], excess[usable], (excess - low)[usable] / 1.96)
         title = f"slope {law.exponent.mean:.2f}, curvature {law.curvature.mean:.2f}"
