@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from srlm.diagnosis.preflight import DiagnosisSettings, diagnose
+from srlm.diagnosis.preflight import diagnose
+from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.records.atomic import write_json
 from srlm.training.start import start_run
 

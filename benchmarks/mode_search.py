@@ -22,7 +22,7 @@ import torch
 from srlm.lm import mode_search
 from srlm.lm.loading import LoadedModel, load_model
 from srlm.lm.mode_search import ModeBracket, search_modes
-from srlm.lm.prompts import encode_prompts, load_prompts
+from srlm.tasks.prompts import encode_prompts, load_prompts
 from srlm.lm.scoring import score_responses
 
 BEAMS = "4,16,64"

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from srlm.lm.loading import load_model
-from srlm.lm.prompts import load_prompts
+from srlm.tasks.prompts import load_prompts
 from srlm.lm.scoring import PackedTree
 from srlm.training.config import SelfRewardingConfig
 from srlm.training.rounds import Observer

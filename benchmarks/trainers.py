@@ -31,14 +31,14 @@ CONTENDERS = ("srlm", "srlm, one round", "OnlineDPOTrainer", "GRPOTrainer", "srl
 
 
 def questions() -> list[str]:
-    from srlm.lm.prompts import load_prompts
+    from srlm.tasks.prompts import load_prompts
 
     return [str(prompt.content) for prompt in load_prompts(limit=PROMPTS)]
 
 
 def ours(responses: int, folder: Path, expansions: int = 0, rounds: int = PASSES) -> Callable[[], Any]:
     from srlm.lm.loading import load_model
-    from srlm.lm.prompts import Prompt
+    from srlm.tasks.prompts import Prompt
     from srlm.training.config import SelfRewardingConfig
     from srlm.training.trainer import SelfRewardingTrainer
 

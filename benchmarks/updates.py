@@ -15,8 +15,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from srlm.training.losses import LOSS_TYPES
-from srlm.training.rewards import REWARDS
+from srlm.training.updates import LOSS_TYPES
+from srlm.rewards import REWARDS
 from srlm.training.rounds import Observer
 from srlm.training.start import start_run
 

@@ -32,7 +32,8 @@ def prompts_file(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def diagnosed(tiny_model_folder: Path, prompts_file: str) -> Any:
     """A diagnosis of six prompts with at most two new tokens."""
-    from srlm.diagnosis.preflight import DiagnosisSettings, diagnose
+    from srlm.diagnosis.preflight import diagnose
+    from srlm.diagnosis.settings import DiagnosisSettings
 
     settings = DiagnosisSettings(max_new_tokens=LIMIT, samples=8)
     return diagnose(str(tiny_model_folder), prompts_file, settings=settings, device="cpu")

@@ -17,7 +17,7 @@ from srlm.diagnosis.families import (
     task_tokenizer,
     teacher_batch,
 )
-from srlm.diagnosis.preflight import DiagnosisSettings
+from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.errors import InputError
 from srlm.records.atomic import write_json
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from srlm.diagnosis.preflight import DiagnosisSettings, diagnose
+from srlm.diagnosis.preflight import diagnose
+from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.errors import InputError
 from srlm.lm.loading import as_loaded
-from srlm.lm.prompts import encode_prompts, load_prompts
+from srlm.tasks.prompts import encode_prompts, load_prompts
 from srlm.theory.conditioning import condition
 
 LIMIT = 2

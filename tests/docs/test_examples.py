@@ -24,8 +24,8 @@ def test_docstring_examples_hold(name: str) -> None:
 
 
 def test_every_section_of_the_theory_has_a_page_with_a_picture() -> None:
-    pages = sorted((_DOCS / "theory").glob("*.md"))
-    assert len(pages) == 5
+    pages = sorted(path for path in (_DOCS / "theory").glob("*.md") if path.name != "labels.md")
+    assert len(pages) >= 5
     for page in pages:
         text = page.read_text(encoding="utf-8")
         for part in ("**Statement", "**Meaning.**", f"![{''}", ">>>"):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srlm.records.schema import Bracket
+from srlm.records.rounds import Bracket
 from srlm.report.numbers import bracket, duration, from_log, number, plural, power_of_ten, share
 
 _DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")

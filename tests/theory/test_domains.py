@@ -12,6 +12,7 @@ from srlm.errors import InputError
 
 POSITIVE, UNIT_OPEN, PROBABILITY_OPEN_LOW = (0, math.inf, "()"), (0, 1, "()"), (0, 1, "(]")
 AT_LEAST_0, AT_LEAST_1, UNIT = (0, math.inf, "[)"), (1, math.inf, "[)"), (0, 1, "[]")
+LOGPROB, MARGIN = (-math.inf, 0, "[]"), (0, math.inf, "[]")  # closed at an infinite end: it belongs to the domain
 
 # function, legal arguments, and the domain of each
 TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, float, str]]]] = [
@@ -37,11 +38,20 @@ TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, flo
     (theory.greedy_finds_mode, {"mode_probability": 0.3}, {"mode_probability": UNIT}),
     (theory.population_kappa_bound, {"kappa": 5, "margin": 1, "beta": 1},
      {"kappa": AT_LEAST_1, "margin": AT_LEAST_0, "beta": POSITIVE}),
-    (theory.population_margin, {"margin": 1, "beta": 1}, {"margin": AT_LEAST_0, "beta": POSITIVE}),
+    (theory.population_margin, {"margin": 1, "beta": 1, "rounds": 2},
+     {"margin": AT_LEAST_0, "beta": POSITIVE, "rounds": AT_LEAST_0}),
+    (theory.population_kappa_bound_by_prompt, {"mode_logprobs": -1.0, "margins": 1.0, "beta": 1},
+     {"mode_logprobs": LOGPROB, "margins": MARGIN, "beta": POSITIVE}),
+    (theory.exact_round_kappa_estimate, {"mode_logprobs": [-1.0], "sample_logprobs": [[-2.0]], "beta": 1},
+     {"beta": POSITIVE}),
+    (theory.certified_log_factor, {"margin": 1, "beta": 1, "error": 0.1},
+     {"margin": MARGIN, "beta": POSITIVE, "error": AT_LEAST_0}),
+    (theory.log_ratio_error, {"before": [-1.0], "after": [-1.0], "beta": 1}, {"beta": POSITIVE}),
+    (theory.beta_of_order, {"pairs": 4, "scale": 1}, {"pairs": AT_LEAST_1, "scale": POSITIVE}),
     (theory.population_kappa_bounds, {"kappa0": 5, "margin": 1, "beta": 1, "rounds": 2},
      {"kappa0": AT_LEAST_1, "margin": AT_LEAST_0, "beta": POSITIVE, "rounds": AT_LEAST_0}),
     (theory.certified_kappa_bound, {"kappa": 5, "margin": 1, "beta": 1, "error": 0.1},
-     {"kappa": AT_LEAST_1, "margin": AT_LEAST_0, "beta": POSITIVE, "error": AT_LEAST_0}),
+     {"kappa": AT_LEAST_1, "margin": MARGIN, "beta": POSITIVE, "error": AT_LEAST_0}),
     (theory.failure_from_suboptimality, {"suboptimality": 1, "margin": 1, "mass_slack": 0.5},
      {"suboptimality": AT_LEAST_0, "margin": AT_LEAST_0, "mass_slack": UNIT_OPEN}),
     (theory.change_of_measure_bound, {"coefficient": 2, "second_moment": 1},
@@ -90,7 +100,9 @@ TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, flo
      {"dimension": AT_LEAST_1, "rank": (0, 5, "[]"), "tail": AT_LEAST_0, "ridge": POSITIVE}),
     (theory.self_reward_residual, {"logps": -1, "reference_logps": -1, "beta": 1}, {"beta": POSITIVE}),
     (theory.sharpen, {"logprobs": [0.0], "beta": 1}, {"beta": POSITIVE}),
-    (theory.policy_condition_number, {"mode_logprobs": [-1.0]}, {"mode_logprobs": (-math.inf, 0, "(]")}),
+    (theory.policy_condition_number, {"mode_logprobs": [-1.0]}, {"mode_logprobs": LOGPROB}),
+    (theory.log_min_confidence, {"mode_logprobs": [-1.0]}, {"mode_logprobs": LOGPROB}),
+    (theory.mean_probability, {"logprobs": [-1.0]}, {}),
     (theory.failure_rate, {"mode_logprobs": [-1.0], "mass_slack": 0.5}, {"mass_slack": UNIT_OPEN}),
 ]  # fmt: skip
 
@@ -107,12 +119,12 @@ def test_edges_of_the_domain(
 ) -> None:
     low, high, brackets = domain
     function(**legal)
-    wrong: list[Any] = [math.nan, math.inf, -math.inf, "many"]
+    wrong: list[Any] = [math.nan, "many"]
     right: list[float] = []
     for edge, bracket, outward in ((low, brackets[0], -1), (high, brackets[1], 1)):
+        (right if bracket in "[]" else wrong).append(edge)
         if math.isfinite(edge):
-            (right if bracket in "[]" else wrong).append(edge)
-            wrong.append(edge + outward * 1e-3)
+            wrong += [edge + outward * 1e-3, outward * math.inf]
     for value in right:
         function(**(legal | {name: value}))
     for value in wrong:
@@ -160,6 +172,10 @@ def test_the_sentence_names_argument_value_and_interval() -> None:
         (lambda: theory.sharpen([0.5], 1.0), "each at most 0"),
         (lambda: theory.sharpen([math.nan], 1.0), "each at most 0"),
         (lambda: theory.sharpen([-math.inf, -math.inf], 1.0), "impossible responses"),
+        (lambda: theory.population_kappa_bound_by_prompt([-1.0, -1.0], [1.0], 1.0), "margins have shape"),
+        (lambda: theory.exact_round_kappa_estimate([-1.0], [-1.0, -2.0], 1.0), "sample_logprobs have shape"),
+        (lambda: theory.log_ratio_error([-1.0], [-1.0, -2.0], 1.0), "the mode first"),
+        (lambda: theory.log_ratio_error([], [], 1.0), "the mode first"),
         (lambda: theory.recurrence(1e200, 1, 1e-200, 0.5), "slope exceeds the float range"),
     ],
 )

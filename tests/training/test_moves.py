@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from srlm.report.reading import read_run
-from srlm.training.losses import LOSS_TYPES
-from srlm.training.rewards import REWARDS
+from srlm.training.updates import LOSS_TYPES
+from srlm.rewards import REWARDS
 
 SETTING: dict[str, Any] = {
     "num_generations": 16,

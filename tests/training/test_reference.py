@@ -9,7 +9,7 @@ import pytest
 from srlm.lm.loading import load_model
 from srlm.lm.scoring import score_responses
 from srlm.report.reading import read_run
-from srlm.training.groups import TrainingGroup
+from srlm.training.batches import TrainingGroup
 from srlm.training.trainer import SelfRewardingTrainer
 
 

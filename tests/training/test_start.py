@@ -35,17 +35,18 @@ def test_smaller_pieces_and_recomputed_activations_train_the_same(start: Callabl
 def test_options_win_over_the_file_and_the_file_over_the_preset(
     tmp_path: Path, tiny_model_folder: Path, prompts_file: str
 ) -> None:
-    from srlm.training.start import Request
+    from srlm.training.start import Request, prepared
 
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"num_train_epochs": 7, "rounds": 5}))
-    config, _, _ = Request(
+    asked = Request(
         model=str(tiny_model_folder),
         prompts=prompts_file,
         options={"rounds": 9, "output_dir": str(tmp_path / "out")},
         config_file=file,
         preset="quick",
-    ).prepared()
+    )
+    config, _, _ = prepared(asked)
     assert (config.rounds, config.num_train_epochs, config.max_expansions) == (9, 7, 500)
 
 

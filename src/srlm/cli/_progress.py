@@ -1,6 +1,7 @@
-"""What a person watching a run sees on stderr: the stage, how far it is, and how long the run will still take.
+"""What a person who waits sees on stderr: the stage, how far it is, and how long a run will still take.
 
 Knows: rich. The remaining time is a guess from the stages already measured, and is not shown before there is one.
+Refuses to know: how anything is measured.
 """
 
 import sys
@@ -9,67 +10,94 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from srlm.records.bracket import Bracket
+from srlm.records.progress import Observer
+from srlm.records.rounds import RoundRecord
 from srlm.records.run_directory import RunDirectory
-from srlm.training.rounds import Observer
+from srlm.records.text import visible
 
 _DOING = {"sample": "sampling", "certify": "finding modes", "train": "training", "save": "saving"}
 
 
-class RoundProgress(Observer):
-    """Draws a run's progress; a context manager.
+class DiagnosisProgress(Observer):
+    """A bar for the stages of a diagnosis; a context manager."""
 
-    Args:
-        rounds: T, for "round 1 of 3" and the time left.
-        after_round: called with the run's folder after every round (writes the page).
-    """
-
-    def __init__(self, rounds: int, after_round: Callable[[Path], Any]) -> None:
-        self._rounds, self._after_round = rounds, after_round
-        self._console = Console(file=sys.stderr)
-        self._progress = Progress(
+    def __init__(self) -> None:
+        self.console = Console(file=sys.stderr)
+        self._prefix = ""
+        self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.completed}/{task.total}"),
             TimeElapsedColumn(),
             TextColumn("[dim]{task.fields[left]}"),
-            console=self._console,
+            console=self.console,
             transient=True,
         )
-        self._task = self._progress.add_task("loading the model", total=None, left="")
-        self._spent: dict[str, list[float]] = defaultdict(list)
-        self._stage: tuple[int, str] | None = None
-        self._began = 0.0
+        self._task = self._bar.add_task("loading the model", total=None, left="")
 
-    def __enter__(self) -> "RoundProgress":
-        self._progress.start()
+    def __enter__(self) -> Self:
+        self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self._bar.stop()
+
+    def named(self, what: str) -> Self:
+        """The same bar for one of several models."""
+        self._prefix = f"{escape(visible(what, 40))}: "
+        self._bar.update(self._task, description=f"{self._prefix}loading", total=None, completed=0)
+        return self
+
+    def stage(self, round_number: int, name: str, total: int) -> None:
+        text = self._prefix + _DOING.get(name, name)
+        self._bar.update(self._task, description=text, total=total, completed=0, left=self._left())
+
+    def advance(self, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total, left=self._left())
+
+    def _left(self) -> str:
+        return ""
+
+
+class RoundProgress(DiagnosisProgress):
+    """A bar for the stages of a run, and a line for every round.
+
+    Args:
+        after_round: called with the run's folder after every round (writes the page).
+    """
+
+    def __init__(self, after_round: Callable[[Path], Any]) -> None:
+        super().__init__()
+        self._rounds, self._after_round = 0, after_round
+        self._spent: dict[str, list[float]] = defaultdict(list)
+        self._stage: tuple[int, str] | None = None
+        self._began = 0.0
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def begin(self, rounds: int) -> None:
+        self._rounds = rounds
 
     def stage(self, round_number: int, name: str, total: int) -> None:
         self._close_stage()
         self._stage, self._began = (round_number, name), time.monotonic()
-        description = f"round {round_number} of {self._rounds}: {_DOING[name]}"
-        self._progress.update(self._task, description=description, total=total, completed=0, left=self._time_left())
+        self._prefix = f"round {round_number} of {self._rounds}: "
+        super().stage(round_number, name, total)
 
-    def advance(self, done: int, total: int) -> None:
-        self._progress.update(self._task, completed=done, total=total, left=self._time_left())
-
-    def round_done(self, directory: RunDirectory, round_number: int, metrics: dict[str, Any]) -> None:
+    def round_done(self, directory: RunDirectory, record: RoundRecord) -> None:
         self._close_stage()
-        self.say(_summary(round_number, metrics))
+        self.say(_summary(record))
         self._after_round(directory.path)
 
     def _close_stage(self) -> None:
@@ -77,7 +105,7 @@ class RoundProgress(Observer):
             self._spent[self._stage[1]].append(time.monotonic() - self._began)
             self._stage = None
 
-    def _time_left(self) -> str:
+    def _left(self) -> str:
         """Every stage still to come costs what it cost last; training is unknown until the first update is through."""
         if self._stage is None or not self._spent["sample"] or (self._stage[0] > 0 and not self._spent["certify"]):
             return ""
@@ -89,22 +117,26 @@ class RoundProgress(Observer):
             ahead += sum(self._spent[stage][-1] for stage in order[order.index(name) :] if self._spent[stage])
         ahead -= time.monotonic() - self._began
         note = "" if self._spent["train"] else " and training"
-        return f"about {_duration(ahead)}{note} left" if ahead > 0 else ""
+        return f"about {duration(ahead)}{note} left" if ahead > 0 else ""
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time as a person says it."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
-def _summary(number: int, metrics: dict[str, Any]) -> str:
-    kappa, failure, accuracy = metrics["kappa"], metrics["failure_rate"], metrics["accuracy"]
-    parts = [f"kappa {_interval(kappa, '.3g')}", f"failure rate {_interval(failure, '.2f')}"]
-    if accuracy["sample"] is not None:
-        parts.append("accuracy " + ", ".join(f"{name} {accuracy[name]:.2f}" for name in ("sample", "greedy", "mode")))
-    parts.append(f"{metrics['mean_response_tokens']:.1f} tokens")
-    return f"round {number}: " + " | ".join(parts) + f" | {sum(metrics['seconds'].values()):.0f} s"
+def _summary(record: RoundRecord) -> str:
+    split = record.train or record.held_out
+    parts = []
+    if split is not None:
+        parts += [f"kappa {_between(split.kappa, '.3g')}", f"failure rate {_between(split.failure_rate, '.2f')}"]
+        if split.accuracy.sample is not None:
+            known = [(name, value) for name, value in split.accuracy if isinstance(value, float)]
+            parts.append("accuracy " + ", ".join(f"{name} {value:.2f}" for name, value in known))
+        parts.append(f"{split.mean_response_tokens:.1f} tokens")
+    return f"round {record.round}: {' | '.join(parts)} | {sum(record.seconds.values()):.0f} s"
 
 
-def _interval(bracket: dict[str, float], form: str) -> str:
-    low, high = format(bracket["lower"], form), format(bracket["upper"], form)
+def _between(bracket: Bracket, form: str) -> str:
+    low, high = ("beyond 1e308" if end is None else format(end, form) for end in (bracket.lower, bracket.upper))
     return low if low == high else f"{low} to {high}"

@@ -1,6 +1,6 @@
 """`srlm diagnose`: is this model fit for self-rewarding on these prompts, and what will it converge to?
 
-Knows: the command's arguments and how progress is drawn.
+Knows: the words around the options, and how progress is drawn. Refuses to know: any default or domain of a setting.
 """
 
 from pathlib import Path
@@ -8,32 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
+from srlm.cli._options import with_options
+from srlm.diagnosis.settings import DiagnosisSettings
+from srlm.lm.subject import Subject
 
+
+@with_options(subject=Subject, settings=DiagnosisSettings)
 def command(
+    subject: dict[str, Any],
+    settings: dict[str, Any],
     models: Annotated[
         list[str] | None, typer.Argument(help="With --compare: the models to put side by side.", show_default=False)
     ] = None,
-    model: Annotated[
-        str, typer.Option(help="smollm2-135m (embedded), a local folder, or a hub name.")
-    ] = "smollm2-135m",
-    prompts: Annotated[
-        str, typer.Option(help="bundled, a JSON Lines file, reasoning_gym:TASK, or a data set's name.")
-    ] = "bundled",
-    max_new_tokens: Annotated[int, typer.Option(help="Longest response in tokens, as in the run you plan.")] = 12,
-    expansions: Annotated[int, typer.Option(help="Budget of the mode search a prompt.")] = 2000,
-    samples: Annotated[int, typer.Option(help="Responses drawn for a prompt.")] = 8,
-    limit: Annotated[int | None, typer.Option(help="Use the first so many prompts.")] = None,
-    mass_slack: Annotated[float, typer.Option(help="delta: failure means mode probability <= 1 - delta.")] = 0.5,
-    no_spectra: Annotated[bool, typer.Option("--no-spectra", help="Leave out features and weights.")] = False,
-    raw_prompts: Annotated[
-        bool, typer.Option("--raw-prompts", help="Send string prompts without the chat template.")
-    ] = False,
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
-    device: Annotated[str | None, typer.Option(help="A torch device; by default the best there is.")] = None,
-    seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 0,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")
-    ] = False,
     compare: Annotated[
         bool,
         typer.Option("--compare", help="Put the models named after it (or earlier diagnoses) side by side."),
@@ -47,10 +33,10 @@ def command(
     json_output: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Know before you train: kappa, modes, the predicted ceiling, and a verdict with its reason."""
-    from srlm.cli._diagnosis_progress import DiagnosisProgress
     from srlm.cli._diagnosis_text import comparison_text, diagnosis_text
+    from srlm.cli._progress import DiagnosisProgress
     from srlm.cli.output import print_json
-    from srlm.diagnosis.preflight import DiagnosisSettings, diagnose
+    from srlm.diagnosis.preflight import diagnose
     from srlm.errors import InputError
     from srlm.records.atomic import write_json
     from srlm.records.diagnosis_file import DIAGNOSIS_FILE
@@ -62,10 +48,7 @@ def command(
         raise InputError("--compare and --families exclude each other; give one of them")
     if out is not None and out.is_file():
         raise InputError(f"--out {out} is a file; give a folder")
-    settings = DiagnosisSettings(max_new_tokens, expansions, samples, mass_slack, seed, raw_prompts, not no_spectra)
-    loading: dict[str, Any] = {
-        "limit": limit, "dtype": dtype, "device": device, "trust_remote_code": trust_remote_code
-    }  # fmt: skip
+    chosen = DiagnosisSettings(**settings)
     with DiagnosisProgress() as progress:
         if compare or families:
             from srlm.diagnosis.comparison import compare as compare_models
@@ -74,13 +57,14 @@ def command(
             if families:
                 from srlm.diagnosis.families import FamilySettings, diagnose_families
 
-                several = diagnose_families(FamilySettings(seed=seed), progress=progress.named)
+                several = diagnose_families(FamilySettings(seed=chosen.seed), observer=progress.named)
             else:
-                several = compare_models(models or [], prompts, settings=settings, progress=progress.named, **loading)
+                subject.pop("model", None)
+                several = compare_models(models or [], settings=chosen, observer=progress.named, **subject)
             found = comparison_document(several)
         else:
             several = []
-            found = diagnose(model, prompts, settings=settings, progress=progress, **loading).as_dict()
+            found = diagnose(settings=chosen, observer=progress, **subject).as_dict()
     if out is not None and several:
         write_json(out / "comparison.json", found)
         write_diagnosis_comparison(several, out / "comparison.html", found["notes"])

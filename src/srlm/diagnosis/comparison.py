@@ -9,9 +9,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from srlm.diagnosis.preflight import DiagnosisSettings, Progress, diagnose
+from srlm.diagnosis.preflight import diagnose
+from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.errors import InputError
 from srlm.records.diagnosis_file import holds_diagnosis, read_diagnosis
+from srlm.records.progress import Observer
 
 # Two diagnoses can be compared only where these agree.
 _SHARED = ("prompts", "max_new_tokens", "mass_slack", "raw_prompts")
@@ -26,14 +28,14 @@ def compare(
     dtype: str = "float32",
     device: str | None = None,
     trust_remote_code: bool = False,
-    progress: Callable[[str], Progress] | None = None,
+    observer: Callable[[str], Observer] | None = None,
 ) -> list[tuple[str, dict[str, Any]]]:
     """Diagnose models one after the other on the same prompts.
 
     Args:
         models: two or more names for `load_model`, or folders with a `diagnosis.json`; different ones.
         prompts, settings, limit, dtype, device, trust_remote_code: as for `diagnose`.
-        progress: given a model's name, returns the progress of its diagnosis.
+        observer: given a model's name, returns what is told about its diagnosis.
 
     Returns:
         (name, document) in the order given.
@@ -51,7 +53,7 @@ def compare(
         if holds_diagnosis(Path(name)):
             found.append((name, read_diagnosis(Path(name))))
             continue
-        told = None if progress is None else progress(name)
+        told = None if observer is None else observer(name)
         found.append(
             (
                 name,
@@ -63,7 +65,7 @@ def compare(
                     dtype=dtype,
                     device=device,
                     trust_remote_code=trust_remote_code,
-                    progress=told,
+                    observer=told,
                 ).as_dict(),
             )
         )

@@ -28,10 +28,12 @@ from transformers import (
     RwkvForCausalLM,
 )
 
-from srlm.diagnosis.preflight import DiagnosisSettings, Progress, diagnose
+from srlm.diagnosis.preflight import diagnose
+from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.errors import InputError
 from srlm.lm.loading import as_loaded
-from srlm.lm.prompts import Prompt
+from srlm.records.progress import Observer
+from srlm.tasks.prompts import Prompt
 
 _WORDS = ("<end>", "<unk>", "or", "is", "so", "the", "answer")
 # Several ways to say the same, so that modes, samples and greedy decoding can differ; probabilities of the teacher.
@@ -85,14 +87,14 @@ def diagnose_families(
     settings: FamilySettings | None = None,
     *,
     measured: DiagnosisSettings | None = None,
-    progress: Callable[[str], Progress] | None = None,
+    observer: Callable[[str], Observer] | None = None,
 ) -> list[tuple[str, dict[str, Any]]]:
     """Build, train and diagnose small models of every family.
 
     Args:
         settings: the experiment.
         measured: how to diagnose.
-        progress: given a model's name, returns the progress of its diagnosis.
+        observer: given a model's name, returns what is told about its diagnosis.
 
     Returns:
         ("family, n steps", document of its diagnosis), families in order, steps rising.
@@ -107,7 +109,7 @@ def diagnose_families(
         for steps in trained(model, tokenizer, chosen):
             name = f"{family}, {steps} steps"
             loaded = as_loaded(model, tokenizer)
-            document = diagnose(loaded, prompts, settings=how, progress=progress(name) if progress else None).as_dict()
+            document = diagnose(loaded, prompts, settings=how, observer=observer(name) if observer else None).as_dict()
             document["model"] = name
             document["settings"]["prompts"] = f"the larger of two of {chosen.numbers} numbers"
             found.append((name, document))

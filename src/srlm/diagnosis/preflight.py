@@ -3,75 +3,41 @@
 Knows: the order of the work. Measures and verdicts live in the modules beside this one.
 """
 
+import math
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from srlm.diagnosis.degenerate import MARKS, marks_of
-from srlm.diagnosis.record import Bootstrap, Diagnosis, PromptDiagnosis, Reply, SampleFacts
+from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.diagnosis.spectra import describe_spectra
-from srlm.diagnosis.strategies import best_of_n, majority, self_judgement
-from srlm.diagnosis.uncertainty import Interval, bootstrap, exp, log_kappa_of, mean_of, share
-from srlm.diagnosis.verdict import accuracy_of, judge_group, statistics_of
+from srlm.engines.engine import Draw, Encoded, PolicyVersion
+from srlm.engines.search import Search
+from srlm.engines.transformers import InProcess
 from srlm.errors import InputError
-from srlm.lm._frontier import Complete
-from srlm.lm.loading import EMBEDDED_MODEL, LoadedModel, as_loaded, load_model
-from srlm.lm.mode_search import ModeBracket, search_modes
-from srlm.lm.precision import locate_nan, measured_error, widened
-from srlm.lm.prompts import BUNDLED, Prompt, as_prompts, encode_prompts, load_prompts
-from srlm.lm.sampling import Response, draw_uniforms, sample_responses
+from srlm.lm.encoding import encode_prompts
+from srlm.lm.loading import LoadedModel, as_loaded, load_model
+from srlm.lm.precision import locate_nan
 from srlm.lm.scoring import has_tree_attention
+from srlm.lm.subject import EMBEDDED_MODEL
+from srlm.measure.degenerate import MARKS, marks_of
+from srlm.measure.split import share
+from srlm.measure.strategies import best_of_n, majority, self_judgement
+from srlm.measure.uncertainty import Interval, bootstrap, log_kappa_of, mean_of
+from srlm.measure.verdict import accuracy_of, judge_group, statistics_of
+from srlm.records.diagnosis import Bootstrap, Diagnosis, PromptDiagnosis, Reply, SampleFacts
+from srlm.records.progress import Observer
+from srlm.records.responses import ModeBracket, Response, Rollout, widen
+from srlm.tasks.prompts import BUNDLED, Prompt, as_prompts, load_prompts
 
 EVERYTHING = "all"
 _RESAMPLES = 2000
-# Distinguishes this stream of random numbers from those of rounds, which use the round's number.
+# That of round 00: with a run's seed, K and L a diagnosis draws what the run's first round will.
 _STREAM = 0
-
-Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class DiagnosisSettings:
-    """How to measure.
-
-    Attributes:
-        max_new_tokens: L >= 1, longest response; use that of the run you have in mind (`srlm run` has 12).
-        expansions: budget of the mode search a prompt, >= 1.
-        samples: responses drawn for a prompt, K >= 1.
-        mass_slack: delta of the failure rate, in (0, 1).
-        seed: everything random follows from it.
-        raw_prompts: send string prompts without the chat template.
-        spectra: look at features and weights too.
-    """
-
-    max_new_tokens: int = 12
-    expansions: int = 2000
-    samples: int = 8
-    mass_slack: float = 0.5
-    seed: int = 0
-    raw_prompts: bool = False
-    spectra: bool = True
-
-    def __post_init__(self) -> None:
-        problems = [
-            f"{name} is {value!r}; it must be a whole number of at least {least}"
-            for name, value, least in (
-                ("max_new_tokens", self.max_new_tokens, 1),
-                ("expansions", self.expansions, 1),
-                ("samples", self.samples, 1),
-                ("seed", self.seed, 0),
-            )
-            if not isinstance(value, int) or value < least
-        ]
-        if not 0 < self.mass_slack < 1:
-            problems.append(f"mass_slack is {self.mass_slack!r}; it must lie between 0 and 1")
-        if problems:
-            raise InputError(problems)
 
 
 def diagnose(
@@ -84,7 +50,7 @@ def diagnose(
     device: str | None = None,
     trust_remote_code: bool = False,
     processing_class: Any = None,
-    progress: Progress | None = None,
+    observer: Observer | None = None,
 ) -> Diagnosis:
     """Say before any training what self-rewarding would make of a model on these prompts.
 
@@ -95,7 +61,7 @@ def diagnose(
         limit: use at most this many prompts.
         dtype, device, trust_remote_code: as for `load_model`, where `model` is a name.
         processing_class: the tokenizer of a bare model.
-        progress: called with (stage, done, in all).
+        observer: is told about every stage.
 
     Returns:
         The diagnosis; brackets are honest whatever the budget was.
@@ -104,7 +70,6 @@ def diagnose(
         InputError: anything given that cannot be used, a model that returns NaN included (with the layer).
     """
     chosen = settings or DiagnosisSettings()
-    tell: Progress = progress or (lambda stage, done, total: None)
     asked = load_prompts(prompts, limit=limit, held_out=0.0) if isinstance(prompts, str) else as_prompts(prompts)
     asked = asked[:limit]
     loaded = (
@@ -113,71 +78,61 @@ def diagnose(
         else as_loaded(model, processing_class)
     )
     encoded = encode_prompts(asked, loaded, max_new_tokens=chosen.max_new_tokens, raw=chosen.raw_prompts)
-    measured = _measure(loaded, encoded, chosen, tell)
-    texts = [[_text(loaded, one.tokens) for one in drawn] for drawn in measured.responses]
-    outcomes = [[prompt.grade(said) for said in told] for prompt, told in zip(asked, texts, strict=True)]
-    diagnosed = [
-        _diagnose_prompt(loaded, *one)
-        for one in zip(asked, measured.responses, texts, outcomes, measured.brackets, strict=True)
-    ]
-    return _assemble(loaded, diagnosed, outcomes, measured, chosen, prompts if isinstance(prompts, str) else "records")
+    looked = _look(loaded, asked, encoded, chosen, observer or Observer())
+    diagnosed = [_diagnose_prompt(*one) for one in zip(asked, looked.rollouts, looked.modes, strict=True)]
+    return _assemble(loaded, diagnosed, looked, chosen, prompts if isinstance(prompts, str) else "records")
 
 
 @dataclass(frozen=True, slots=True)
-class _Measured:
-    responses: list[list[Response]]
-    brackets: list[ModeBracket]
+class _Look:
+    """Everything that was run: graded rollouts and modes, spectra, seconds by stage."""
+
+    rollouts: list[Rollout]
+    modes: list[ModeBracket]
     spectra: dict[str, Any]
-    error: float
     seconds: dict[str, float]
 
 
-def _measure(loaded: LoadedModel, encoded: list[list[int]], chosen: DiagnosisSettings, tell: Progress) -> _Measured:
+def _look(
+    loaded: LoadedModel,
+    prompts: Sequence[Prompt],
+    encoded: Sequence[Sequence[int]],
+    chosen: DiagnosisSettings,
+    observer: Observer,
+) -> _Look:
     """Everything that runs the model."""
     seconds: dict[str, float] = {}
+    version, asked = PolicyVersion(0), [Encoded(number, tuple(ids)) for number, ids in enumerate(encoded)]
     try:
         began = time.perf_counter()
-        tell("sampling", 0, len(encoded))
-        tree = has_tree_attention(loaded.model)
-        responses = sample_responses(
-            loaded.model,
-            encoded,
-            draw_uniforms(chosen.seed, _STREAM, range(len(encoded)), chosen.samples, chosen.max_new_tokens),
-            end_token_ids=loaded.end_token_ids,
-            tree_attention=tree,
-            progress=lambda done, total: tell("sampling", done, total),
-        )
+        observer.stage(0, "sample", len(encoded))
+        engine = InProcess(loaded, loaded.model, has_tree_attention(loaded.model))
+        draw = Draw(chosen.samples, chosen.max_new_tokens, chosen.seed, _STREAM)
+        rollouts = engine.at(version).draw(asked, draw, observer.advance)
         seconds["sample"], began = time.perf_counter() - began, time.perf_counter()
-        tell("finding modes", 0, len(encoded))
-        brackets = search_modes(
-            loaded.model,
-            encoded,
-            max_new_tokens=chosen.max_new_tokens,
-            end_token_ids=loaded.end_token_ids,
-            known=[[Complete(one.tokens, one.logprob, one.ended) for one in drawn] for drawn in responses],
-            max_expansions=chosen.expansions,
-            progress=lambda done, total: tell("finding modes", done, total),
-        )
-        groups = [(ids, [one.mode.tokens]) for ids, one in zip(encoded, brackets, strict=True)]
-        error = measured_error(loaded.model, groups, [[one.mode.logprob] for one in brackets])
-        brackets = [widened(one, error) for one in brackets]
+        observer.stage(0, "certify", len(encoded))
+        certifier = Search(engine, chosen.max_new_tokens, chosen.expansions)
+        modes = widen(certifier.certify(version, asked, rollouts, observer.advance))
         seconds["certify"], began = time.perf_counter() - began, time.perf_counter()
         spectra: dict[str, Any] = {}
         if chosen.spectra:
-            drawn = [[one.tokens for one in answers] for answers in responses]
+            observer.stage(0, "spectra", len(encoded))
+            groups = [(ids, rollout.tokens) for ids, rollout in zip(encoded, rollouts, strict=True)]
             spectra = describe_spectra(
-                loaded.model,
-                list(zip(encoded, drawn, strict=True)),
-                tree_attention=tree,
-                progress=lambda done, total: tell("spectra", done, total),
+                loaded.model, groups, tree_attention=engine.tree_attention, progress=observer.advance
             )
             seconds["spectra"] = time.perf_counter() - began
     except FloatingPointError as error:
         raise InputError(_what_is_nan(loaded, encoded)) from error
-    return _Measured(responses, brackets, spectra, error, seconds)
+    return _Look(
+        [prompt.graded_rollout(one) for prompt, one in zip(prompts, rollouts, strict=True)],
+        [prompt.graded_bracket(one) for prompt, one in zip(prompts, modes, strict=True)],
+        spectra,
+        seconds,
+    )
 
 
-def _what_is_nan(loaded: LoadedModel, encoded: list[list[int]]) -> str:
+def _what_is_nan(loaded: LoadedModel, encoded: Sequence[Sequence[int]]) -> str:
     found = locate_nan(loaded.model, encoded)
     where = f"after prompt {found.prompt}" if found else "after some response"
     layer = f"; the first such values come from {found.module}" if found and found.module else ""
@@ -187,41 +142,30 @@ def _what_is_nan(loaded: LoadedModel, encoded: list[list[int]]) -> str:
     )
 
 
-def _diagnose_prompt(
-    loaded: LoadedModel,
-    prompt: Prompt,
-    responses: Sequence[Response],
-    texts: Sequence[str],
-    outcomes: Sequence[bool | None],
-    bracket: ModeBracket,
-) -> PromptDiagnosis:
-    def reply(one: Complete, lower: float, upper: float) -> Reply:
-        said = _text(loaded, one.tokens)
-        return Reply(said, lower, upper, len(one.tokens), one.ended, marks_of(one.tokens, said, one.ended))
-
-    mode = reply(bracket.mode, bracket.logprob_lower, bracket.logprob_upper)
-    greedy = reply(bracket.greedy, bracket.greedy.logprob, bracket.greedy.logprob)
+def _diagnose_prompt(prompt: Prompt, rollout: Rollout, bracket: ModeBracket) -> PromptDiagnosis:
+    responses = rollout.responses
+    texts, outcomes = [one.text or "" for one in responses], [one.correct for one in responses]
     facts = SampleFacts(
         len(responses),
         len({one.tokens for one in responses}),
         float(np.mean([len(one.tokens) for one in responses])),
         float(np.mean([not one.ended for one in responses])),
-        float(np.mean([one.entropy for one in responses])),
+        share([one.entropy for one in responses]) or 0.0,
         float(np.mean([one.logprob for one in responses])),
     )
     return PromptDiagnosis(
         prompt=prompt.text,
         group=str(prompt.columns.get("kind", EVERYTHING)),
         answers=prompt.answers,
-        mode=mode,
+        mode=_reply(bracket.mode, bracket.logprob_lower, bracket.logprob_upper),
         certified=bracket.certified,
-        greedy=greedy,
+        greedy=_reply(bracket.greedy, bracket.greedy.logprob, bracket.greedy.logprob),
         greedy_is_mode=_is_mode(bracket),
         margin_lower=bracket.margin_lower,
-        runner_up=None if bracket.runner_up is None else _text(loaded, bracket.runner_up.tokens),
+        runner_up=None if bracket.runner_up is None else bracket.runner_up.text,
         expansions=bracket.expansions,
-        mode_correct=prompt.grade(mode.text),
-        greedy_correct=prompt.grade(greedy.text),
+        mode_correct=bracket.mode.correct,
+        greedy_correct=bracket.greedy.correct,
         best_of_n_correct=outcomes[best_of_n(responses)],
         majority_correct=outcomes[majority(texts, responses)],
         sample_accuracy=share(outcomes),
@@ -229,17 +173,17 @@ def _diagnose_prompt(
     )
 
 
-def _text(loaded: LoadedModel, tokens: Sequence[int]) -> str:
-    return str(loaded.tokenizer.decode(list(tokens), skip_special_tokens=True))
+def _reply(one: Response, lower: float, upper: float) -> Reply:
+    text = one.text or ""
+    return Reply(text, lower, upper, len(one.tokens), one.ended, marks_of(one.tokens, text, one.ended))
 
 
 def _is_mode(bracket: ModeBracket) -> bool | None:
     """Whether greedy decoding found the mode: proved, disproved by a likelier response, or open."""
     if bracket.certified and bracket.greedy.tokens == bracket.mode.tokens:
         return True
-    # `logprob_lower` was lowered by what precision may hide, and greedy's own value may be off by as much.
-    hidden = bracket.mode.logprob - bracket.logprob_lower
-    if bracket.greedy.logprob + hidden < bracket.logprob_lower:
+    # The lower end was lowered by what precision may hide, and greedy's own value may be off by as much.
+    if bracket.greedy.logprob + bracket.widening < bracket.logprob_lower:
         return False
     return True if bracket.certified and bracket.greedy.logprob >= bracket.mode.logprob else None
 
@@ -247,8 +191,7 @@ def _is_mode(bracket: ModeBracket) -> bool | None:
 def _assemble(
     loaded: LoadedModel,
     diagnosed: Sequence[PromptDiagnosis],
-    outcomes: Sequence[Sequence[bool | None]],
-    measured: _Measured,
+    looked: _Look,
     chosen: DiagnosisSettings,
     source: str,
 ) -> Diagnosis:
@@ -280,12 +223,12 @@ def _assemble(
         statistics=statistics_of(diagnosed, chosen.mass_slack),
         bootstrap=_bootstrap(diagnosed, chosen.mass_slack, generator),
         accuracy=accuracy_of(diagnosed),
-        judgement=self_judgement([[one.logprob for one in drawn] for drawn in measured.responses], outcomes),
+        judgement=self_judgement(looked.rollouts),
         marks={mark: sum(mark in one.mode.marks for one in diagnosed) for mark in MARKS},
-        effective_dimension=measured.spectra,
-        numeric_error=measured.error,
+        effective_dimension=looked.spectra,
+        numeric_error=max(one.widening for one in looked.modes),
         verdicts=tuple(judge_group(name, members, generator, chosen.mass_slack) for name, members in named),
-        seconds=measured.seconds,
+        seconds=looked.seconds,
     )
 
 
@@ -299,7 +242,7 @@ def _bootstrap(diagnosed: Sequence[PromptDiagnosis], mass_slack: float, generato
     log_kappa = bootstrap(found, log_kappa_of, generator, resamples=_RESAMPLES)
     return Bootstrap(
         log_kappa,
-        Interval(exp(log_kappa.lower), exp(log_kappa.upper), log_kappa.level),
+        Interval(lower=math.exp(log_kappa.lower), upper=math.exp(log_kappa.upper), level=log_kappa.level),
         bootstrap((np.exp(found) <= 1 - mass_slack).astype(float), mean_of, generator, resamples=_RESAMPLES),
         accuracy([one.sample_accuracy for one in diagnosed]),
         accuracy([one.mode_correct for one in diagnosed]),

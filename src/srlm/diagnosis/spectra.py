@@ -4,14 +4,15 @@ Knows: spectra and what corollary 6.4 makes of them (theory.md section 5). The e
 in the number of samples that theory asks for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from srlm.diagnosis.decay import GOOD_FIT, NAMES, DecayFit, best_fit, fit_decay
 from srlm.lm.features import FeatureSpectrum, WeightSpectrum, measure_features, weight_matrices, weight_spectrum
-from srlm.lm.scoring import Group
+from srlm.measure.decay import GOOD_FIT, NAMES, DecayFit, best_fit, fit_decay
+from srlm.records.progress import Progress
+from srlm.records.responses import TokenGroup
 from srlm.theory.spectrum import effective_dimension
 
 # Most eigenvalues written to the record; their number is there beside them.
@@ -20,10 +21,10 @@ _SHOWN = 512
 
 def describe_spectra(
     model: Any,
-    groups: Sequence[Group],
+    groups: Sequence[TokenGroup],
     *,
     tree_attention: bool,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Spectra of features, of the Fisher information and of weights, as JSON values.
 

@@ -1,4 +1,4 @@
-"""Best-first search over the prefixes of one prompt's responses (theory.md P6), without a model.
+"""Best-first search over the prefixes of one prompt's responses (P6), without a model.
 
 Knows: which prefixes were evaluated, which to evaluate next, what the best complete responses are and what every
 response not yet seen is bounded by. Children of an evaluated prefix are kept sorted and merged lazily, so the heap
@@ -13,17 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from srlm.records.responses import Complete
+
 ROOT = 0
 NEVER = -math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class Complete:
-    """A complete response: ended by an end token (its last one), or cut at the limit; `logprob` in nats."""
-
-    tokens: tuple[int, ...]
-    logprob: float
-    ended: bool
 
 
 @dataclass(frozen=True, slots=True)

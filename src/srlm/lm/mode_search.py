@@ -1,71 +1,29 @@
-"""Exact modes: the likeliest response of a causal language model to each prompt, with a proof (theory.md P6).
+"""Exact modes: the likeliest response of a causal language model to each prompt, with a proof (P6).
 
 Knows: how best-first searches at many prompts share model steps. The search itself is in `_frontier.py`, the
 evaluation of prefixes in `_node_pool.py`.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from srlm.lm._frontier import ROOT, Complete, Evaluation, Frontier
+from srlm.lm._frontier import ROOT, Evaluation, Frontier
 from srlm.lm._node_pool import NodePool, Query, open_pool
 from srlm.lm.scoring import has_tree_attention
+from srlm.records.progress import Progress
+from srlm.records.responses import Complete, ModeBracket, Response
 
 # Next tokens listed for one prefix at most; what lies beyond is bounded, and listed by a second look if it ever
 # matters.
 _LISTED = 1024
 # A greedy dive comes before there is a good lower bound, when nearly every token would have to be listed.
 _LISTED_GREEDILY = 96
-
-
-class SearchStatus(Enum):
-    """How a search ended; the value says it in a word."""
-
-    CERTIFIED = "certified"
-    BUDGET = "budget"
-
-    @property
-    def remedy(self) -> str:
-        """What to do about it."""
-        return "" if self is SearchStatus.CERTIFIED else "raise the expansions, or allow fewer new tokens"
-
-
-@dataclass(frozen=True, slots=True)
-class ModeBracket:
-    """What a search proved about one prompt. Log-probabilities are natural logs of untempered probabilities.
-
-    Attributes:
-        mode: the likeliest complete response found; the mode when `certified`.
-        logprob_lower, logprob_upper: bracket of log pi(y*|x); equal when certified.
-        certified: no response is likelier than `mode`.
-        runner_up: the second likeliest response found, None where there is none.
-        runner_up_certified: `runner_up` is the second likeliest response, so `margin_lower` is the exact margin.
-        margin_lower: lower bound on log pi(y*|x) - max over others of log pi(y|x), >= 0; 0 where nothing is
-            certified. inf where no other response exists.
-        greedy: what greedy decoding answers.
-        expansions: prefixes expanded until the mode was proved (or the search stopped), at most L / pi(y*|x).
-        evaluations: prefixes run through the model in all, those of the greedy dive and for the runner-up included.
-        status: how the search ended.
-    """
-
-    mode: Complete
-    logprob_lower: float
-    logprob_upper: float
-    certified: bool
-    runner_up: Complete | None
-    runner_up_certified: bool
-    margin_lower: float
-    greedy: Complete
-    expansions: int
-    evaluations: int
-    status: SearchStatus
 
 
 @dataclass(slots=True)
@@ -96,9 +54,9 @@ def search_modes(
     lanes: int = 64,
     memory_limit_bytes: int = 1_000_000_000,
     tree_attention: bool | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[ModeBracket]:
-    """Find the mode of every prompt's response distribution by best-first search over prefixes (theory.md P6).
+    """Find the mode of every prompt's response distribution by best-first search over prefixes (P6).
 
     A response is at most `max_new_tokens` tokens, ended by an end token or cut there; a cut response is a response.
     The search expands only prefixes likelier than the mode, fewer than 1/pi(y*|x) at each depth; stopped early its
@@ -162,7 +120,7 @@ def search_modes(
 
 
 def bracket_without_search(known: Sequence[Complete], greedy: Complete, bound: float) -> ModeBracket:
-    """What is known of a mode without any search: a bracket, wide as a rule (theory.md P6 with no prefix expanded).
+    """What is known of a mode without any search: a bracket, wide as a rule (P6 with no prefix expanded).
 
     Args:
         known: complete responses with their log-probabilities (nats).
@@ -171,19 +129,12 @@ def bracket_without_search(known: Sequence[Complete], greedy: Complete, bound: f
     """
     ranked = sorted({one.tokens: one for one in [*known, greedy]}.values(), key=lambda one: (-one.logprob, one.tokens))
     best = ranked[0]
-    certified = best.logprob >= bound
     return ModeBracket(
-        mode=best,
+        best=tuple(map(Response, ranked[:2])),
         logprob_lower=best.logprob,
         logprob_upper=max(best.logprob, bound),
-        certified=certified,
-        runner_up=ranked[1] if len(ranked) > 1 else None,
-        runner_up_certified=False,
-        margin_lower=0.0,
-        greedy=greedy,
-        expansions=0,
-        evaluations=0,
-        status=SearchStatus.CERTIFIED if certified else SearchStatus.BUDGET,
+        certified=best.logprob >= bound,
+        greedy=Response(greedy),
     )
 
 
@@ -311,15 +262,13 @@ def _bracket(lane: _Lane) -> ModeBracket:
     if greedy is None:
         raise RuntimeError("the greedy dive comes before the search")
     return ModeBracket(
-        mode=best,
+        best=tuple(map(Response, frontier.best[:2])),
         logprob_lower=best.logprob,
         logprob_upper=upper,
         certified=certified,
-        runner_up=frontier.best[1] if len(frontier.best) > 1 else None,
-        runner_up_certified=certified and len(frontier.best) > 1 and other <= frontier.best[1].logprob,
+        greedy=Response(greedy),
         margin_lower=max(0.0, best.logprob - other) if certified else 0.0,
-        greedy=greedy,
+        runner_up_certified=certified and len(frontier.best) > 1 and other <= frontier.best[1].logprob,
         expansions=frontier.expansions if lane.settled_at is None else lane.settled_at,
         evaluations=lane.evaluations,
-        status=SearchStatus.CERTIFIED if certified else SearchStatus.BUDGET,
     )

@@ -1,7 +1,7 @@
 """What floating point does to log-probabilities, and which layer made them not a number.
 
 Knows: dtypes and forward hooks. A policy is what its weights say in exact arithmetic; float32 is near enough, lower
-precisions are not, so brackets found there are widened by the difference that was measured.
+precisions are not, so the difference is measured, and brackets are widened by it (`records.responses.widen`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from srlm.lm.mode_search import ModeBracket, SearchStatus
-from srlm.lm.scoring import Group, score_responses
+from srlm.lm.scoring import score_responses
+from srlm.records.responses import ModeBracket
 
 
 @contextmanager
@@ -32,42 +32,21 @@ def in_float32(model: Any) -> Iterator[None]:
             one.data = one.data.to(dtype)
 
 
-def measured_error(model: Any, groups: Sequence[Group], found: Sequence[Sequence[float]]) -> float:
-    """Largest difference (nats a response) between log-probabilities found in the model's precision and in float32.
+def with_errors(model: Any, prompts: Sequence[Sequence[int]], brackets: Sequence[ModeBracket]) -> list[ModeBracket]:
+    """Each bracket with the difference (nats) between the log-probability of its mode as it was found, in the model's
+    precision, and in float32; unchanged for a float32 or float64 model, which is the reference itself.
 
     Args:
-        model: a causal model in evaluation mode.
-        groups: prompts with responses.
-        found: the log-probability of each response in the model's own precision.
-
-    Returns:
-        0.0 for a float32 or float64 model, which is the reference itself.
+        model: a causal model in evaluation mode, as it was when the modes were found.
+        prompts: token ids of each prompt.
+        brackets: what was found there.
     """
-    if model.dtype not in (torch.bfloat16, torch.float16):
-        return 0.0
+    if model.dtype not in (torch.bfloat16, torch.float16) or not prompts:
+        return list(brackets)
+    groups = [(ids, [one.mode.tokens]) for ids, one in zip(prompts, brackets, strict=True)]
     with in_float32(model):
         exact = score_responses(model, groups, tree_attention=False)
-    return max((abs(a - b) for one, other in zip(exact, found, strict=True) for a, b in zip(one, other, strict=True)))
-
-
-def widened(bracket: ModeBracket, error: float) -> ModeBracket:
-    """The bracket when every log-probability may be off by `error` nats.
-
-    A mode stays certified only where it leads its runner-up by more than both could be off.
-    """
-    if error == 0.0:
-        return bracket
-    lead = bracket.margin_lower - 2 * error
-    certified = bracket.certified and lead >= 0
-    return replace(
-        bracket,
-        logprob_lower=bracket.logprob_lower - error,
-        logprob_upper=min(0.0, bracket.logprob_upper + error),
-        certified=certified,
-        runner_up_certified=bracket.runner_up_certified and certified,
-        margin_lower=max(0.0, lead) if certified else 0.0,
-        status=SearchStatus.CERTIFIED if certified else SearchStatus.BUDGET,
-    )
+    return [replace(b, error=abs(value - b.mode.logprob)) for (value,), b in zip(exact, brackets, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

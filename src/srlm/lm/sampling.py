@@ -7,8 +7,7 @@ not change what is drawn.
 """
 
 import math
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import Any, Required, TypedDict, Unpack
 
 import numpy as np
@@ -17,42 +16,12 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from srlm.lm.decoding import start_decoding
+from srlm.records.progress import Progress
+from srlm.records.responses import Complete, Response, Rollout
 
 _BLOCK = 256
 _LOWEST = -1e4
 _GREEDY = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A sampled response: at most L tokens, ended by an end token (included) or cut at exactly L.
-
-    Attributes:
-        tokens: token ids, the end token included.
-        logprob: self-reward, the summed log-probability of the tokens (nats), [W] eq. 1.
-        ended: False for a response cut at L tokens.
-        entropy: mean entropy of the next-token distributions along the response (nats a token).
-        self_certainty: mean KL(uniform || next-token distribution) along the response (nats a token).
-    """
-
-    tokens: tuple[int, ...]
-    logprob: float
-    ended: bool
-    entropy: float
-    self_certainty: float
-
-
-@dataclass(frozen=True, slots=True)
-class Greedy:
-    """What greedy decoding answers.
-
-    Attributes:
-        response: its answer.
-        bound: log-probability of the likeliest first token: no response is likelier (nats).
-    """
-
-    response: Response
-    bound: float
 
 
 def draw_uniforms(
@@ -78,43 +47,35 @@ class SamplingOptions(TypedDict, total=False):
     end_token_ids: Required[Collection[int]]
     rows_per_pass: int
     tree_attention: bool
-    progress: Callable[[int, int], None] | None
+    progress: Progress | None
 
 
 def sample_responses(
     model: Any,
     prompts: Sequence[Sequence[int]],
     uniforms: Float64[np.ndarray, "P K L"],
+    *,
+    greedy: bool = False,
     **options: Unpack[SamplingOptions],
-) -> list[list[Response]]:
-    """Draw K responses of at most L tokens for each of P prompts.
+) -> list[Rollout]:
+    """Draw K responses of at most L tokens for each of P prompts; a rollout's `prompt` is its place among them.
 
     Args:
         model: a causal model in evaluation mode.
         prompts: token ids of each prompt.
         uniforms: numbers in [0, 1); token l of response k to prompt p is the inverse of the model's distribution
             function (in token order) at `uniforms[p, k, l]`.
+        greedy: in the same batches decode greedily, too.
         options: `SamplingOptions`.
 
     Raises:
         ValueError: an empty prompt, or `uniforms` that do not fit the prompts.
         FloatingPointError: the model returned NaN.
     """
-    return [responses for responses, _ in _sample(model, prompts, uniforms, greedy=False, **options)]
-
-
-def sample_beside_greedy(
-    model: Any,
-    prompts: Sequence[Sequence[int]],
-    uniforms: Float64[np.ndarray, "P K L"],
-    **options: Unpack[SamplingOptions],
-) -> list[tuple[list[Response], Greedy]]:
-    """`sample_responses`, and in the same batches greedy decoding: for each prompt its samples and its greedy answer.
-
-    Args and errors as there.
-    """
-    drawn = _sample(model, prompts, uniforms, greedy=True, **options)
-    return [(responses[:-1], Greedy(responses[-1], bound)) for responses, bound in drawn]
+    drawn = _sample(model, prompts, uniforms, greedy=greedy, **options)
+    if not greedy:
+        return [Rollout(at, tuple(responses)) for at, (responses, _) in enumerate(drawn)]
+    return [Rollout(at, tuple(responses[:-1]), responses[-1], bound) for at, (responses, bound) in enumerate(drawn)]
 
 
 def _sample(
@@ -126,7 +87,7 @@ def _sample(
     end_token_ids: Collection[int],
     rows_per_pass: int = 128,
     tree_attention: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[tuple[list[Response], float]]:
     """The responses of each prompt, a greedy one last where asked for, and the log-probability of its likeliest first
     token.
@@ -223,4 +184,6 @@ def _draw(
 def _response(tokens: Tensor, sums: Tensor, ends: frozenset[int]) -> Response:
     ids = tuple(token for token in tokens.tolist() if token >= 0)
     logprob, entropy, certainty = sums.tolist()
-    return Response(ids, logprob, ids[-1] in ends, entropy / len(ids), certainty / len(ids))
+    return Response(
+        Complete(ids, logprob, ids[-1] in ends), entropy=entropy / len(ids), self_certainty=certainty / len(ids)
+    )

@@ -18,9 +18,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from srlm.lm.output_head import answering, edge_logprobs, frozen_head
 from srlm.lm.prefix_tree import PrefixTree, additive_mask
-
-# Prompt and responses as token ids.
-Group = tuple[Sequence[int], Sequence[Sequence[int]]]
+from srlm.records.responses import TokenGroup
 
 
 class _Movable:
@@ -78,7 +76,7 @@ class PaddedRows(_Movable):
 Sequences = PackedTree | PaddedRows
 
 
-def pack(groups: Sequence[Group]) -> PackedTree:
+def pack(groups: Sequence[TokenGroup]) -> PackedTree:
     """Fold prompts and their responses into one prefix tree.
 
     Args:
@@ -127,7 +125,7 @@ def pack(groups: Sequence[Group]) -> PackedTree:
     )
 
 
-def pad(groups: Sequence[Group]) -> PaddedRows:
+def pad(groups: Sequence[TokenGroup]) -> PaddedRows:
     """The plain route, for architectures without tree attention and as the independent check of `pack`.
 
     Args:
@@ -189,7 +187,7 @@ def _padded_logprobs(model: Any, rows: PaddedRows) -> Float[Tensor, "R"]:
 
 def score_responses(
     model: Any,
-    groups: Sequence[Group],
+    groups: Sequence[TokenGroup],
     *,
     tree_attention: bool,
     plain_head: bool = False,
@@ -214,9 +212,9 @@ def score_responses(
     return found
 
 
-def batches_of(groups: Sequence[Group], tokens: int) -> Iterator[list[Group]]:
+def batches_of(groups: Sequence[TokenGroup], tokens: int) -> Iterator[list[TokenGroup]]:
     """Consecutive groups, as many as hold at most `tokens` prompt and response tokens (always at least one group)."""
-    batch: list[Group] = []
+    batch: list[TokenGroup] = []
     held = 0
     for prompt, replies in groups:
         size = len(prompt) + sum(map(len, replies))
@@ -278,9 +276,9 @@ def has_plain_head(model: Any, tolerance: float = 1e-3) -> bool:
     return whole.shape == held.shape and _agree(model, whole, held, tolerance)
 
 
-def _probe(model: Any) -> list[Group]:
+def _probe(model: Any) -> list[TokenGroup]:
     vocabulary = model.config.get_text_config().vocab_size
-    probe: list[Group] = [([3, 1, 2], [[1, 2, 0], [1, 0, 2], [2, 1]]), ([3, 2], [[1, 1, 2]])]
+    probe: list[TokenGroup] = [([3, 1, 2], [[1, 2, 0], [1, 0, 2], [2, 1]]), ([3, 2], [[1, 1, 2]])]
     return [
         ([t % vocabulary for t in prompt], [[t % vocabulary for t in r] for r in replies]) for prompt, replies in probe
     ]

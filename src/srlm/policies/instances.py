@@ -18,7 +18,7 @@ Regime = Literal["A", "B", "C"]
 
 
 def near_uniform(responses: int, tilt: float = 0.0, prompts: int = 1) -> TabularPolicy:
-    """M nearly even responses, the first `tilt` nats above the rest: kappa ~ M ([W] section 4)."""
+    """M nearly even responses, the first `tilt` nats above the rest: kappa ~ M (docs/theory: one-step)."""
     if responses < 1 or prompts < 1:
         raise InputError(f"responses is {responses} and prompts {prompts}; both must be at least 1")
     logits = np.zeros((prompts, responses))
@@ -27,7 +27,7 @@ def near_uniform(responses: int, tilt: float = 0.0, prompts: int = 1) -> Tabular
 
 
 def low_confidence_tree(top_probability: float, length: int, tokens: int = 3) -> AutoregressivePolicy:
-    """Top-1 token probability alpha at each of L steps, the others even: kappa = alpha^(-L) ([W] section 4)."""
+    """Top-1 token probability alpha at each of L steps, the others even: kappa = alpha^(-L) (docs/theory: one-step)."""
     if not 1 / tokens < top_probability < 1 or length < 1:
         raise InputError(
             f"top_probability is {top_probability}; it must lie in (1/{tokens}, 1), and length be positive"
@@ -39,7 +39,7 @@ def low_confidence_tree(top_probability: float, length: int, tokens: int = 3) ->
 def hard_instance(
     informative_mass: float, responses: int, informative_prompts: int, favourites: np.ndarray, bias: float = 1.0
 ) -> TabularPolicy:
-    """[W] appendix D: prompt 0 sure; at each other the favourite has (1+g)/M and the others share the rest.
+    """Appendix D: prompt 0 sure; at each other the favourite has (1+g)/M and the others share the rest.
 
     Args:
         informative_mass: p in [0, 1].

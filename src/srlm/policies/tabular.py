@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
-from srlm.theory.conditioning import Conditioning, condition
+from srlm.theory.conditioning import Conditioning, condition, mean_probability
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ class TabularPolicy:
         return top[:, 1] - top[:, 0]
 
     def conditioning(self, mass_slack: float = 0.5) -> Conditioning:
-        """kappa, failure rate, minimum confidence and margin (theory.md section 1)."""
+        """kappa, failure rate, minimum confidence and margin (docs/theory: setting)."""
         return condition(self.logprobs, mass_slack, self.weights)
 
     def accuracy(self, correct: ArrayLike) -> float:
         """Probability that a sampled response is the correct one; `correct`: (P,) response numbers."""
         rows = np.arange(len(self.logprobs))
-        return float(self.weights @ np.exp(self.logprobs[rows, np.asarray(correct)]))
+        return mean_probability(self.logprobs[rows, np.asarray(correct)], self.weights)
 
     def mode_accuracy(self, correct: ArrayLike) -> float:
         """Share of prompts whose mode is correct: the ceiling of exact self-rewarding (P5)."""

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from srlm.errors import InputError
 from srlm.records.atomic import replace_folder, write_bytes, write_json
+from srlm.records.rounds import RoundRecord, parse
 
 RUN_FILE = "run.json"
 FORMAT = 1
@@ -169,6 +170,14 @@ class RoundDirectory:
         """Read `metrics.json` back, checked against its manifest."""
         self._checked("metrics")
         return _object((self.path / "metrics.json").read_text(encoding="utf-8"))
+
+    def read(self) -> RoundRecord:
+        """What `metrics.json` says, as a record.
+
+        Raises:
+            InputError: it is damaged, or a field is missing or of the wrong type.
+        """
+        return parse(RoundRecord, self.metrics(), self.path / "metrics.json")
 
     @contextmanager
     def writing_checkpoint(self, facts: Mapping[str, Any]) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from srlm.records.schema import Bracket, SplitMetrics
+from srlm.records.rounds import Bracket, SplitRecord
 from srlm.report import numbers
 from srlm.report.reading import RunView, Split
 
@@ -25,7 +25,7 @@ _SPLITS: tuple[tuple[Split, str, str], ...] = (
 )
 RUN_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY)
 
-Series = Sequence[tuple[int, SplitMetrics]]
+Series = Sequence[tuple[int, SplitRecord]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def _accuracy(run: RunView, split: Split) -> Figure | None:
     series = run.split(split)
     where = {key: name for key, name, _ in _SPLITS}[split]
     figure = go.Figure()
-    lines: tuple[tuple[str, str, str, Callable[[SplitMetrics], float | None]], ...] = (
+    lines: tuple[tuple[str, str, str, Callable[[SplitRecord], float | None]], ...] = (
         ("samples", BLUE, "solid", lambda one: one.accuracy.sample),
         ("greedy", PURPLE, "dash", lambda one: one.accuracy.greedy),
         ("modes", GREEN, "dot", lambda one: one.accuracy.mode),
@@ -230,8 +230,8 @@ def _shares(
     key: str,
     title: str,
     caption: str,
-    value: Callable[[SplitMetrics], float | None],
-    bracket: Callable[[SplitMetrics], Bracket] | None = None,
+    value: Callable[[SplitRecord], float | None],
+    bracket: Callable[[SplitRecord], Bracket] | None = None,
 ) -> Figure | None:
     figure, said = go.Figure(), []
     for split, where, colour in _SPLITS:
@@ -245,11 +245,11 @@ def _shares(
 def _line(
     figure: go.Figure,
     series: Series,
-    value: Callable[[SplitMetrics], float | None],
+    value: Callable[[SplitRecord], float | None],
     name: str,
     colour: str,
     dash: str = "solid",
-    bracket: Callable[[SplitMetrics], Bracket] | None = None,
+    bracket: Callable[[SplitRecord], Bracket] | None = None,
 ) -> bool:
     """Add one line over the rounds that have the value; whether there was any."""
     points = [(number, known, one) for number, one in series if (known := value(one)) is not None]
@@ -330,7 +330,7 @@ def _tick(figure: go.Figure) -> int:
     return max(1, round(last / 8))
 
 
-def _from_to(series: Series, form: Callable[[SplitMetrics], str]) -> str:
+def _from_to(series: Series, form: Callable[[SplitRecord], str]) -> str:
     first, last = form(series[0][1]), form(series[-1][1])
     return f"from {first} to {last}" if len(series) > 1 else first
 

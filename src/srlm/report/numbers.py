@@ -5,7 +5,7 @@ Knows: formats.
 
 import math
 
-from srlm.records.schema import Bracket, SplitMetrics
+from srlm.records.rounds import Bracket, SplitRecord
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -50,7 +50,7 @@ def share_bracket(value: Bracket) -> str:
     return _between(share(value.lower), share(value.upper))
 
 
-def kappa(metrics: SplitMetrics) -> str:
+def kappa(metrics: SplitRecord) -> str:
     """kappa as a bracket, from its logarithm where that is recorded (kappa itself may have been cut at exp(700))."""
     if metrics.log_kappa is None:
         return bracket(metrics.kappa)

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from srlm.errors import InputError
 from srlm.records.atomic import write_bytes
-from srlm.records.schema import SplitMetrics
+from srlm.records.rounds import SplitRecord
 from srlm.report import numbers
 from srlm.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE
 from srlm.report.reading import RunView, Split, read_run
@@ -83,7 +83,7 @@ def _draw_kappa(axes: Any, run: RunView) -> None:
 
 
 def _draw_accuracy(axes: Any, run: RunView) -> None:
-    lines: tuple[tuple[str, str, Callable[[SplitMetrics], float | None]], ...] = (
+    lines: tuple[tuple[str, str, Callable[[SplitRecord], float | None]], ...] = (
         ("samples", BLUE, lambda one: one.accuracy.sample),
         ("greedy", PURPLE, lambda one: one.accuracy.greedy),
         ("modes", GREEN, lambda one: one.accuracy.mode),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
-from srlm.records.schema import Bracket, SplitMetrics
+from srlm.records.rounds import Bracket, SplitRecord
 from srlm.records.text import visible
 from srlm.report import numbers
 from srlm.report.findings import NAMES, SPLITS
@@ -50,7 +50,7 @@ def promises(run: RunView) -> list[Promise]:
     return [replace(one, verdict="note") for one in found] if run.off_theory else found
 
 
-def _contraction(series: list[tuple[int, SplitMetrics]], split: Split) -> Promise:
+def _contraction(series: list[tuple[int, SplitRecord]], split: Split) -> Promise:
     steps = _bounded_steps(series)
     label = f"P3, {NAMES[split]}: an exact round shrinks κ − 1 by at least exp(−margin/β)"
     if not steps and any(_unproved(one) for _, one in series[:-1]):
@@ -74,7 +74,7 @@ def _listed(parts: Iterable[str]) -> str:
     return "; ".join(told if len(told) <= 6 else [*told[:2], "…", *told[-2:]])
 
 
-def _bounded_steps(series: list[tuple[int, SplitMetrics]]) -> list[tuple[int, float, Bracket]]:
+def _bounded_steps(series: list[tuple[int, SplitRecord]]) -> list[tuple[int, float, Bracket]]:
     """(round, P3's bound from the round before, measured kappa) of every round that has one. Where no mode of the round
     before was proved there is no margin, and the bound says nothing.
     """
@@ -85,11 +85,11 @@ def _bounded_steps(series: list[tuple[int, SplitMetrics]]) -> list[tuple[int, fl
     ]
 
 
-def _unproved(metrics: SplitMetrics) -> bool:
+def _unproved(metrics: SplitRecord) -> bool:
     return metrics.certified_share == 0
 
 
-def _exact_round(series: list[tuple[int, SplitMetrics]], split: Split) -> list[Promise]:
+def _exact_round(series: list[tuple[int, SplitRecord]], split: Split) -> list[Promise]:
     steps = [
         (number, before.population.kappa_estimate, after.kappa)
         for (_, before), (number, after) in pairwise(series)
@@ -103,7 +103,7 @@ def _exact_round(series: list[tuple[int, SplitMetrics]], split: Split) -> list[P
     return [Promise(label, expected, measured, "note")]
 
 
-def _margin(run: RunView, series: list[tuple[int, SplitMetrics]], split: Split) -> list[Promise]:
+def _margin(run: RunView, series: list[tuple[int, SplitRecord]], split: Split) -> list[Promise]:
     (first, base), (last, now) = series[0], series[-1]
     if run.beta is None or base.median_margin is None or now.median_margin is None or _unproved(base):
         return []
@@ -118,7 +118,7 @@ def _margin(run: RunView, series: list[tuple[int, SplitMetrics]], split: Split) 
     ]
 
 
-def _still_modes(series: list[tuple[int, SplitMetrics]], split: Split) -> list[Promise]:
+def _still_modes(series: list[tuple[int, SplitRecord]], split: Split) -> list[Promise]:
     drift = series[-1][1].mode_drift
     if drift is None:
         return []
@@ -132,7 +132,7 @@ def _still_modes(series: list[tuple[int, SplitMetrics]], split: Split) -> list[P
     ]
 
 
-def _ceiling(series: list[tuple[int, SplitMetrics]], split: Split) -> list[Promise]:
+def _ceiling(series: list[tuple[int, SplitRecord]], split: Split) -> list[Promise]:
     ceiling, now = series[0][1].accuracy.mode, series[-1][1].accuracy
     if ceiling is None or now.sample is None or _unproved(series[0][1]):
         return []

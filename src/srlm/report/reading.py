@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from srlm.records.rounds import RoundRecord, RunRecord, SplitRecord, parse
 from srlm.records.run_directory import RUN_FILE, RunDirectory
-from srlm.records.schema import RoundMetrics, RunRecord, SplitMetrics, parse
 
 Split = Literal["train", "held_out"]
 
@@ -64,7 +64,7 @@ class RunView:
 
     path: Path
     record: RunRecord
-    rounds: tuple[RoundMetrics, ...]
+    rounds: tuple[RoundRecord, ...]
     answers: tuple[Answer, ...]
 
     @property
@@ -96,7 +96,7 @@ class RunView:
             said.append("a likelihood anchor")
         return " and ".join(said) or None
 
-    def split(self, name: Split) -> list[tuple[int, SplitMetrics]]:
+    def split(self, name: Split) -> list[tuple[int, SplitRecord]]:
         """(round, measurements) of one split, for the rounds that have it."""
         found = ((one.round, getattr(one, name)) for one in self.rounds)
         return [(number, metrics) for number, metrics in found if metrics is not None]
@@ -120,7 +120,7 @@ def read_run(folder: Path, answers: bool = True) -> RunView:
     record = parse(RunRecord, directory.record(), folder / RUN_FILE)
     numbers = directory.completed_rounds()
     rounds = tuple(
-        parse(RoundMetrics, directory.round(number).metrics(), directory.round(number).path / "metrics.json")
+        parse(RoundRecord, directory.round(number).metrics(), directory.round(number).path / "metrics.json")
         for number in numbers
     )
     found = _answers(directory, numbers[-1]) if answers and numbers else ()

@@ -15,6 +15,8 @@ from srlm.errors import InputError
 from srlm.policies.linear_softmax import as_features
 from srlm.simulation.rewards import Drawn, LogProbability, Reward
 from srlm.simulation.updates import UPDATES, Sampled, Update, regression
+from srlm.theory.conditioning import failure_rate, log_min_confidence, mean_probability, policy_condition_number
+from srlm.theory.contraction import population_kappa_bound_by_prompt
 
 _BLOCK_BYTES = 48e6  # of one (seeds, prompts, responses) array; about six live at once
 _COPY_BYTES = 500e6  # of a block of float32 features as float64
@@ -191,8 +193,8 @@ class _Chunk:
         """One look at all prompts: measures, P3 for the next round, and the responses drawn, with their logps."""
         count, size = len(self.phi), len(self.theta)
         best, gap = np.empty((size, count)), np.empty((size, count))
-        modes, right = np.empty((size, count), dtype=np.int64), np.zeros(size)
-        kept = np.empty((size, count))
+        modes = np.empty((size, count), dtype=np.int64)
+        right, kept = np.empty((size, count)), np.empty((size, count))
         responses = logps = None
         if uniforms is not None:
             responses, logps = np.empty(uniforms.shape, dtype=np.int64), np.empty(uniforms.shape)
@@ -205,27 +207,25 @@ class _Chunk:
             kept[:, block] = np.take_along_axis(table, first[..., None], axis=2)[..., 0]
             if self.correct is not None:
                 answers = np.broadcast_to(self.correct[block][None, :, None], (size, table.shape[1], 1))
-                right += np.exp(np.take_along_axis(table, answers, axis=2)).sum(axis=(1, 2))
+                right[:, block] = np.take_along_axis(table, answers, axis=2)[..., 0]
             if prompts is not None and uniforms is not None and responses is not None and logps is not None:
                 _draw(table, block, prompts, uniforms, responses, logps)
             np.put_along_axis(table, at[..., None], -np.inf, axis=2)
             gap[:, block] = top - table.max(axis=2)
         if self.base_modes is None:
             self.base_modes = modes.copy()
-        inverse = np.exp(-best)
         measured = {
-            "kappa": inverse.mean(axis=1),
-            "failure_rate": (np.exp(best) <= 0.5).mean(axis=1),
-            "min_confidence": np.exp(best.min(axis=1)),
+            "kappa": policy_condition_number(best),
+            "failure_rate": failure_rate(best),
+            "min_confidence": np.exp(log_min_confidence(best)),
             "margin": gap.min(axis=1),
-            "unfaithful": (np.exp(kept) <= 0.5).mean(axis=1),
+            "unfaithful": failure_rate(kept),
             "mode_drift": (modes != self.base_modes).mean(axis=1),
         }
         if self.correct is not None:
-            measured["accuracy"] = right / count
+            measured["accuracy"] = mean_probability(right)
             measured["mode_accuracy"] = (modes == self.correct).mean(axis=1)
-        bound = 1 + (np.exp(-gap / beta) * (inverse - 1)).mean(axis=1)
-        return measured, bound, responses, logps
+        return measured, population_kappa_bound_by_prompt(best, gap, beta), responses, logps
 
     def _logprobs(self, block: slice) -> np.ndarray:
         """(s, p, M) log-probabilities of a block of prompts."""

@@ -1,6 +1,6 @@
 """Rewards of the laboratory: what a sampled response is worth, for many seeds at once.
 
-Knows: the self-reward of the theory and what people use in its place (theory.md section 6.1). Each reward is a small
+Knows: the self-reward of the theory and what people use in its place (docs/theory: iterating). Each reward is a small
 frozen object; `REWARDS` names them.
 """
 
@@ -38,7 +38,7 @@ class Reward(Protocol):
 
 @dataclass(frozen=True)
 class LogProbability:
-    """The self-reward, log pi_t(y|x) ([W] eq. 1)."""
+    """The self-reward, log pi_t(y|x) (eq. 1)."""
 
     def __call__(self, drawn: Drawn) -> np.ndarray:
         return drawn.logps

@@ -1,13 +1,16 @@
 """Updates of linear softmax parameters from one round's samples, for many seeds at once.
 
-Knows: eq. 3 by exact least squares with the minimum-norm change and the exact ball constraint (theory.md section 5);
-DPO, IPO and best-of-K fine-tuning as their authors define them. S seeds, G groups (prompts drawn), K responses each.
+Knows: eq. 3 by exact least squares with the minimum-norm change and the exact ball constraint (docs/theory:
+linear-softmax); DPO, IPO and best-of-K fine-tuning as their authors define them. S seeds, G groups (prompts drawn), K
+responses each.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+from srlm.theory.objective import group_rows, pair_differences
 
 # Eigenvalues of the normal equations below this share of the largest count as zero; one refinement step in the original
 # rows restores what squaring the condition number loses (tests compare with numpy.linalg.lstsq).
@@ -153,16 +156,13 @@ def _pair_rows(chosen: np.ndarray, rewards: np.ndarray) -> tuple[np.ndarray, np.
     """Rows whose normal equations are those of all pairs: the differences for K = 2, else sqrt(K) * centred (P2)."""
     if chosen.shape[2] == 2:
         return chosen[:, :, 0] - chosen[:, :, 1], rewards[:, :, 0] - rewards[:, :, 1]
-    scale = np.sqrt(chosen.shape[2])
-    rows = scale * (chosen - chosen.mean(axis=2, keepdims=True))
-    targets = scale * (rewards - rewards.mean(axis=2, keepdims=True))
+    rows = group_rows(chosen, chosen.mean(axis=2, keepdims=True), chosen.shape[2])
+    targets = group_rows(rewards, rewards.mean(axis=2, keepdims=True), chosen.shape[2])
     return rows.reshape(len(rows), -1, rows.shape[-1]), targets.reshape(len(rows), -1)
 
 
 def _all_pairs(chosen: np.ndarray, rewards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    first, second = np.triu_indices(chosen.shape[2], 1)
-    rows = chosen[:, :, first] - chosen[:, :, second]
-    targets = rewards[:, :, first] - rewards[:, :, second]
+    rows, targets = pair_differences(chosen, axis=2), pair_differences(rewards, axis=2)
     return rows.reshape(len(rows), -1, rows.shape[-1]), targets.reshape(len(rows), -1)
 
 

@@ -20,8 +20,9 @@ def real(
     *,
     open_low: bool = False,
     open_high: bool = False,
+    infinite: bool = False,
 ) -> np.ndarray:
-    """`value` as float64, every entry finite and in the interval.
+    """`value` as float64, every entry in the interval, and finite unless `infinite` lets an infinite end in.
 
     Raises:
         InputError: names the argument, the first offending value and the interval.
@@ -32,12 +33,14 @@ def real(
         raise InputError(f"{name} is {value!r}; give a number") from error
     below = found <= low if open_low else found < low
     above = found >= high if open_high else found > high
-    wrong = ~np.isfinite(found) | below | above
+    wrong = (np.isnan(found) if infinite else ~np.isfinite(found)) | below | above
     if wrong.any():
         first = found[wrong].flat[0] if found.ndim else float(found)
         left = "(" if open_low or low == -np.inf else "["
         right = ")" if open_high or high == np.inf else "]"
-        raise InputError(f"{name} is {first:g}; it must be finite and lie in {left}{low:g}, {high:g}{right}")
+        raise InputError(
+            f"{name} is {first:g}; it must {'' if infinite else 'be finite and '}lie in {left}{low:g}, {high:g}{right}"
+        )
     return found
 
 

@@ -1,6 +1,7 @@
-"""What a policy's own mode probabilities say about it (theory.md section 1).
+"""What a policy's own mode probabilities say about it (docs/theory: setting).
 
-Knows: the definitions of kappa, failure rate, margin and minimum confidence, on arrays of log-probabilities.
+Knows: the definitions of kappa, failure rate, margin and minimum confidence, on arrays of log-probabilities; all but
+the margin are monotone in them, so a bracket is two calls. Refuses to know where the log-probabilities come from.
 """
 
 import math
@@ -10,7 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
-from srlm.theory._domain import real
+from srlm.theory._domain import Array, real, result
+
+# Above 0 by no more than this a log-probability is 0 with the rounding of float32 sums.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +28,30 @@ class Conditioning:
     margin: float
 
 
-def log_policy_condition_number(mode_logprobs: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """log kappa, kappa = E_x[1/pi(y*|x)] ([W] eq. 5); finite where kappa itself overflows.
+def log_policy_condition_number(mode_logprobs: ArrayLike, weights: ArrayLike | None = None) -> Array:
+    """log kappa, kappa = E_x[1/pi(y*|x)] (eq. 5); finite where kappa itself overflows.
+
+    Falling in every entry, like failure rate and unlike confidence: with brackets of log pi(y*|x) the upper ends give
+    the lower end of kappa and the lower ends its upper end.
 
     Args:
-        mode_logprobs: (P,) log pi(y*(x)|x) in nats, each <= 0.
+        mode_logprobs: (..., P) log pi(y*(x)|x) in nats, each <= 0 (up to 1e-6 above counts as 0: rounding); -inf where
+            nothing is known of the mode, which makes kappa infinite.
         weights: (P,) prompt probabilities, >= 0, positive sum; normalised here. Default: uniform.
+
+    Returns:
+        (...), a float for one row of prompts.
 
     Raises:
         InputError: an argument outside its domain, or no prompts.
     """
-    logprobs, share = _checked(mode_logprobs, weights)
-    with np.errstate(divide="ignore"):
-        return max(0.0, float(np.logaddexp.reduce(np.log(share) - logprobs)))
+    logprobs, share = checked(mode_logprobs, weights)
+    return result(np.maximum(0.0, log_mean_exp(-logprobs, share)))
 
 
-def policy_condition_number(mode_logprobs: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """kappa = E_x[1/pi(y*|x)] ([W] eq. 5), >= 1; 1 means deterministic. inf where it exceeds the float range.
+def policy_condition_number(mode_logprobs: ArrayLike, weights: ArrayLike | None = None) -> Array:
+    """kappa = E_x[1/pi(y*|x)] (eq. 5), >= 1; 1 means deterministic. inf where it exceeds the float range. It is the
+    mean number of samples until the mode is seen once.
 
     Args, Raises: as `log_policy_condition_number`.
 
@@ -48,19 +59,91 @@ def policy_condition_number(mode_logprobs: ArrayLike, weights: ArrayLike | None 
     3.0
     """
     with np.errstate(over="ignore"):
-        return float(np.exp(log_policy_condition_number(mode_logprobs, weights)))
+        return result(np.exp(log_policy_condition_number(mode_logprobs, weights)))
 
 
-def failure_rate(mode_logprobs: ArrayLike, mass_slack: float = 0.5, weights: ArrayLike | None = None) -> float:
-    """fail(pi) = P_x(pi(y*(x)|x) <= 1 - delta).
+def mode_fails(mode_logprobs: ArrayLike, mass_slack: float = 0.5) -> np.ndarray:
+    """The event of the failure rate, prompt by prompt: pi(y*(x)|x) <= 1 - delta.
+
+    Args:
+        mode_logprobs: as `log_policy_condition_number`.
+        mass_slack: delta in (0, 1).
+
+    Returns:
+        (..., P) booleans.
+    """
+    slack = float(real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True))
+    return np.exp(checked(mode_logprobs, None)[0]) <= 1 - slack
+
+
+def failure_rate(mode_logprobs: ArrayLike, mass_slack: float = 0.5, weights: ArrayLike | None = None) -> Array:
+    """fail(pi) = P_x(pi(y*(x)|x) <= 1 - delta), (...); the share of `mode_fails`.
 
     Args:
         mode_logprobs, weights: as `log_policy_condition_number`.
         mass_slack: delta in (0, 1).
     """
-    logprobs, share = _checked(mode_logprobs, weights)
-    slack = float(real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True))
-    return float(share[np.exp(logprobs) <= 1 - slack].sum())
+    fails, (_, share) = mode_fails(mode_logprobs, mass_slack), checked(mode_logprobs, weights)
+    return result(fails.mean(axis=-1) if share is None else fails @ share)
+
+
+def log_min_confidence(mode_logprobs: ArrayLike) -> Array:
+    """log of the minimum confidence min_x pi(y*(x)|x) (definition 5.2, one round), (...); rising in every entry.
+
+    Args:
+        mode_logprobs: as `log_policy_condition_number`.
+    """
+    return result(checked(mode_logprobs, None)[0].min(axis=-1))
+
+
+def log_mean_exp(values: ArrayLike, weights: ArrayLike | None = None) -> Array:
+    """log of the mean of exp(values) over the last axis, without overflow; -inf counts as 0 and inf as infinite.
+
+    Args:
+        values: (..., P), never NaN.
+        weights: (P,) with sum 1. Default: uniform.
+
+    >>> round(log_mean_exp([-np.inf, 2000.0, 2000.0, -np.inf]), 10)
+    1999.3068528194
+    """
+    logs = np.asarray(values, dtype=np.float64)
+    if weights is not None:
+        logs = np.where(np.asarray(weights) > 0, logs, -np.inf)
+    top = logs.max(axis=-1, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(divide="ignore", over="ignore"):
+        terms = np.exp(logs - top)
+        mean = terms.mean(axis=-1) if weights is None else terms @ np.asarray(weights)
+        return result(top[..., 0] + np.log(mean))
+
+
+def mean_probability(logprobs: ArrayLike, weights: ArrayLike | None = None) -> Array:
+    """E_x[pi(y(x)|x)] of one response a prompt, (..., P) -> (...): of the right ones, the accuracy of a sample.
+
+    Args:
+        logprobs, weights: as `mode_logprobs` of `log_policy_condition_number`; -inf for an impossible response.
+    """
+    logs, share = checked(logprobs, weights)
+    return result(np.exp(logs).mean(axis=-1) if share is None else np.exp(logs) @ share)
+
+
+def log_mass(logprobs: ArrayLike) -> Array:
+    """log of the total probability of distinct responses, (..., M) -> (...), at most 0 up to rounding."""
+    logs = np.atleast_1d(np.asarray(logprobs, dtype=np.float64))
+    return result(log_mean_exp(logs) + np.log(logs.shape[-1]))
+
+
+def from_log(log_value: float) -> float | None:
+    """exp(log_value) for a record that gives the logarithm beside it: None where a float cannot hold it.
+
+    >>> from_log(0.0), from_log(-np.inf), from_log(710.0), from_log(-746.0)
+    (1.0, 0.0, None, None)
+    """
+    if log_value == -np.inf:
+        return 0.0
+    with np.errstate(over="ignore", under="ignore"):
+        value = float(np.exp(log_value))
+    return value if 0 < value < np.inf else None
 
 
 def condition(logprobs: ArrayLike, mass_slack: float = 0.5, weights: ArrayLike | None = None) -> Conditioning:
@@ -90,16 +173,21 @@ def condition(logprobs: ArrayLike, mass_slack: float = 0.5, weights: ArrayLike |
         policy_condition_number(modes, weights),
         log_policy_condition_number(modes, weights),
         failure_rate(modes, mass_slack, weights),
-        math.exp(modes.min()),
+        float(np.exp(log_min_confidence(modes))),
         margin,
     )
 
 
-def _checked(mode_logprobs: ArrayLike, weights: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
-    logprobs = np.atleast_1d(real("mode_logprobs", mode_logprobs, -np.inf, 0))
+def checked(mode_logprobs: ArrayLike, weights: ArrayLike | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """(mode_logprobs at most 0, weights with sum 1 or None for uniform ones)."""
+    logprobs = np.atleast_1d(real("mode_logprobs", mode_logprobs, infinite=True))
     if logprobs.size == 0:
         raise InputError("mode_logprobs is empty; give at least one prompt")
-    share = np.ones_like(logprobs) if weights is None else real("weights", weights, 0)
-    if share.shape != logprobs.shape or share.sum() <= 0:
-        raise InputError(f"weights have shape {share.shape} for {logprobs.shape} prompts, or sum to 0")
+    logprobs = real("mode_logprobs", np.where(abs(logprobs) <= _ROUNDING, np.minimum(logprobs, 0.0), logprobs),
+                    high=0, infinite=True)  # fmt: skip
+    if weights is None:
+        return logprobs, None
+    share = real("weights", weights, 0)
+    if share.shape != logprobs.shape[-1:] or share.sum() <= 0:
+        raise InputError(f"weights have shape {share.shape} for {logprobs.shape[-1]} prompts, or sum to 0")
     return logprobs, share / share.sum()

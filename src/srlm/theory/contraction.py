@@ -1,16 +1,19 @@
-"""How kappa moves from round to round: exact sharpening, one round with error, the recurrence (theory.md sections 2
-and 4).
+"""How kappa moves from round to round: exact sharpening, one round with error, the recurrence (docs/theory: sharpening,
+iterating).
 
-Knows: P3, P4, lemma C.1, the one-round failure coefficient, the tail integral (eq. 52-56), the recurrence (eq. 59-66).
+Knows: P3 (smallest margin, and prompt by prompt), P4 with its eps, lemma C.1, the one-round failure coefficient, the
+tail integral (eq. 52-56), the recurrence (eq. 59-66). Refuses to know how a round was trained or measured.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
 from srlm.theory._domain import Array, real, result
+from srlm.theory.conditioning import checked, log_mean_exp
 
 
 def population_kappa_bound(kappa: Array, margin: Array, beta: Array) -> Array:
@@ -30,9 +33,81 @@ def population_kappa_bound(kappa: Array, margin: Array, beta: Array) -> Array:
     return result(1 + np.exp(-gamma / strength) * (kappa - 1))
 
 
-def population_margin(margin: Array, beta: Array) -> Array:
-    """P3: gamma_{t+1} = (1 + 1/beta) * gamma_t under an exact round. Arguments as `population_kappa_bound`."""
-    return result(real("margin", margin, 0) * (1 + 1 / real("beta", beta, 0, open_low=True)))
+def population_margin(margin: Array, beta: Array, rounds: Array = 1) -> Array:
+    """P3: gamma_{t+k} = (1 + 1/beta)^k * gamma_t after k >= 0 exact rounds. Arguments as `population_kappa_bound`; inf
+    where the float range ends.
+    """
+    growth, gamma = 1 + 1 / real("beta", beta, 0, open_low=True), real("margin", margin, 0)
+    with np.errstate(over="ignore", invalid="ignore"):  # no growth moves a margin of 0
+        return result(np.where(gamma == 0, 0.0, gamma * growth ** real("rounds", rounds, 0)))
+
+
+def log_population_kappa_bound_by_prompt(
+    mode_logprobs: ArrayLike, margins: ArrayLike, beta: float, weights: ArrayLike | None = None
+) -> Array:
+    """log of `population_kappa_bound_by_prompt`, which it never overflows."""
+    logs, share = checked(mode_logprobs, weights)
+    gamma = np.atleast_1d(real("margins", margins, 0, infinite=True))
+    if gamma.shape != logs.shape:
+        raise InputError(f"margins have shape {gamma.shape} for mode_logprobs of shape {logs.shape}")
+    strength = float(real("beta", beta, 0, open_low=True))
+    with np.errstate(divide="ignore", invalid="ignore"):  # an infinite margin leaves nothing, whatever the mode
+        excess = np.where(np.isinf(gamma), -np.inf, np.log(-np.expm1(logs)) - logs - gamma / strength)
+    return result(np.logaddexp(0.0, log_mean_exp(excess, share)))
+
+
+def population_kappa_bound_by_prompt(
+    mode_logprobs: ArrayLike, margins: ArrayLike, beta: float, weights: ArrayLike | None = None
+) -> Array:
+    """P3 prompt by prompt: kappa_{t+1} <= 1 + E_x[exp(-gamma(x)/beta) * (1/pi_t(y*|x) - 1)] after an exact round.
+
+    Never above `population_kappa_bound` at the smallest margin. No hidden constants; falling in every log-probability
+    and margin, so lower ends give a valid bound.
+
+    Args:
+        mode_logprobs: (..., P) log pi_t(y*|x) in nats, <= 0.
+        margins: (..., P) gamma(x) >= 0 in nats; inf where one response alone is possible.
+        beta: KL strength > 0.
+        weights: (P,) prompt probabilities. Default: uniform.
+
+    Returns:
+        (...), a float for one row of prompts; inf where it exceeds the float range.
+
+    >>> round(population_kappa_bound_by_prompt(np.log([0.5, 1.0]), [np.log(2), np.inf], 1.0), 12)
+    1.25
+    """
+    with np.errstate(over="ignore"):
+        return result(np.exp(log_population_kappa_bound_by_prompt(mode_logprobs, margins, beta, weights)))
+
+
+def log_exact_round_kappa_estimate(mode_logprobs: ArrayLike, sample_logprobs: ArrayLike, beta: float) -> float:
+    """log of `exact_round_kappa_estimate`, which it never overflows."""
+    logs, _ = checked(mode_logprobs, None)
+    samples = real("sample_logprobs", sample_logprobs, high=1e-6)
+    if samples.ndim != 2 or samples.shape[0] != len(logs) or samples.size == 0:
+        raise InputError(f"sample_logprobs have shape {samples.shape}; give ({len(logs)}, K), K >= 1")
+    strength = float(real("beta", beta, 0, open_low=True))
+    distance = np.minimum(samples - logs[:, None], 0.0)  # a sample is never likelier than the mode
+    return float(log_mean_exp((distance / strength - logs[:, None]).ravel()))
+
+
+def exact_round_kappa_estimate(mode_logprobs: ArrayLike, sample_logprobs: ArrayLike, beta: float) -> float:
+    """Monte-Carlo value of kappa after an exact round, E_x[sum_y (pi(y)/pi(y*))^s], s = 1 + 1/beta.
+
+    The sum is E_{y~pi}[(pi(y)/pi(y*))^(1/beta)] / pi(y*), whose summands lie in [0, 1]. An estimate, not a bound:
+    unbiased where pi(y*) is known, but skewed, so that with few samples it is mostly too low (rare responses near the
+    mode carry the mean), and its logarithm is biased low.
+
+    Args:
+        mode_logprobs: (P,) log pi(y*|x) in nats; a lower end gives a larger value.
+        sample_logprobs: (P, K) log pi(y_i|x) of independent samples.
+        beta: KL strength > 0.
+
+    Returns:
+        The estimate, > 0 (it can fall below 1); inf where it exceeds the float range.
+    """
+    with np.errstate(over="ignore"):
+        return float(np.exp(log_exact_round_kappa_estimate(mode_logprobs, sample_logprobs, beta)))
 
 
 def population_kappa_bounds(kappa0: float, margin: float, beta: float, rounds: int) -> np.ndarray:
@@ -59,10 +134,40 @@ def certified_kappa_bound(kappa: Array, margin: Array, beta: Array, error: Array
         error: eps >= 0 in nats, on log(pi(y)/pi(y*)) of every response; contraction is guaranteed when eps <
             gamma/beta.
     """
-    kappa, gamma = real("kappa", kappa, 1), real("margin", margin, 0)
-    strength, eps = real("beta", beta, 0, open_low=True), real("error", error, 0)
+    kappa, factor = real("kappa", kappa, 1), np.asarray(certified_log_factor(margin, beta, error))
     with np.errstate(over="ignore"):
-        return result(1 + np.exp(eps - gamma / strength) * (kappa - 1))
+        return result(1 + np.exp(factor) * (kappa - 1))
+
+
+def certified_log_factor(margin: Array, beta: Array, error: Array) -> Array:
+    """P4's log factor eps - gamma/beta of kappa - 1; contraction is guaranteed exactly where it is below 0.
+
+    Args:
+        margin: gamma >= 0 in nats; inf where one response alone is possible.
+        beta, error: as `certified_kappa_bound`.
+    """
+    gamma, strength = real("margin", margin, 0, infinite=True), real("beta", beta, 0, open_low=True)
+    return result(real("error", error, 0) - gamma / strength)
+
+
+def log_ratio_error(before: ArrayLike, after: ArrayLike, beta: float) -> float:
+    """P4's eps at one prompt, max_y |log(pi'(y)/pi'(y*)) - s * log(pi_t(y)/pi_t(y*))|, s = 1 + 1/beta.
+
+    P4's supremum runs over all responses; over some of them it is a lower end of eps.
+
+    Args:
+        before: (K,) log pi_t in nats, the mode y* of pi_t first.
+        after: (K,) log pi' of the same responses.
+        beta: KL strength > 0.
+
+    >>> round(log_ratio_error([-1.0, -2.0], [-0.5, -2.75], 1.0), 12)
+    0.25
+    """
+    old, new = real("before", before), real("after", after)
+    if old.ndim != 1 or old.shape != new.shape or not len(old):
+        raise InputError(f"before and after have shapes {old.shape} and {new.shape}; give (K,) each, the mode first")
+    power = 1 + 1 / float(real("beta", beta, 0, open_low=True))
+    return float(np.abs((new - new[0]) - power * (old - old[0])).max())
 
 
 def failure_from_suboptimality(suboptimality: Array, margin: Array, mass_slack: Array = 0.5) -> Array:
@@ -194,7 +299,8 @@ def recurrence(error: Array, beta: Array, margin: Array, min_confidence: Array) 
         error: eps_stat >= 0.
         beta: KL strength >= 0.
         margin: gamma > 0.
-        min_confidence: c in (0, 1], over rounds t >= 1 where the start is to be forgotten (theory.md, caveat).
+        min_confidence: c in (0, 1], over rounds t >= 1 where the start is to be forgotten (docs/theory: iterating,
+            the caveat).
     """
     eps, strength = real("error", error, 0), real("beta", beta, 0)
     gamma, c = real("margin", margin, 0, open_low=True), real("min_confidence", min_confidence, 0, 1, open_low=True)

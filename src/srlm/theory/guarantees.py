@@ -1,4 +1,4 @@
-"""What T rounds guarantee: theorem 5.3, corollary 5.7, theorem 6.2 (theory.md sections 4 and 5).
+"""What T rounds guarantee: theorem 5.3, corollary 5.7, theorem 6.2 (docs/theory: iterating, linear-softmax).
 
 Knows: the bounds' values, whether they say anything, and how tight they are against a measured value.
 """
@@ -79,6 +79,19 @@ def failure_bound(
         with np.errstate(divide="ignore"):
             tightness = result(value / rate)
     return FailureBound(result(value), np.asarray(value >= 1)[()], result(stable), result(transient), tightness)
+
+
+def beta_of_order(pairs: Array, scale: Array = 1.0) -> Array:
+    """scale * n^(-1/2), the order of beta for which theorem 5.3 holds: beta*log(kappa) then falls with n like eps_stat.
+
+    Args:
+        pairs: n >= 1 pairs a round, those of identical responses included (P2).
+        scale: > 0.
+
+    >>> beta_of_order(9, 3.0)
+    1.0
+    """
+    return result(real("scale", scale, 0, open_low=True) / np.sqrt(real("pairs", pairs, 1)))
 
 
 def rounds_to_suppress(kappa0: Array, pairs: Array, min_confidence: Array) -> Array:

@@ -1,4 +1,4 @@
-"""One step is not enough: theorem 4.1, its examples and its hard instance (theory.md section 3).
+"""One step is not enough: theorem 4.1, its examples and its hard instance (docs/theory: one-step).
 
 Knows: the implicit equation, its closed form by Lambert W in logarithms, and the exact Bayes failure P7.
 """
@@ -86,13 +86,13 @@ def failure_lower_bound_asymptotic(kappa0: Array, pairs: Array, log_class_size: 
 
 
 def near_uniform_kappa(responses: Array) -> Array:
-    """Example of [W]: a policy uniform over M responses has kappa = M. `responses`: M >= 1."""
+    """Example of arXiv 2601.22513: a policy uniform over M responses has kappa = M. `responses`: M >= 1."""
     return result(real("responses", responses, 1))
 
 
 def autoregressive_kappa(top_probability: Array, length: Array) -> Array:
-    """Example of [W]: top-1 token probability at most alpha at each of L steps gives kappa >= alpha^(-L) (inf on
-    overflow).
+    """Example of arXiv 2601.22513: top-1 token probability <= alpha at each of L steps gives kappa >= alpha^(-L), inf
+    on overflow.
 
     Args:
         top_probability: alpha in (0, 1].
@@ -106,7 +106,7 @@ def autoregressive_kappa(top_probability: Array, length: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class HardInstance:
-    """[W] appendix D. Prompt x_0 has one sure response; at each of d others one of M responses is the hidden favourite.
+    """Appendix D. Prompt x_0 has one sure response; at each of d others one of M responses is the hidden favourite.
 
     Attributes:
         informative_mass: p = D({x_1..x_d}) in [0, 1].
@@ -126,7 +126,7 @@ class HardInstance:
 
 
 def hard_instance_kappa(informative_mass: Array, responses: Array, bias: float = 1.0) -> Array:
-    """kappa = (1-p) + p*M/(1+g) of the hard instance ([W] appendix D)."""
+    """kappa = (1-p) + p*M/(1+g) of the hard instance (appendix D)."""
     mass, number = real("informative_mass", informative_mass, 0, 1), real("responses", responses, 2)
     g = real("bias", bias, 0, open_low=True)
     return result((1 - mass) + mass * number / (1 + g))

@@ -1,13 +1,66 @@
-"""What a round minimises and what it would reach exactly (theory.md sections 1 and 2).
+"""What a round minimises and what it would reach exactly (docs/theory: setting, sharpening).
 
-Knows: the residual of eq. 3 with free rewards (P1), its group form (P2), the population optimum (eq. 12-14).
+Knows: the residual of eq. 3, with free rewards too (P1), its group form (P2), the population optimum (eq. 12-14).
+Refuses to know gradients: `residual` and `group_rows` are arithmetic alone, so tensors pass through them unchanged.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
 from srlm.theory._domain import Array, real, result
+
+
+def residual(logps: Any, reference_logps: Any, rewards: Any, beta: Any) -> Any:
+    """Eq. 3 over beta, in nats: a_i = log pi(y_i) - log pi_t(y_i) - r_i/beta; a pair's residual is a_i - a_j.
+
+    Args:
+        logps, reference_logps, rewards: log pi(y_i|x), log pi_t(y_i|x) and r(x, y_i), numpy arrays or tensors of one
+            shape. Nothing is converted or checked: gradients are kept, and an array in gives an array.
+        beta: KL strength > 0.
+    """
+    return logps - reference_logps - rewards / beta
+
+
+def group_rows(values: Any, means: Any, sizes: Any) -> Any:
+    """P2: rows sqrt(K) * (a_i - mean a), whose squares sum over a group to sum_{i<j} (a_i - a_j)^2 over its pairs.
+
+    Args:
+        values: a_i, numbers or vectors, as array or tensor; nothing is converted or checked.
+        means: the mean of each entry's group, of a shape that broadcasts.
+        sizes: K of each entry's group, likewise.
+    """
+    return sizes**0.5 * (values - means)
+
+
+def pair_differences(values: ArrayLike, axis: int = -1) -> np.ndarray:
+    """a_i - a_j of every pair i < j along an axis of length K, which becomes K(K-1)/2 long: (0,1), (0,2), ..., (1,2).
+
+    >>> pair_differences([5.0, 3.0, 0.0]).tolist()
+    [2.0, 5.0, 3.0]
+    """
+    entries = np.asarray(values)
+    first, second = np.triu_indices(entries.shape[axis], 1)
+    return np.take(entries, first, axis) - np.take(entries, second, axis)
+
+
+def residual_rms(groups: Sequence[ArrayLike]) -> float | None:
+    """Root mean square of pair residuals (eq. 3): over the pairs of each group (P2), then over the groups.
+
+    Args:
+        groups: `residual` of each prompt's responses, (K,) each; a group without a pair is left out.
+
+    Returns:
+        In the unit of the residuals; None where no group has a pair.
+
+    >>> residual_rms([[0.0, 2.0], [7.0]])
+    2.0
+    """
+    means = [float(np.mean(pair_differences(real("groups", one)) ** 2)) for one in groups if np.size(one) > 1]
+    return float(np.sqrt(np.mean(means))) if means else None
 
 
 def self_reward_residual(logps: ArrayLike, reference_logps: ArrayLike, beta: Array) -> Array:
@@ -21,8 +74,8 @@ def self_reward_residual(logps: ArrayLike, reference_logps: ArrayLike, beta: Arr
     >>> self_reward_residual(-2.0, -3.0, 1.0)
     4.0
     """
-    strength = real("beta", beta, 0, open_low=True)
-    return result(strength * real("logps", logps) - (1 + strength) * real("reference_logps", reference_logps))
+    strength, free = real("beta", beta, 0, open_low=True), real("reference_logps", reference_logps)
+    return result(strength * residual(real("logps", logps), free, free, strength))
 
 
 def group_loss(logps: ArrayLike, reference_logps: ArrayLike, beta: float) -> float:
@@ -35,10 +88,10 @@ def group_loss(logps: ArrayLike, reference_logps: ArrayLike, beta: float) -> flo
     Returns:
         The sum over the K(K-1)/2 pairs of squared residuals, >= 0.
     """
-    residual = np.atleast_1d(np.asarray(self_reward_residual(logps, reference_logps, beta)))
-    if residual.ndim != 1 or len(residual) < 2:
+    scaled = np.atleast_1d(np.asarray(self_reward_residual(logps, reference_logps, beta)))
+    if scaled.ndim != 1 or len(scaled) < 2:
         raise InputError(f"logps have shape {np.shape(logps)}; give the K >= 2 responses of one prompt")
-    return float(len(residual) * ((residual - residual.mean()) ** 2).sum())
+    return float((group_rows(scaled, scaled.mean(), len(scaled)) ** 2).sum())
 
 
 def sharpen(logprobs: ArrayLike, beta: Array) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""From a few numbers to a plan: what one round can do, how many rounds forget the start, what it costs (theory.md 3-5).
+"""From a few numbers to a plan: what one round can do, how many rounds forget the start, what it costs (docs/theory).
 
 Knows: how the statements of the theory combine into advice. Returns a record; printing is the command line's.
 """

@@ -1,4 +1,5 @@
-"""Dimension that counts: covering numbers, effective dimension, spectral regimes, Fisher spectra (theory.md section 5).
+"""Dimension that counts: covering numbers, effective dimension, spectral regimes, Fisher spectra (docs/theory:
+linear-softmax).
 
 Knows: eigenvalues and what theorem 6.2 and corollaries 6.4, G.5, G.6 make of them.
 """

@@ -5,13 +5,29 @@ taken after every pass, the update ends once it no longer falls, and the best pa
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
 from transformers import TrainerCallback
 
+from srlm.measure.exactness import residual_rms
+from srlm.records.responses import TokenGroup
 from srlm.training.sharding import put_back, trained_parts
+from srlm.training.update import Group
+
+
+def held_out_residual(
+    score: Callable[[Sequence[TokenGroup]], list[list[float]]], groups: Sequence[Group], beta: float
+) -> float:
+    """Root mean square of eq. 3's residual over the pairs of held-out groups (nats), under the policy as it is now; NaN
+    where there is no pair, or a log-probability that is no number.
+    """
+    after = score([(one.prompt, one.responses) for one in groups])
+    if not all(math.isfinite(value) for values in after for value in values):
+        return math.nan
+    rms = residual_rms([(g.reference_logps, new, g.rewards) for g, new in zip(groups, after, strict=True)], beta)
+    return math.nan if rms is None else rms
 
 
 class PassEnd(TrainerCallback):

@@ -5,6 +5,7 @@ Knows: the stages of a round. Each is tried on more and more prompts until the p
 and the model is left as it was.
 """
 
+import copy
 import resource
 import sys
 import tempfile
@@ -15,11 +16,11 @@ from typing import Any
 
 import torch
 
+from srlm.engines.engine import PolicyVersion
 from srlm.lm.loading import LoadedModel
-from srlm.lm.prompts import Prompt
-from srlm.lm.sampling import Greedy, Response
+from srlm.records.responses import ModeBracket, Rollout
+from srlm.tasks.prompts import Prompt
 from srlm.training.config import SelfRewardingConfig
-from srlm.training.inference import certify, draw
 from srlm.training.trainer import SelfRewardingTrainer
 
 # Seconds after which a stage is not tried on more prompts; three stages, and each may overshoot by one doubling.
@@ -95,39 +96,44 @@ def estimate_run(loaded: LoadedModel, config: SelfRewardingConfig, prompts: Sequ
     Raises:
         InputError: what the run itself would refuse.
     """
-    kept = config.output_dir
-    with tempfile.TemporaryDirectory() as folder:
-        config.output_dir = folder  # a `Trainer` makes its folder when it is made
-        try:
-            return _estimate(loaded, config, prompts)
-        finally:
-            config.output_dir = kept
+    trial = copy.copy(config)
+    with tempfile.TemporaryDirectory() as trial.output_dir:  # a `Trainer` makes its folder when it is made
+        return _estimate(loaded, trial, prompts)
 
 
 def _estimate(loaded: LoadedModel, config: SelfRewardingConfig, prompts: Sequence[Prompt]) -> RunEstimate:
     began = time.perf_counter()
     _reset_peak()
     trainer = SelfRewardingTrainer(loaded, config, list(prompts))
-    trained = [at for at, prompt in enumerate(trainer.prompts) if prompt.split == "train"]
+    work, base = trainer.work(), PolicyVersion(0)
+    trained = [one for one in work.encoded if work.prompts[one.number].split == "train"]
     # Trained prompts first: training is calibrated on the samples.
-    order = trained + [at for at, prompt in enumerate(trainer.prompts) if prompt.split != "train"]
-    drawn: list[tuple[list[Response], Greedy | None]] = []
+    order = trained + [one for one in work.encoded if work.prompts[one.number].split != "train"]
+    rollouts: list[Rollout] = []
+    modes: list[ModeBracket] = []
 
     def sample(count: int) -> None:
-        drawn[:] = draw(trainer, 0, order[:count])
+        rollouts[:] = work.engine.at(base).draw(order[:count], work.ask(0))
 
-    def certified(count: int) -> None:
-        answers = [answer for _, answer in drawn[:count] if answer is not None]
-        certify(trainer, order[:count], [responses for responses, _ in drawn[:count]], answers or None)
+    def certify(count: int) -> None:
+        modes[:] = work.certifier.certify(base, order[:count], rollouts[:count])
 
-    trainer.policy.eval()
+    def step(count: int) -> None:
+        """One optimiser step on so many prompts, by the trainer's own update."""
+        some = [modes[at % len(modes)] for at in range(count)]  # their cost is all that matters here
+        trainer.fit(
+            work.groups(rollouts[:count], some, [r.logprobs for r in rollouts[:count]], trainer.reward_context())
+        )
+
     whole_pass = min(len(order), max(1, config.rows_per_pass // config.num_generations))
     sampled, per_sampled = _grow(sample, whole_pass)
-    _, per_certified = _grow(certified, min(len(drawn), _PROMPTS_CERTIFIED))
-    samples = [responses for responses, _ in drawn]
+    _, per_certified = _grow(certify, min(len(rollouts), _PROMPTS_CERTIFIED))
     batch = min(config.per_device_train_batch_size, len(trained))
-    stepped, per_trained = _grow(_training(trainer, samples), min(batch, len(samples)))
     steps = trainer.steps_per_update(len(trained))
+    trainer.args = copy.copy(trainer.args)
+    trainer.args.num_train_epochs = 1.0
+    trainer.args.logging_strategy = "no"  # pyright: ignore[reportAttributeAccessIssue]
+    stepped, per_trained = _grow(step, min(batch, len(rollouts)))
     per_round = {
         "sample": per_sampled * len(order),
         "certify": per_certified * len(order),
@@ -143,7 +149,7 @@ def _estimate(loaded: LoadedModel, config: SelfRewardingConfig, prompts: Sequenc
         held_out_prompts=len(order) - len(trained),
         responses_per_round=len(order) * config.num_generations,
         pairs_per_round=len(trained) * config.num_generations * (config.num_generations - 1) // 2,
-        beta=trainer.beta,
+        beta=work.beta,
         steps_per_round=steps,
         trainable_parameters=trainable,
         parameters=sum(value.numel() for value in parameters),
@@ -154,27 +160,6 @@ def _estimate(loaded: LoadedModel, config: SelfRewardingConfig, prompts: Sequenc
         disk_bytes=checkpoint * (config.rounds + 1) + exported,
         calibration_seconds=time.perf_counter() - began,
     )
-
-
-def _training(trainer: SelfRewardingTrainer, samples: list[list[Response]]) -> Callable[[int], None]:
-    """One optimiser step on so many prompts, by the trainer's own update."""
-    trained = [at for at, prompt in enumerate(trainer.prompts) if prompt.split == "train"]
-
-    def step(count: int) -> None:
-        drawn: list[list[Response]] = [[] for _ in trainer.prompts]
-        for at, responses in zip(trained, samples, strict=False):
-            drawn[at] = responses
-        groups = trainer.groups(drawn)[:count]
-        args = trainer.args
-        kept = args.num_train_epochs, args.logging_strategy
-        args.num_train_epochs = 1.0
-        args.logging_strategy = "no"  # pyright: ignore[reportAttributeAccessIssue]
-        try:
-            trainer.update(groups)
-        finally:
-            args.num_train_epochs, args.logging_strategy = kept
-
-    return step
 
 
 def _grow(work: Callable[[int], None], most: int) -> tuple[int, float]:

@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
+from srlm.training.settings import RunSettings
+
 # transformers 5 renamed it on the way; the old name warns where the new one is known.
 _NAMES = ("activation_checkpointing", "gradient_checkpointing")
 RECOMPUTE = next(name for name in _NAMES if name in {f.name for f in fields(TrainingArguments)})
-# Settings that a resumed run may lower. Prompts a step are counted apart (`same_step`).
-MEMORY_SETTINGS = frozenset({"rows_per_pass", *_NAMES, *(f"{name}_kwargs" for name in _NAMES)})
+RECOMPUTE_SETTINGS = frozenset({*_NAMES, *(f"{name}_kwargs" for name in _NAMES)})
 _STEP = ("per_device_train_batch_size", "gradient_accumulation_steps")
 _SIGNS = ("not enough memory", "can't allocate memory", "out of memory")
 
@@ -56,6 +57,6 @@ def same_step(before: Mapping[str, Any], now: Mapping[str, Any]) -> frozenset[st
     """
 
     def prompts(configuration: Mapping[str, Any]) -> int:
-        return configuration.get(_STEP[0], 8) * configuration.get(_STEP[1], 1)
+        return configuration.get(_STEP[0], RunSettings.per_device_train_batch_size) * configuration.get(_STEP[1], 1)
 
     return frozenset(_STEP) if prompts(before) == prompts(now) else frozenset()

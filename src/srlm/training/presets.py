@@ -1,12 +1,11 @@
 """Configurations for common needs, by name: `srlm run --preset NAME`.
 
 Knows: fields of `SelfRewardingConfig`. A preset only fills in what neither the options nor the configuration file say.
+Refuses to know: which of two names transformers has for recomputing activations (`start.py` looks).
 """
 
 from collections.abc import Mapping
 from typing import Any
-
-from srlm.training.memory import RECOMPUTE
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # Does it work here at all? One round, half the passes, little certification.
@@ -30,7 +29,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "low-memory": {
         "per_device_train_batch_size": 1,
         "gradient_accumulation_steps": 8,
-        RECOMPUTE: True,
+        "activation_checkpointing": True,
         "rows_per_pass": 16,
     },
 }

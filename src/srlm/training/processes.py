@@ -9,8 +9,6 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import torch.distributed as dist
-
 # What gloo says; NCCL's complaints have a type of their own.
 _LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Timed out waiting")
 
@@ -25,6 +23,8 @@ def is_main_process() -> bool:
 
 def is_lost_process(error: BaseException) -> bool:
     """Whether the exception says that another process did not answer any more."""
+    import torch.distributed as dist  # here and below: one process alone needs no torch
+
     return isinstance(error, dist.DistError) or (
         isinstance(error, RuntimeError) and any(sign in str(error) for sign in _LOST)
     )
@@ -57,6 +57,8 @@ class Processes:
         """
         if self.count == 1:
             return list(work())
+        import torch.distributed as dist
+
         own: list[Any] = [None, None]
         try:
             own[0] = list(work())
@@ -78,6 +80,8 @@ class Processes:
         """
         if self.count == 1:
             return work()
+        import torch.distributed as dist
+
         told: list[Any] = [None, None]
         if self.main:
             try:

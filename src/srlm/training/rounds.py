@@ -1,84 +1,162 @@
-"""The order of a self-rewarding run: sample, certify, record, update, T times, resumable at any instant.
+"""A self-rewarding run, round after round, resumable at any instant.
 
-Knows: the stages of a round and what each leaves on disk. Folder NN describes policy NN: its checkpoint, samples
-drawn from it, its certified modes, its metrics. Round 00 is the untouched base model; policy NN+1 is trained on the
-samples of folder NN. A stage that is complete on disk is never run again, one that is not is run anew from what lies
-before it, and since every stage is a function of the configuration, the seed and the files before it, a killed run
-ends as an undisturbed one. After every round `control.py` may end the run; that, too, is a function of the metrics.
+    for n = 0..T, each line only where its manifest is not in place yet:
+      policy    n > 0:  groups = update.groups(what round n-1 measured, beta)
+                        learner.restore(n-1); learner.fit(groups)                     -> checkpoint
+      samples   rollouts = engine.at(n).draw(prompts); again = learner.score(some)    -> samples.parquet
+      modes     brackets = widen(certifier.certify(n, prompts, rollouts))             -> modes.parquet
+      metrics   record = measure_round(n, rollouts, brackets, history)                -> metrics.json
+      decision  decide(history + record) -> go on | stop | go back to the best round
+    learner.export(model)
+
+Folder NN describes policy NN; round 00 is the untouched base model. Every stage is a function of the configuration, the
+seed and the files before it, so a killed run ends as an undisturbed one.
+
+Knows: the order of stages and what each leaves on disk, through a `Learner`, an `Engine` and a `Certifier`. Refuses to
+know: torch, trainers, which engine, how anything is measured.
 """
 
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from srlm.diagnosis.signatures import signatures
-from srlm.lm.mode_search import ModeBracket
-from srlm.lm.sampling import Greedy, Response
+from srlm.engines.engine import Certifier, Draw, Encoded, Engine, PolicyVersion
+from srlm.errors import InputError
+from srlm.measure.decision import Action, Decision, best_round, decide, diverged
+from srlm.measure.exactness import Scored, exactness
+from srlm.measure.numerics import PROMPTS_COMPARED, measure_drift, require_small, rescore, spread
+from srlm.measure.round import measure_round
 from srlm.records.atomic import replace_folder
+from srlm.records.model_card import model_card
+from srlm.records.progress import Observer
+from srlm.records.responses import ModeBracket, Rollout, widen
+from srlm.records.rounds import SPLITS, ExactnessRecord, NumericsRecord, RoundRecord, Split
 from srlm.records.run_directory import RunDirectory
-from srlm.training.certificate import Scored, certificate
-from srlm.training.control import Decision, best_round, decide, diverged
-from srlm.training.drift import PROMPTS_COMPARED, Drift, measure_drift, require_small, rescore, spread
-from srlm.training.groups import TrainingGroup, reward_summary
-from srlm.training.inference import certify, draw
-from srlm.training.measurement import Measured, Modes, summarise
-from srlm.training.model_card import model_card
-from srlm.training.policy import export_model, merged, restore_policy, save_policy
-from srlm.training.sharding import trained_state
-from srlm.training.tables import (
+from srlm.records.tables import (
     drift_of,
-    greedy_of,
     modes_from_table,
     modes_to_table,
     samples_from_table,
     samples_to_table,
+    seconds_of,
 )
+from srlm.rewards.mixture import RewardContext, RewardMixture
+from srlm.tasks.prompts import Prompt
+from srlm.training.learner import Learner
+from srlm.training.processes import Processes
+from srlm.training.settings import RunSettings
+from srlm.training.update import Group, MeasuredPrompt, Update, reward_record
 
-if TYPE_CHECKING:
-    from srlm.training.trainer import SelfRewardingTrainer
-
-# Prompts of each split scored for P4's certificate: a few per cent of an update's work.
+# Prompts of each split scored for P4: a few per cent of an update's work.
 _SCORED = 8
 
 
-class Observer:
-    """Is told what a run is doing; this one does nothing. The command line draws progress, tests count and kill."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run is made of: orthogonal parts, each replaceable.
 
-    def stage(self, round_number: int, name: str, total: int) -> None:
-        """A stage ("sample", "certify", "train", "save") of a round begins, with `total` steps before it."""
-
-    def advance(self, done: int, total: int) -> None:
-        """`done` of `total` steps of the stage are done."""
-
-    def round_done(self, directory: RunDirectory, round_number: int, metrics: dict[str, Any]) -> None:
-        """The round's metrics are on disk."""
-
-
-class Rounds:
-    """One run in progress.
-
-    Args:
-        trainer: the policy, its prompts and its configuration.
-        directory: the run's folder, created or opened by the caller.
-        observer: is told about every stage.
+    Attributes:
+        learner, engine, certifier, reward, update: the parts.
+        prompts, encoded: what is asked, and how the model sees it.
+        settings: the run's settings.
+        beta: KL strength of a round.
+        actions: what to do about each signature.
+        processes: those that share the work.
+        explain: what an error in a stage of a round (its name and number are given) means to the user; None: nothing
+            that the error does not say itself.
     """
 
-    def __init__(self, trainer: "SelfRewardingTrainer", directory: RunDirectory, observer: Observer) -> None:
-        self._trainer, self._directory, self._observer = trainer, directory, observer
-        self._processes = trainer.processes
-        self._in_memory: int | None = None  # the round whose policy the model is; None while it is between two
+    learner: Learner
+    engine: Engine
+    certifier: Certifier
+    reward: RewardMixture
+    update: Update
+    prompts: Sequence[Prompt]
+    encoded: Sequence[Encoded]
+    settings: RunSettings
+    beta: float
+    actions: Mapping[str, Action]
+    processes: Processes
+    explain: Callable[[BaseException, int, str], str | None] = lambda error, number, stage: None
+
+    def ask(self, number: int) -> Draw:
+        """What is drawn from policy `number`; greedy decoding goes along where no search will do it."""
+        settings = self.settings
+        greedy = settings.max_expansions == 0
+        return Draw(settings.num_generations, settings.max_completion_length, settings.seed, number, greedy)
+
+    def groups(
+        self,
+        rollouts: Sequence[Rollout],
+        modes: Sequence[ModeBracket],
+        reference: Sequence[Sequence[float]],
+        context: RewardContext,
+    ) -> list[Group]:
+        """What the update trains on.
+
+        Args:
+            rollouts, modes: of some prompts, decoded.
+            reference: log-probabilities of the samples (nats) that the update is kept near.
+            context: what reward functions may use.
+
+        Raises:
+            InputError: no reward applies.
+        """
+        prompts = [self.prompts[one.prompt] for one in rollouts]
+        rewards = self.reward(prompts, rollouts, context)
+        measured = [
+            MeasuredPrompt(self.encoded[rollout.prompt], rollout, mode, values, near)
+            for rollout, mode, values, near in zip(rollouts, modes, rewards, reference, strict=True)
+        ]
+        if not (groups := self.update.groups(measured, self.beta)):
+            raise InputError(f"no reward of {', '.join(self.reward.names)} applies to two responses of one prompt")
+        return groups
+
+
+def run_rounds(work: Work, directory: RunDirectory, observer: Observer) -> None:
+    """Bring the run to its last round, or to the one at which a decision ends it, and export its model, doing only what
+    is not on disk yet.
+
+    Args:
+        work: what it is made of.
+        directory: the run's folder, created or opened by the caller.
+        observer: is told about every stage.
+
+    Raises:
+        InputError: as `work.explain` puts an error of a stage; any other error as it is. `run.json` says what ended it.
+    """
+    run = _Run(work, directory, observer)
+    try:
+        run.finish()
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        why = "interrupted by the user" if stopped else f"{type(error).__name__}: {error}"
+        with suppress(OSError):  # on a full disk the record stays "running"; resuming treats both alike
+            if work.processes.main:
+                directory.update(status="stopped" if stopped else "failed", reason=why)
+        if sentence := work.explain(error, run.number, run.stage):
+            raise InputError(sentence) from error
+        raise
+
+
+class _Run:
+    """One run in progress."""
+
+    def __init__(self, work: Work, directory: RunDirectory, observer: Observer) -> None:
+        self._work, self._settings, self._processes = work, work.settings, work.processes
+        self._directory, self._observer = directory, observer
         self.number, self.stage = 0, "sample"  # where the run is
 
     def finish(self) -> None:
-        """Bring the run to its last round, or to the one at which control ends it, and export its model, doing only
-        what is not on disk yet.
-        """
-        history: list[dict[str, Any]] = []
+        self._observer.begin(self._settings.rounds)
+        history: list[RoundRecord] = []
         decision: Decision | None = None
-        for number in range(self._trainer.args.rounds + 1):
+        for number in range(self._settings.rounds + 1):
             try:
                 if not self._directory.round(number).is_complete("metrics"):
                     self._round(number, history)
@@ -87,27 +165,16 @@ class Rounds:
                     raise
                 decision = diverged(number, history, str(error))
             else:
-                history.append(self._directory.round(number).metrics())
-                decision = decide(history, self._trainer.actions)
+                history.append(self._directory.round(number).read())
+                decision = decide(history, self._work.actions)
             if decision is not None:
                 self._end_early(number, decision, history)
                 return
             self._prune(history)
-        self._export(self._trainer.args.rounds, history)
-        best = best_round(history)
-        self._processes.on_main(
-            lambda: self._directory.update(status="done", reason=None, best_round=best, control=None)
-        )
+        self._export(self._settings.rounds, history)
+        self._conclude(status="done", reason=None, best_round=best_round(history), control=None)
 
-    def _prune(self, history: Sequence[dict[str, Any]]) -> None:
-        """With `keep_checkpoints` "best_and_last", remove the weights of every other round; its record stays."""
-        if self._trainer.args.keep_checkpoints != "best_and_last" or not self._processes.main:
-            return
-        base = {0} if self._trainer.args.reference == "base" else set()
-        for number in set(range(len(history))) - {best_round(history), len(history) - 1} - base:
-            shutil.rmtree(self._directory.round(number).path / "checkpoint", ignore_errors=True)
-
-    def _end_early(self, number: int, decision: Decision, history: Sequence[dict[str, Any]]) -> None:
+    def _end_early(self, number: int, decision: Decision, history: Sequence[RoundRecord]) -> None:
         self._export(decision.keep, history)
         control = {
             "round": number,
@@ -116,195 +183,218 @@ class Rounds:
             "model_of_round": decision.keep,
         }
         best = decision.keep if decision.action == "rollback" else None
-        self._processes.on_main(
-            lambda: self._directory.update(status="stopped", reason=decision.reason, best_round=best, control=control)
-        )
+        self._conclude(status="stopped", reason=decision.reason, best_round=best, control=control)
 
-    def _round(self, number: int, history: Sequence[dict[str, Any]]) -> None:
+    def _conclude(self, **facts: Any) -> None:
+        self._processes.on_main(lambda: self._directory.update(**facts))
+
+    def _prune(self, history: Sequence[RoundRecord]) -> None:
+        """With `keep_checkpoints` "best_and_last", remove the weights of every other round; its record stays."""
+        if self._settings.keep_checkpoints != "best_and_last" or not self._processes.main:
+            return
+        base = {0} if self._settings.reference == "base" else set()
+        for number in set(range(len(history))) - {best_round(history), len(history) - 1} - base:
+            shutil.rmtree(self._directory.round(number).path / "checkpoint", ignore_errors=True)
+
+    def _round(self, number: int, history: Sequence[RoundRecord]) -> None:
         folder = self._directory.round(number)
-        seconds = {"sample": 0.0, "certify": 0.0, "train": 0.0}
         if not folder.is_complete("checkpoint"):
             self._make_policy(number)
-        trained = folder.checkpoint_facts()
-        seconds["train"] = trained["seconds"]
+        facts = folder.checkpoint_facts()
         if not folder.is_complete("samples"):
-            began = time.perf_counter()
-            samples, greedy, drift = self._sample(number)
-            spent = time.perf_counter() - began
-            drawn = samples_to_table(self._trainer, samples, spent, drift, greedy)
-            self._processes.on_main(lambda: folder.write_table("samples", drawn))
-        table = folder.read_table("samples")
-        samples, seconds["sample"] = samples_from_table(table)
+            self._sample(number)
+        samples = folder.read_table("samples")
+        rollouts = samples_from_table(samples)
         if not folder.is_complete("modes"):
-            began = time.perf_counter()
-            brackets = self._certify(number, samples, greedy_of(table))
-            found = modes_to_table(self._trainer, brackets, time.perf_counter() - began)
-            self._processes.on_main(lambda: folder.write_table("modes", found))
-        modes, seconds["certify"] = modes_from_table(folder.read_table("modes"))
-        seconds["certify"] += trained.get("certificate_seconds", 0.0)
-        metrics = self._metrics(number, samples, modes)
-        metrics |= {
-            "seconds": seconds,
-            "tokens": {
-                "sampled": sum(len(r.tokens) for responses in samples for r in responses),
-                "trained": trained["tokens"],
-            },
-            "loss": trained["loss"],
-            "beta": self._trainer.beta,
-            "update": trained.get("update"),
-            "reward": trained.get("reward"),
-            "certificate": trained.get("certificate"),
-            "drift": drift_of(table),
+            self._certify(number, rollouts)
+        table = folder.read_table("modes")
+        modes = modes_from_table(table)
+        seconds = {
+            "sample": seconds_of(samples),
+            "certify": seconds_of(table) + facts.get("certificate_seconds", 0.0),
+            "train": facts["seconds"],
         }
-        metrics["signatures"] = [one.as_json() for one in signatures([*history, metrics])]
-        self._processes.on_main(lambda: folder.write_metrics(metrics))
-        self._trainer.log_round(self._steps(number), metrics)
-        self._observer.round_done(self._directory, number, metrics)
+        tokens = sum(len(response.tokens) for rollout in rollouts for response in rollout.responses)
+        engine = self._work.engine
+        record = measure_round(
+            number,
+            [prompt.split for prompt in self._work.prompts],
+            rollouts,
+            modes,
+            base=modes if number == 0 else self._modes(0),
+            beta=self._work.beta,
+            history=history,
+            seconds=seconds,
+            tokens={"sampled": tokens, "trained": facts["tokens"]},
+            drift=drift_of(samples),
+            numerics=NumericsRecord(engine=engine.name, dtype=engine.dtype, widened=max(m.widening for m in modes)),
+            loss=facts["loss"],
+            update=facts.get("update"),
+            reward=facts.get("reward"),
+            certificate=facts.get("certificate"),
+        )
+        self._processes.on_main(lambda: folder.write_metrics(record.to_document()))
+        self._work.learner.log_round(self._steps(number), record)
+        self._observer.round_done(self._directory, record)
 
     def _steps(self, number: int) -> int:
         """Optimiser steps that led to policy `number`, as far as the records count them."""
         updates = [self._directory.round(at).checkpoint_facts().get("update") or {} for at in range(1, number + 1)]
         return sum(update.get("steps", 0) for update in updates)
 
-    def _make_policy(self, number: int) -> None:
-        """Train policy `number` from the round before (or take the base model) and write its checkpoint."""
-        facts: dict[str, Any] = {"loss": None, "tokens": 0, "seconds": 0.0}
-        if number > 0:
-            samples, _ = samples_from_table(self._directory.round(number - 1).read_table("samples"))
-            began = time.perf_counter()
-            reference = self._base_logprobs(samples) if self._trainer.args.reference == "base" else None
-            self._restore(number - 1)
-            self._in_memory = None
-            context = self._trainer.reward_context()
-            groups = self._processes.on_main(lambda: self._trainer.groups(samples, "train", context, reference))
-            held_out: Sequence[TrainingGroup] = ()
-            if self._trainer.args.early_stopping_patience:
-                held_out = self._processes.on_main(
-                    lambda: self._trainer.groups(samples, "held_out", reference=reference)
-                )
-            steps = self._trainer.steps_per_update(len(groups))
-            self._enter(number, "train", steps)
-            update = self._trainer.update(groups, self._observer.advance, held_out, self._steps(number - 1))
-            facts["loss"] = update.loss if math.isfinite(update.loss) else None
-            facts["tokens"] = sum(len(tokens) for group in groups for tokens in group.responses)
-            facts["update"] = update.as_json()
-            facts["reward"] = reward_summary(groups) | {"metrics": context.metrics()}
-            facts["seconds"] = time.perf_counter() - began
-            began = time.perf_counter()
-            facts["certificate"] = self._processes.on_main(lambda: self._certificate(number, samples))
-            facts["certificate_seconds"] = time.perf_counter() - began
-        self._enter(number, "save", 1)
-        state = trained_state(self._trainer.policy)
-        self._processes.on_main(lambda: self._save(number, facts, state))
-        self._in_memory = number
+    def _rollouts(self, number: int) -> list[Rollout]:
+        return samples_from_table(self._directory.round(number).read_table("samples"))
 
-    def _base_logprobs(self, samples: Sequence[Sequence[Response]]) -> list[list[float]]:
-        """log pi_0 of every sample, for updates that are kept near the base model."""
-        self._restore(0)
-        trainer = self._trainer
-        mine = self._processes.share(range(len(samples)))
-        return self._processes.gather(
-            lambda: trainer.score([(trainer.encoded[at], [r.tokens for r in samples[at]]) for at in mine])
-        )
+    def _modes(self, number: int) -> list[ModeBracket]:
+        return modes_from_table(self._directory.round(number).read_table("modes"))
 
-    def _save(self, number: int, facts: dict[str, Any], state: dict[str, Any]) -> None:
-        with self._directory.round(number).writing_checkpoint(facts) as target:
-            save_policy(self._trainer.policy, state, target)
-
-    def _certificate(self, number: int, samples: Sequence[Sequence[Response]]) -> dict[str, Any] | None:
-        """P4 for the update that has just made policy `number`; None where the reward is not the log-probability or the
-        reference not pi_t, an exact round then being something else than sharpening.
-
-        Scored are a few prompts of each split, spread evenly, so that it stays a small part of the round.
-        """
-        weight = self._trainer.reward.log_probability_weight
-        if weight is None or self._trainer.args.reference == "base":
-            return None
-        modes, _ = modes_from_table(self._directory.round(number - 1).read_table("modes"))
-        splits = [prompt.split for prompt in self._trainer.prompts]
-        chosen = [
-            of_split[place]
-            for name in ("train", "held_out")
-            if (of_split := [at for at, split in enumerate(splits) if split == name])
-            for place in spread(len(of_split), _SCORED)
-        ]
-        groups = [
-            (self._trainer.encoded[at], [modes[at].mode_tokens, *(r.tokens for r in samples[at])]) for at in chosen
-        ]
-        after = self._trainer.score(groups)
-        if not all(math.isfinite(value) for values in after for value in values):
-            return None
-        scored = [
-            Scored(
-                before=(modes[at].logprob_lower, *(r.logprob for r in samples[at])),
-                after=tuple(values),
-                margin=max(0.0, modes[at].margin_lower),
-                trained=splits[at] == "train",
-            )
-            for at, values in zip(chosen, after, strict=True)
-        ]
-        return certificate(scored, self._trainer.beta / weight)
+    def _version(self, number: int) -> PolicyVersion:
+        return PolicyVersion(number, self._directory.round(number).checkpoint())
 
     def _enter(self, number: int, stage: str, total: int) -> None:
         self.number, self.stage = number, stage
         self._observer.stage(number, stage, total)
 
-    def _restore(self, number: int) -> None:
-        if self._in_memory != number:
-            restore_policy(self._trainer.policy, self._directory.round(number).checkpoint())
-            self._in_memory = number
-        self._trainer.policy.eval()
+    # Stage 1: the policy.
 
-    def _sample(self, number: int) -> tuple[list[list[Response]], list[Greedy] | None, Drift]:
-        trainer, args = self._trainer, self._trainer.args
-        self._restore(number)
-        self._enter(number, "sample", len(trainer.prompts))
-        mine = self._processes.share(range(len(trainer.prompts)))
-        with merged(trainer.policy):
-            drawn = self._processes.gather(lambda: draw(trainer, number, mine, self._observer.advance))
-        samples = [responses for responses, _ in drawn]
-        greedy = [answer for _, answer in drawn if answer is not None]
-        compared = spread(len(samples), len(samples) if args.rescore else PROMPTS_COMPARED)
-        again = self._processes.on_main(
-            lambda: trainer.score([(trainer.encoded[at], [r.tokens for r in samples[at]]) for at in compared])
+    def _make_policy(self, number: int) -> None:
+        """Train policy `number` from the round before (or take the base model) and write its checkpoint."""
+        facts = self._train(number) if number > 0 else {"loss": None, "tokens": 0, "seconds": 0.0}
+        self._enter(number, "save", 1)
+        write = self._work.learner.snapshot(number)
+        self._processes.on_main(lambda: self._save(number, facts, write))
+
+    def _save(self, number: int, facts: Mapping[str, Any], write: Callable[[Path], None]) -> None:
+        with self._directory.round(number).writing_checkpoint(facts) as target:
+            write(target)
+
+    def _train(self, number: int) -> dict[str, Any]:
+        learner, work = self._work.learner, self._work
+        rollouts, modes = self._rollouts(number - 1), self._modes(number - 1)
+        began = time.perf_counter()
+        reference = [rollout.logprobs for rollout in rollouts]
+        if self._settings.reference == "base":
+            learner.restore(self._version(0))
+            reference = self._scored(rollouts, range(len(rollouts)))
+        learner.restore(self._version(number - 1))
+        context = learner.reward_context()
+
+        def groups(split: Split, context: RewardContext) -> list[Group]:
+            used = [at for at, prompt in enumerate(work.prompts) if prompt.split == split]
+            chosen = [rollouts[at] for at in used], [modes[at] for at in used], [reference[at] for at in used]
+            return work.groups(*chosen, context)
+
+        trained = self._processes.on_main(lambda: groups("train", context))
+        held_out: Sequence[Group] = ()
+        if self._settings.early_stopping_patience:
+            held_out = self._processes.on_main(lambda: groups("held_out", learner.reward_context()))
+        spent = time.perf_counter() - began
+        began = time.perf_counter()
+        compared = self._compared(rollouts, modes)
+        before = self._processes.on_main(lambda: learner.score([group for _, group in compared]))
+        checked, began = time.perf_counter() - began, time.perf_counter()
+        self._enter(number, "train", learner.steps_per_update(len(trained)))
+        update = learner.fit(trained, held_out, self._steps(number - 1), self._observer.advance)
+        spent, began = spent + time.perf_counter() - began, time.perf_counter()
+        after = self._processes.on_main(lambda: learner.score([group for _, group in compared]))
+        certificate = self._exactness([at for at, _ in compared], modes, before, after)
+        return {
+            "loss": update.loss,
+            "tokens": sum(len(tokens) for group in trained for tokens in group.responses),
+            "seconds": spent,
+            "update": update.model_dump(mode="json"),
+            "reward": reward_record(trained, context.metrics()).model_dump(mode="json"),
+            "certificate": certificate and certificate.model_dump(mode="json"),
+            "certificate_seconds": checked + time.perf_counter() - began,
+        }
+
+    def _compared(self, rollouts: Sequence[Rollout], modes: Sequence[ModeBracket]) -> list[tuple[int, Any]]:
+        """(prompt, its mode and samples as tokens) of what is scored around an update for P4: a few prompts of each
+        split, spread evenly, so that it stays a small part of the round. None where the reward is not the
+        log-probability or the reference not pi_t, an exact round then being something else than sharpening.
+        """
+        if self._work.reward.log_probability_weight is None or self._settings.reference == "base":
+            return []
+        splits = [prompt.split for prompt in self._work.prompts]
+        chosen = [
+            of_split[place]
+            for name in SPLITS
+            if (of_split := [at for at, split in enumerate(splits) if split == name])
+            for place in spread(len(of_split), _SCORED)
+        ]
+        return [(at, (self._work.encoded[at].tokens, [modes[at].mode.tokens, *rollouts[at].tokens])) for at in chosen]
+
+    def _exactness(
+        self,
+        prompts: Sequence[int],
+        modes: Sequence[ModeBracket],
+        before: Sequence[Sequence[float]],
+        after: Sequence[Sequence[float]],
+    ) -> ExactnessRecord | None:
+        """P4 for an update, from the same responses scored by the same numerics before and after it."""
+        weight = self._work.reward.log_probability_weight
+        if weight is None or not prompts or not all(math.isfinite(value) for values in after for value in values):
+            return None
+        scored = [
+            Scored(tuple(old), tuple(new), max(0.0, modes[at].margin_lower), self._work.prompts[at].split == "train")
+            for at, old, new in zip(prompts, before, after, strict=True)
+        ]
+        return exactness(scored, self._work.beta / weight)
+
+    # Stage 2: samples.
+
+    def _sample(self, number: int) -> None:
+        work, settings, prompts = self._work, self._settings, self._work.prompts
+        version = self._version(number)
+        self._enter(number, "sample", len(prompts))
+        began = time.perf_counter()
+        ask, sampler, mine = work.ask(number), work.engine.at(version), self._processes.share(work.encoded)
+        rollouts = self._processes.gather(lambda: sampler.draw(mine, ask, self._observer.advance))
+        work.learner.restore(version)
+        if settings.rescore:
+            compared = list(range(len(rollouts)))
+            again = self._scored(rollouts, compared)
+        else:  # too few to be dealt out
+            compared = spread(len(rollouts), PROMPTS_COMPARED)
+            some = [(work.encoded[at].tokens, rollouts[at].tokens) for at in compared]
+            again = self._processes.on_main(lambda: work.learner.score(some))
+        drift = measure_drift([rollouts[at] for at in compared], again, settings.rescore)
+        require_small(drift, settings.max_drift, number)
+        if settings.rescore:
+            rollouts = rescore(rollouts, again)
+        graded = [prompt.graded_rollout(rollout) for prompt, rollout in zip(prompts, rollouts, strict=True)]
+        table = samples_to_table(prompts, graded, time.perf_counter() - began, drift)
+        self._processes.on_main(lambda: self._directory.round(number).write_table("samples", table))
+
+    def _scored(self, rollouts: Sequence[Rollout], prompts: Sequence[int]) -> list[list[float]]:
+        """The samples of some prompts under the policy as it is now, each prompt scored by one of the processes."""
+        mine = self._processes.share(prompts)
+        groups = [(self._work.encoded[at].tokens, rollouts[at].tokens) for at in mine]
+        return self._processes.gather(lambda: self._work.learner.score(groups))
+
+    # Stage 3: modes.
+
+    def _certify(self, number: int, rollouts: Sequence[Rollout]) -> None:
+        work, version = self._work, self._version(number)
+        self._enter(number, "certify", len(rollouts))
+        began = time.perf_counter()
+        mine = self._processes.share(range(len(rollouts)))
+        encoded, known = [work.encoded[at] for at in mine], [rollouts[at] for at in mine]
+        brackets = self._processes.gather(
+            lambda: work.certifier.certify(version, encoded, known, self._observer.advance)
         )
-        drift = measure_drift([samples[at] for at in compared], again, args.rescore)
-        require_small(drift, args.max_drift, number)
-        return (rescore(samples, again) if args.rescore else samples), greedy or None, drift
+        graded = [prompt.graded_bracket(one) for prompt, one in zip(work.prompts, widen(brackets), strict=True)]
+        table = modes_to_table(work.prompts, graded, time.perf_counter() - began)
+        self._processes.on_main(lambda: self._directory.round(number).write_table("modes", table))
 
-    def _certify(
-        self, number: int, samples: Sequence[Sequence[Response]], greedy: Sequence[Greedy] | None
-    ) -> list[ModeBracket]:
-        self._enter(number, "certify", len(samples))
-        if greedy is not None:
-            return certify(self._trainer, range(len(samples)), samples, greedy, self._observer.advance)
-        self._restore(number)
-        mine = self._processes.share(range(len(samples)))
-        with merged(self._trainer.policy):
-            return self._processes.gather(
-                lambda: certify(self._trainer, mine, [samples[at] for at in mine], None, self._observer.advance)
-            )
-
-    def _metrics(self, number: int, samples: Sequence[Sequence[Response]], modes: Sequence[Modes]) -> dict[str, Any]:
-        base = modes if number == 0 else modes_from_table(self._directory.round(0).read_table("modes"))[0]
-        splits: dict[str, list[Measured]] = {"train": [], "held_out": []}
-        for prompt, responses, mode, origin in zip(self._trainer.prompts, samples, modes, base, strict=True):
-            correct = [prompt.grade(self._trainer.text(response.tokens)) for response in responses]
-            start = origin.mode_tokens if origin.certified else None
-            splits[prompt.split].append(Measured(responses, correct, mode, start))
-        beta = self._trainer.beta
-        trained = summarise(splits["train"], beta)
-        return {"round": number, **(trained or {}), "held_out": summarise(splits["held_out"], beta)}
-
-    def _export(self, number: int, history: Sequence[dict[str, Any]]) -> None:
+    def _export(self, number: int, history: Sequence[RoundRecord]) -> None:
         """Write policy `number` as the run's model."""
-        folder = self._directory.path / "model"
-        self._restore(number)
+        self._work.learner.restore(self._version(number))
         self._enter(number, "save", 1)
         card = model_card(self._directory.record(), history, number)
-        self._processes.on_main(lambda: self._write_model(folder, card))
+        self._processes.on_main(lambda: self._write_model(card))
 
-    def _write_model(self, folder: Path, card: str) -> None:
-        with replace_folder(folder) as fresh:
-            export_model(self._trainer.policy, self._trainer.loaded.tokenizer, fresh)
+    def _write_model(self, card: str) -> None:
+        with replace_folder(self._directory.path / "model") as fresh:
+            self._work.learner.export(fresh)
             (fresh / "README.md").write_text(card, encoding="utf-8")

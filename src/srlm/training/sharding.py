@@ -17,6 +17,21 @@ from srlm.errors import InputError
 from srlm.training.memory import RECOMPUTE
 
 
+class WrappedPolicy:
+    """The wrapped model's forward pass (gradients are reduced there) with the policy's own attributes (a wrapper hides
+    them).
+    """
+
+    def __init__(self, wrapped: Any, policy: Any) -> None:
+        self._wrapped, self._policy = wrapped, policy
+
+    def __call__(self, **inputs: Any) -> Any:
+        return self._wrapped(**inputs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._policy, name)
+
+
 def require_supported(accelerator: Any) -> None:
     """Refuse what cannot be made whole between updates.
 

@@ -5,71 +5,48 @@ Knows: the order in which inputs can be wrong cheaply: configuration, folder, pr
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from srlm.errors import InputError
 from srlm.lm.loading import LoadedModel, load_model
-from srlm.lm.prompts import Prompt, load_prompts
+from srlm.records.options import problems
+from srlm.records.progress import Observer
 from srlm.records.run_directory import RUN_FILE, RunDirectory
+from srlm.tasks.prompts import Prompt, load_prompts
 from srlm.training.config import SelfRewardingConfig
 from srlm.training.estimate import RunEstimate, estimate_run
+from srlm.training.memory import RECOMPUTE
 from srlm.training.presets import PRESETS
 from srlm.training.processes import is_main_process
-from srlm.training.rounds import Observer
+from srlm.training.settings import Request
 from srlm.training.trainer import SelfRewardingTrainer
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A run as a user asks for it.
+def prepared(request: Request) -> tuple[SelfRewardingConfig, list[Prompt], LoadedModel]:
+    """The configuration, the prompts and the model of a run, checked in this order.
 
-    Attributes:
-        model: a name for `load_model`.
-        prompts: a source for `load_prompts`.
-        options: fields of `SelfRewardingConfig`; they win over `config_file`, which wins over `preset`.
-        config_file: a JSON object with fields of `SelfRewardingConfig`.
-        preset: a name in `PRESETS`.
-        limit, held_out: as for `load_prompts`.
-        dtype, device, load_in_4bit, trust_remote_code: as for `load_model`.
-        resume: go on with the run in `options["output_dir"]`, or start it where there is none.
+    Raises:
+        InputError: anything of this that cannot be used.
     """
-
-    model: str
-    prompts: str
-    options: Mapping[str, Any]
-    config_file: Path | None = None
-    preset: str | None = None
-    limit: int | None = None
-    held_out: float = 0.25
-    dtype: str = "float32"
-    device: str | None = None
-    load_in_4bit: bool = False
-    trust_remote_code: bool = False
-    resume: bool = False
-
-    def prepared(self) -> tuple[SelfRewardingConfig, list[Prompt], LoadedModel]:
-        """The configuration, the prompts and the model, checked in this order.
-
-        Raises:
-            InputError: anything of this that cannot be used.
-        """
-        config = _configuration(self.options, self.config_file, self.preset)
-        path = Path(config.output_dir or ".")
-        # With several processes the main one may have made the folder already.
-        if is_main_process() and not self.resume and path.exists() and (path.is_file() or any(path.iterdir())):
-            what = "holds a run already" if (path / RUN_FILE).is_file() else "exists and is not empty"
-            raise InputError(f"{path} {what}; add --resume to go on with a run, or give another --out")
-        prompts = load_prompts(self.prompts, limit=self.limit, held_out=self.held_out, seed=config.seed)
-        loaded = load_model(
-            self.model,
-            dtype=self.dtype,
-            device=self.device,
-            load_in_4bit=self.load_in_4bit,
-            trust_remote_code=self.trust_remote_code,
-        )
-        return config, prompts, loaded
+    if wrong := problems(request):
+        raise InputError(wrong)
+    config = _configuration(request.options, request.config_file, request.preset)
+    path = Path(config.output_dir or ".")
+    # With several processes the main one may have made the folder already.
+    if is_main_process() and not request.resume and path.exists() and (path.is_file() or any(path.iterdir())):
+        what = "holds a run already" if (path / RUN_FILE).is_file() else "exists and is not empty"
+        raise InputError(f"{path} {what}; add --resume to go on with a run, or give another --out")
+    prompts = load_prompts(request.prompts, limit=request.limit, held_out=request.held_out, seed=config.seed)
+    loaded = load_model(
+        request.model,
+        dtype=request.dtype,
+        device=request.device,
+        load_in_4bit=request.load_in_4bit,
+        trust_remote_code=request.trust_remote_code,
+    )
+    return config, prompts, loaded
 
 
 def start_run(*, observer: Observer | None = None, **asked: Any) -> RunDirectory:
@@ -83,7 +60,7 @@ def start_run(*, observer: Observer | None = None, **asked: Any) -> RunDirectory
         InputError: anything of this that cannot be used.
     """
     request = Request(**asked)
-    config, prompts, loaded = request.prepared()
+    config, prompts, loaded = prepared(request)
     trainer = SelfRewardingTrainer(loaded, config, prompts)
     return trainer.train(resume_from_checkpoint=request.resume, observer=observer)
 
@@ -97,7 +74,7 @@ def dry_run(**asked: Any) -> RunEstimate:
     Raises:
         InputError: anything of this that cannot be used.
     """
-    config, prompts, loaded = Request(**asked).prepared()
+    config, prompts, loaded = prepared(Request(**asked))
     return estimate_run(loaded, config, prompts)
 
 
@@ -117,10 +94,10 @@ def _configuration(options: Mapping[str, Any], file: Path | None, preset: str | 
             f"configuration file {str(file)!r} has unknown fields {', '.join(unknown)}; "
             "it takes those of SelfRewardingConfig"
         )
-    if preset is not None and preset not in PRESETS:
-        raise InputError(f"preset is {preset!r}; use one of {', '.join(PRESETS)}")
+    ready = PRESETS[preset] if preset else {}
+    ready = {RECOMPUTE if name == "activation_checkpointing" else name: value for name, value in ready.items()}
     try:
-        return SelfRewardingConfig(**(dict(PRESETS.get(preset or "", {})) | values | dict(options)))
+        return SelfRewardingConfig(**(ready | values | dict(options)))
     except InputError:
         raise
     except (TypeError, ValueError) as error:

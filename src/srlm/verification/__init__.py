@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from srlm.verification import linear_softmax, one_step, rounds
+from srlm.verification import linear_softmax, measured, one_step, rounds
 from srlm.verification._check import Check
 
 __all__ = ["Check", "Verification", "verify"]
@@ -30,12 +30,12 @@ class Verification:
 
 
 def verify(seed: int = 0) -> Verification:
-    """Check every statement of theory.md; takes some seconds.
+    """Check every numbered statement of `docs/theory`; takes some seconds.
 
     Args:
         seed: random policies, spectra and parameters follow from it.
     """
-    parts = (one_step, rounds, linear_softmax)
+    parts = (one_step, rounds, linear_softmax, measured)
     streams = np.random.SeedSequence(seed).spawn(len(parts))
     found = [
         check

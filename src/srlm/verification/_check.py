@@ -14,7 +14,7 @@ class Check:
     """One statement, checked.
 
     Attributes:
-        id: label in theory.md.
+        id: label in `srlm.theory.statements`, with what is checked of it.
         statement: the claim, in words.
         predicted: what the formula of `srlm.theory` says, at the worst case tried.
         observed: what the independent route found there.

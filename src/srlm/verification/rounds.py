@@ -245,7 +245,7 @@ def _one_round(rng: np.random.Generator) -> Iterator[Check]:
         bounds,
         kappas,
         attained=1 + 1e-4,
-        note="theory.md names no formula for C.3; read as the step from failure rates to kappa (eq. 52-56). "
+        note="read as the step from failure rates to kappa (eq. 52-56). "
         "Sharp on the extremal law, here with 200,000 atoms",
     )
 
@@ -298,17 +298,17 @@ def _recurrence(rng: np.random.Generator) -> Iterator[Check]:
         gaps.append(slopes[-1] * abs(one - two))
         shrunk.append(abs(slope * (math.sqrt(one) - math.sqrt(two))))
     yield agrees(
-        "eq. 59",
+        "eq. 59-66, one round",
         "kappa_{t+1} <= F(kappa_t) = a + d sqrt(kappa_t)",
         [*steps, max(1.0, excess)],
         [*written, 1.0],
         note="log k <= sqrt k was checked along. F drops the logarithm of eq. 56, so it holds up to a constant only; "
         "eq. 52-56 is the bound without one",
     )
-    yield agrees("eq. 66-72, fixed point", "kappa_inf = ((d + sqrt(d^2+4a))/2)^2 solves F(k) = k", fixed, roots)
-    yield agrees("eq. 66-72, factor", "q = F'(kappa_inf) < 1/2", factors, slopes, note="numerical derivative")
+    yield agrees("eq. 59-66, fixed point", "kappa_inf = ((d + sqrt(d^2+4a))/2)^2 solves F(k) = k", fixed, roots)
+    yield agrees("eq. 59-66, factor", "q = F'(kappa_inf) < 1/2", factors, slopes, note="numerical derivative")
     yield dominates(
-        "eq. 66-72",
+        "eq. 59-66",
         "kappa_t <= kappa_inf + q^t max(0, kappa_0 - kappa_inf)",
         bounds,
         reached,
@@ -319,7 +319,7 @@ def _recurrence(rng: np.random.Generator) -> Iterator[Check]:
         "|F(k) - F(k')| <= q |k - k'| on [kappa_inf, inf)",
         gaps,
         shrunk,
-        note="theory.md names no formula for C.4; read as the contraction of the recurrence (eq. 59-66)",
+        note="read as the contraction of the recurrence (eq. 59-66)",
     )
 
 
@@ -364,7 +364,7 @@ def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
         "from then on the bound is at most 2C log(n|Pi|/rho)/(gamma delta sqrt(n c))",
         [*doubled, *(max(one, two) for one, two in zip(at_first, doubled, strict=True))],
         [*twice, *doubled],
-        note="theory.md does not say which line eq. 8 is; read as corollary 5.7's bound",
+        note="eq. 8 is read as corollary 5.7's bound",
     )
     table = random_table(rng)
     whole = condition(np.log(table))

@@ -1,0 +1,69 @@
+"""Sampling numerics against training numerics: the same responses scored by both, every round.
+
+Knows: recorded and recomputed log-probabilities. What is recorded while sampling is the reward and the reference (P1);
+if the training forward disagrees, the update corrects a difference that no learning made (huggingface/trl 4159, 6789).
+Refuses to know: how a model is run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from srlm.errors import InputError
+from srlm.records.responses import Rollout
+from srlm.records.rounds import Drift
+
+# Prompts compared where not all are rescored: enough to see a systematic difference, a small part of a pass.
+PROMPTS_COMPARED = 2
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most `most` of `count` places, spread evenly, the first and the last among them."""
+    return list(range(count)) if count <= most else sorted({round(at) for at in np.linspace(0, count - 1, most)})
+
+
+def measure_drift(rollouts: Sequence[Rollout], trained: Sequence[Sequence[float]], rescored: bool) -> Drift:
+    """Compare what was recorded with what the training forward says of the same responses.
+
+    Args:
+        rollouts: the prompts compared.
+        trained: the training forward's log-probability of each response (nats).
+        rescored: whether these replace the recorded ones.
+
+    Raises:
+        InputError: a log-probability is not a number.
+    """
+    recorded = np.array([response.logprob for rollout in rollouts for response in rollout.responses])
+    apart = np.array([value for values in trained for value in values]) - recorded
+    if not np.isfinite(apart).all():
+        raise InputError("the training forward gives log-probabilities that are not numbers; use --dtype float32")
+    return Drift(
+        responses=len(apart),
+        max=float(np.abs(apart).max()),
+        mean=float(np.abs(apart).mean()),
+        bias=float(apart.mean()),
+        rescored=rescored,
+    )
+
+
+def require_small(drift: Drift, limit: float | None, round_number: int) -> None:
+    """Refuse to train on log-probabilities that the trainer would not give.
+
+    Raises:
+        InputError: the largest difference exceeds `limit` and nothing was rescored.
+    """
+    if limit is not None and not drift.rescored and drift.max > limit:
+        raise InputError(
+            f"round {round_number}: sampling and training disagree by up to {drift.max:.3g} nats on a response "
+            f"(mean {drift.mean:.3g}, limit {limit:g}); add --rescore to take the training forward's values, use "
+            "--dtype float32, or raise max_drift"
+        )
+
+
+def rescore(rollouts: Sequence[Rollout], trained: Sequence[Sequence[float]]) -> list[Rollout]:
+    """The same responses with the training forward's log-probabilities."""
+    return [
+        replace(one, responses=tuple(r.rescored(value) for r, value in zip(one.responses, values, strict=True)))
+        for one, values in zip(rollouts, trained, strict=True)
+    ]

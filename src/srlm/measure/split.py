@@ -1,0 +1,162 @@
+"""What samples and mode brackets say about a policy on one split of the prompts.
+
+Knows: rollouts, brackets, and which formula of `srlm.theory` each number is. Every quantity that rests on modes is a
+bracket, because a search that ran out of budget knows its mode only between two ends; all of them are monotone in
+log pi(y*|x), so a bracket is the formula at both ends. Refuses to know: formulas of its own, who sampled.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from srlm import theory
+from srlm.records.bracket import Bracket
+from srlm.records.responses import ModeBracket, Rollout
+from srlm.records.rounds import Accuracy, Population, SplitRecord
+
+MASS_SLACK = 0.5  # delta of the failure rate (docs/theory: setting): failure is a mode with at most half the mass
+_NOTE = "no other response is possible at some prompts, where the margin is infinite"
+
+
+@dataclass(frozen=True, slots=True)
+class ModeStatistics:
+    """kappa, failure rate and minimum confidence of the prompts at hand (docs/theory: setting).
+
+    Attributes:
+        kappa: E_x[1/pi(y*|x)]; an end is None beyond what a double holds, where `log_kappa` still has it.
+        log_kappa: its natural logarithm.
+        failure_rate: share of prompts with pi(y*|x) <= 1 - mass_slack.
+        min_confidence: min_x pi(y*|x); None likewise.
+        log_min_confidence: its natural logarithm.
+    """
+
+    kappa: Bracket
+    log_kappa: Bracket
+    failure_rate: Bracket
+    min_confidence: Bracket
+    log_min_confidence: Bracket
+
+
+def mode_statistics(lower: Sequence[float], upper: Sequence[float], mass_slack: float = MASS_SLACK) -> ModeStatistics:
+    """Brackets of the policy's condition from brackets of log pi(y*|x).
+
+    Args:
+        lower, upper: (P,) ends of the bracket of every prompt (nats, at most 0), P >= 1.
+        mass_slack: delta in (0, 1).
+    """
+    log_kappa = theory.log_policy_condition_number(upper), theory.log_policy_condition_number(lower)
+    least = theory.log_min_confidence(lower), theory.log_min_confidence(upper)
+    return ModeStatistics(
+        kappa=_from_logs(*log_kappa),
+        log_kappa=Bracket.of(*log_kappa),
+        failure_rate=Bracket.of(theory.failure_rate(upper, mass_slack), theory.failure_rate(lower, mass_slack)),
+        min_confidence=_from_logs(*least),
+        log_min_confidence=Bracket.of(*least),
+    )
+
+
+def _from_logs(lower: float, upper: float) -> Bracket:
+    return Bracket(lower=theory.from_log(lower), upper=theory.from_log(upper))
+
+
+def measure_split(
+    rollouts: Sequence[Rollout],
+    modes: Sequence[ModeBracket],
+    base: Sequence[ModeBracket],
+    beta: float | None = None,
+    mass_slack: float = MASS_SLACK,
+) -> SplitRecord | None:
+    """The measurements of one split at one round, None for an empty one.
+
+    Args:
+        rollouts: one a prompt, graded.
+        modes: the bracket of every prompt's mode, graded.
+        base: the same at round 00.
+        beta: the KL strength that an exact round from here would have; None leaves that out.
+        mass_slack: delta of the failure rate, in (0, 1).
+    """
+    if not rollouts:
+        return None
+    lower, upper = [one.logprob_lower for one in modes], [one.logprob_upper for one in modes]
+    statistics = mode_statistics(lower, upper, mass_slack)
+    margins = np.array([max(0.0, one.margin_lower) for one in modes])
+    smallest, median = float(margins.min()), float(np.median(margins))
+    responses = [response for rollout in rollouts for response in rollout.responses]
+    return SplitRecord(
+        prompts=len(rollouts),
+        kappa=statistics.kappa,
+        log_kappa=statistics.log_kappa,
+        failure_rate=statistics.failure_rate,
+        min_confidence=statistics.min_confidence,
+        log_min_confidence=statistics.log_min_confidence,
+        margin=finite(smallest),
+        median_margin=finite(median),
+        margin_note=None if math.isfinite(smallest) and math.isfinite(median) else _NOTE,
+        certified_share=float(np.mean([one.certified for one in modes])),
+        expansions=sum(one.expansions for one in modes),
+        informative_pairs=_informative_pairs(rollouts),
+        mode_drift=_mode_drift(modes, base),
+        commonest_mode_share=max(Counter(one.mode.tokens for one in modes).values()) / len(modes),
+        mean_response_tokens=float(np.mean([len(one.tokens) for one in responses])),
+        cut_share=float(np.mean([not one.ended for one in responses])),
+        self_reward_mean=float(np.mean([one.logprob for one in responses])),
+        entropy=_mean([one.entropy for one in responses]),
+        self_certainty=_mean([one.self_certainty for one in responses]),
+        accuracy=Accuracy(
+            sample=share([one.correct for one in responses]),
+            greedy=share([one.greedy.correct for one in modes]),
+            mode=share([one.mode.correct for one in modes]),
+        ),
+        population=None if beta is None else _population(rollouts, modes, margins, beta),
+    )
+
+
+def _population(
+    rollouts: Sequence[Rollout], modes: Sequence[ModeBracket], margins: np.ndarray, beta: float
+) -> Population:
+    lower = [one.logprob_lower for one in modes]
+    samples = [[response.logprob for response in rollout.responses] for rollout in rollouts]
+    bound = theory.log_population_kappa_bound_by_prompt(lower, margins, beta)
+    estimate = theory.log_exact_round_kappa_estimate(lower, samples, beta)
+    return Population(
+        kappa_bound=theory.from_log(bound),
+        kappa_estimate=theory.from_log(estimate),
+        log_kappa_bound=finite(bound),
+        log_kappa_estimate=finite(estimate),
+    )
+
+
+def finite(value: float) -> float | None:
+    """The number, or None where it is infinite."""
+    return value if math.isfinite(value) else None
+
+
+def share(outcomes: Sequence[bool | float | None]) -> float | None:
+    """Mean of the known outcomes, None where none is known."""
+    known = [float(outcome) for outcome in outcomes if outcome is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+def _mean(values: Sequence[Any]) -> float | None:
+    return None if any(value is None for value in values) else float(np.mean(values))
+
+
+def _informative_pairs(rollouts: Sequence[Rollout]) -> float | None:
+    """Share of pairs of responses that differ: only these move the policy (P2)."""
+    return share([a.tokens != b.tokens for one in rollouts for a, b in combinations(one.responses, 2)])
+
+
+def _mode_drift(modes: Sequence[ModeBracket], base: Sequence[ModeBracket]) -> float | None:
+    """Share of prompts whose certified mode is not the certified mode of round 00 (P5 says 0 for exact updates)."""
+    return share(
+        [
+            now.mode.tokens != start.mode.tokens
+            for now, start in zip(modes, base, strict=True)
+            if now.certified and start.certified
+        ]
+    )

@@ -1,0 +1,118 @@
+"""What other ways of answering would get right, and whether the self-reward knows right from wrong.
+
+Knows: the samples of each prompt with their self-rewards and marks. These are what people look at instead of modes
+(best-of-N, majority vote), measured on the same samples so that they can be compared with the predicted ceiling.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from srlm import theory
+from srlm.records.responses import Response, Rollout
+from srlm.tasks.answers import answer_of
+
+_BINS = 10
+
+
+def best_of_n(responses: Sequence[Response]) -> int:
+    """Index of the sample with the largest self-reward, the first of equals."""
+    return max(range(len(responses)), key=lambda at: (responses[at].logprob, -at))
+
+
+def majority(texts: Sequence[str], responses: Sequence[Response]) -> int:
+    """Index of a sample that gives the most frequent answer, as the reward `majority_vote` reads answers.
+
+    Of answers equally frequent the one with the largest total probability of its distinct samples wins.
+    """
+    members: dict[str | None, list[int]] = defaultdict(list)
+    for at, text in enumerate(texts):
+        members[answer_of(text)].append(at)
+
+    def weight(indices: list[int]) -> tuple[int, float]:
+        distinct = {responses[at].tokens: responses[at].logprob for at in indices}
+        return len(indices), float(theory.log_mass(list(distinct.values())))
+
+    winner = max(members.values(), key=weight)
+    return max(winner, key=lambda at: responses[at].logprob)
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """Samples of like probability: how many, their mean self-reward (nats), their mean probability exp(self-reward),
+    the share that is right.
+    """
+
+    count: int
+    self_reward: float
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class SelfJudgement:
+    """How well the self-reward separates right samples from wrong ones.
+
+    Attributes:
+        auroc: probability that a right sample has a larger self-reward than a wrong one, over all pairs of samples;
+            None where all samples are right or all wrong.
+        auroc_within: the same among samples of one prompt, averaged over the prompts that have both: this is what
+            an update acts on. None where no prompt has both.
+        prompts_within: how many prompts have both.
+        calibration_error: expected calibration error of exp(self-reward) as a probability of being right.
+        calibration: its bins, by falling probability.
+        samples: samples with a known outcome.
+    """
+
+    auroc: float | None
+    auroc_within: float | None
+    prompts_within: int
+    calibration_error: float
+    calibration: tuple[CalibrationBin, ...]
+    samples: int
+
+
+def self_judgement(rollouts: Sequence[Rollout]) -> SelfJudgement | None:
+    """Compare self-rewards with correctness.
+
+    Args:
+        rollouts: of every prompt, graded.
+
+    Returns:
+        None where no outcome is known.
+    """
+    known = [
+        [(response.logprob, response.correct) for response in one.responses if response.correct is not None]
+        for one in rollouts
+    ]
+    flat = [one for prompt in known for one in prompt]
+    if not flat:
+        return None
+    within = [value for prompt in known if (value := _auroc(prompt)) is not None]
+    bins = _calibration(np.array([reward for reward, _ in flat]), np.array([right for _, right in flat], dtype=float))
+    error = math.fsum(one.count * abs(one.confidence - one.accuracy) for one in bins) / len(flat)
+    return SelfJudgement(
+        _auroc(flat), float(np.mean(within)) if within else None, len(within), error, tuple(bins), len(flat)
+    )
+
+
+def _auroc(pairs: Sequence[tuple[float, bool]]) -> float | None:
+    rights = [right for _, right in pairs]
+    if all(rights) or not any(rights):
+        return None
+    return float(roc_auc_score(rights, [reward for reward, _ in pairs]))
+
+
+def _calibration(rewards: np.ndarray, right: np.ndarray) -> list[CalibrationBin]:
+    """Bins of equal count: probabilities of whole responses crowd near 0, where bins of equal width would hold all."""
+    order = np.argsort(-rewards, kind="stable")
+    return [
+        CalibrationBin(
+            len(part), float(rewards[part].mean()), float(np.exp(rewards[part]).mean()), float(right[part].mean())
+        )
+        for part in np.array_split(order, min(_BINS, len(order)))
+    ]

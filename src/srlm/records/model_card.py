@@ -1,0 +1,56 @@
+"""The model card beside a saved model: where it comes from, what was done to it, and what was measured.
+
+Knows: the card format of the hub (YAML, then Markdown) and the records of a run. Refuses to know: models.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from srlm.records.rounds import RoundRecord
+
+
+def model_card(record: Mapping[str, Any], history: Sequence[RoundRecord], kept: int) -> str:
+    """The text of README.md.
+
+    Args:
+        record: the contents of `run.json`.
+        history: records of the complete rounds.
+        kept: the round whose policy was saved.
+    """
+    configuration = record["configuration"]
+    base = str(configuration["model"])
+    header = {
+        "base_model": base,
+        "library_name": "transformers",
+        "model_name": f"{base.rstrip('/').rpartition('/')[2]}-self-rewarded",
+        "tags": ["generated_from_trainer", "srlm", "self-rewarding", str(configuration.get("loss_type"))],
+    }
+    lines = ["---", *(f"{name}: {json.dumps(value)}" for name, value in header.items()), "---", ""]
+    lines += [
+        f"# {header['model_name']}",
+        "",
+        f"{base} after {kept} self-rewarding round{'' if kept == 1 else 's'} with srlm "
+        f"{record.get('versions', {}).get('srlm', '')} (reward: {', '.join(configuration['rewards'])}; update: "
+        f"{configuration.get('loss_type')}; beta {configuration['beta']:g}). Self-rewarding sharpens what the base "
+        "model already does; it adds no knowledge.",
+        "",
+        "| round | kappa | failure rate | sample accuracy | held-out sample accuracy | mode drift |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in history:
+        train, held_out = one.train, one.held_out
+        cells = [
+            f"{one.round}{' (this model)' if one.round == kept else ''}",
+            _number(train and train.kappa.upper, ".3g"),
+            _number(train and train.failure_rate.upper, ".2f"),
+            _number(train and train.accuracy.sample, ".2f"),
+            _number(held_out and held_out.accuracy.sample, ".2f"),
+            _number(train and train.mode_drift, ".2f"),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def _number(value: float | None, form: str) -> str:
+    return "unknown" if value is None else format(value, form)

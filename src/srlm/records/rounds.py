@@ -1,0 +1,309 @@
+"""The shape of `run.json` and `metrics.json`: built by whoever measures a round, written, and read back into the same
+types by pages, trackers and resumed runs.
+
+Knows: which fields there are, their units (definitions: docs/theory, setting) and their domains. Unknown fields are
+kept, missing optional ones are None, so that records of an older or newer srlm of the same format can be read; a field
+that is there with the wrong type is an error, never a guess. Refuses to know: where numbers come from.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+
+from srlm.errors import InputError
+from srlm.records.bracket import Bracket, Number, Record, Share
+
+Split = Literal["train", "held_out"]
+SPLITS: tuple[Split, ...] = ("train", "held_out")
+
+
+class Accuracy(Record):
+    """Shares of right answers, None where no answer is known: of all samples, of greedy decoding, of the modes."""
+
+    sample: Share | None = None
+    greedy: Share | None = None
+    mode: Share | None = None
+
+
+class Population(Record):
+    """What an exact round from here would make of kappa.
+
+    Attributes:
+        kappa_bound: upper bound by P3, prompt by prompt; None beyond what a double holds.
+        kappa_estimate: Monte-Carlo estimate of the exact value from the round's samples; None likewise.
+        log_kappa_bound, log_kappa_estimate: their natural logarithms.
+    """
+
+    kappa_bound: Number | None = None
+    kappa_estimate: Number | None = None
+    log_kappa_bound: Number | None = None
+    log_kappa_estimate: Number | None = None
+
+
+class SplitRecord(Record):
+    """What was measured on one split of the prompts at one round.
+
+    Attributes:
+        prompts: how many.
+        kappa, log_kappa: the condition number (eq. 5) and its natural logarithm.
+        failure_rate, min_confidence, log_min_confidence: as in docs/theory, setting.
+        margin, median_margin: smallest and median lower bound (nats) over prompts; None: no other response is possible.
+        margin_note: why `margin` or `median_margin` is None.
+        certified_share: share of prompts whose mode is proved.
+        expansions: prefixes expanded in all.
+        informative_pairs: share of pairs of responses that differ; only these move the policy.
+        mode_drift: share of proved modes that are not the proved mode of round 00 (P5: 0 for exact rounds).
+        commonest_mode_share: share of prompts whose mode is the same response.
+        mean_response_tokens, cut_share: of samples.
+        self_reward_mean: mean log pi(y|x) of samples (nats).
+        entropy, self_certainty: means along samples (nats a token).
+        accuracy: shares of right answers.
+        population: what an exact round would make of kappa.
+    """
+
+    prompts: int | None = None
+    kappa: Bracket
+    log_kappa: Bracket | None = None
+    failure_rate: Bracket
+    min_confidence: Bracket | None = None
+    log_min_confidence: Bracket | None = None
+    margin: Number | None = None
+    median_margin: Number | None = None
+    margin_note: str | None = None
+    certified_share: Share | None = None
+    expansions: int | None = None
+    informative_pairs: Share | None = None
+    mode_drift: Share | None = None
+    commonest_mode_share: Share | None = None
+    mean_response_tokens: Number | None = None
+    cut_share: Share | None = None
+    self_reward_mean: Number | None = None
+    entropy: Number | None = None
+    self_certainty: Number | None = None
+    accuracy: Accuracy = Accuracy()
+    population: Population | None = None
+
+
+class UpdateRecord(Record):
+    """What one round's update did.
+
+    Attributes:
+        loss: mean loss of its steps; None where it diverged, or at an older srlm.
+        passes, steps: passes over the responses and optimiser steps that were taken.
+        held_out_residuals: root-mean-square residual of the held-out pairs after each pass (nats), with early stopping.
+        stopped_early: whether early stopping ended it; the best pass's weights are then in place.
+    """
+
+    loss: Number | None = Field(default=None, exclude=True)
+    passes: Number
+    steps: int
+    held_out_residuals: tuple[Number | None, ...] = ()
+    stopped_early: bool = False
+
+
+class RewardRecord(Record):
+    """A round's rewards.
+
+    Attributes:
+        mean, std, min, max: over responses.
+        at_top: share of responses with the highest reward of all.
+        tied_pairs: share of pairs of different responses whose rewards are equal; None without such pairs.
+        metrics: means of what reward functions logged.
+    """
+
+    mean: Number
+    std: Number
+    min: Number
+    max: Number
+    at_top: Share
+    tied_pairs: Share | None = None
+    metrics: dict[str, Number] = Field(default_factory=dict)
+
+
+class ExactnessPart(Record):
+    """P4's quantities over the trained, or the held-out, prompts that were scored; see `ExactnessRecord`.
+
+    Attributes:
+        residual: root mean square of the pairs' residuals of eq. 3 (nats); None where there is no pair.
+        residual_before: the same before the update: the whole way it had to go.
+    """
+
+    prompts: int
+    eps: Number
+    prompts_holding: Share
+    residual: Number | None = None
+    residual_before: Number | None = None
+
+
+class ExactnessRecord(Record):
+    """P4 for the update that led to a round, over the responses that were scored (so eps is a lower end).
+
+    Attributes:
+        beta: the KL strength of the update.
+        eps, eps_median: largest and median error of a log-ratio against the exact round (nats).
+        margin: smallest margin of a scored prompt before the update (nats); None: no other response is possible.
+        holds: eps < margin/beta at the worst prompt. A lower end cannot prove it; see `refuted`.
+        refuted: eps >= margin/beta at some prompt: contraction by P4 is refuted; otherwise it is not refuted.
+        log_factor: eps - margin/beta; None where the margin is infinite.
+        prompts_holding: share of scored prompts at which it is not refuted.
+        responses: responses that were scored.
+        trained, held_out: the same for their prompts apart.
+    """
+
+    beta: Number | None = None
+    eps: Number
+    eps_median: Number | None = None
+    margin: Number | None = None
+    holds: bool
+    refuted: bool | None = None
+    log_factor: Number | None = None
+    prompts_holding: Share
+    responses: int | None = None
+    trained: ExactnessPart | None = None
+    held_out: ExactnessPart | None = None
+
+
+class Drift(Record):
+    """How far sampling and training numerics are apart, in nats a response.
+
+    Attributes:
+        responses: how many were compared.
+        max, mean: of the absolute differences.
+        bias: mean of trained minus sampled; near 0 where the difference is rounding.
+        rescored: whether the training forward's values replaced the recorded ones.
+    """
+
+    responses: int
+    max: Number
+    mean: Number
+    bias: Number
+    rescored: bool = False
+
+
+class NumericsRecord(Record):
+    """In which arithmetic a round was measured.
+
+    Attributes:
+        engine: what ran the model.
+        dtype: of its weights.
+        widened: nats by which brackets were widened for the precision's measured error; they are estimates where this
+            is positive.
+    """
+
+    engine: str
+    dtype: str
+    widened: Number = 0.0
+
+
+class Signature(Record):
+    """Something that looks wrong at a round.
+
+    Attributes:
+        name: its key in `srlm.measure.signatures.SIGNATURES`.
+        round: the round at which it was seen.
+        definition: what it is, in a sentence.
+        evidence: the numbers that show it, in a sentence.
+        values: the same numbers.
+        advice: what to do about it.
+    """
+
+    name: str
+    round: int | None = None
+    definition: str = ""
+    evidence: str
+    values: dict[str, Number] = Field(default_factory=dict)
+    advice: str = ""
+
+
+class RoundRecord(Record):
+    """A measured round. In `metrics.json` the trained prompts' measurements lie at the top level, the held-out ones'
+    under `held_out`.
+
+    Attributes:
+        round: t; 0 is the untouched base model.
+        train: measurements on the trained prompts, None where all prompts are held out.
+        held_out: the same for held-out prompts, None where there are none.
+        seconds: wall time by stage.
+        tokens: response tokens sampled and trained on.
+        loss: mean training loss of the update that led here, None at round 0.
+        beta: the KL strength of the round, where recorded.
+        update, reward, certificate: the update that led here, its rewards, and P4 for it.
+        drift: sampling against training numerics.
+        numerics: in which arithmetic the round was measured.
+        signatures: what looks wrong; None where nobody looked.
+    """
+
+    round: int = Field(ge=0)
+    train: SplitRecord | None = None
+    held_out: SplitRecord | None = None
+    seconds: dict[str, Number] = Field(default_factory=dict)
+    tokens: dict[str, int] = Field(default_factory=dict)
+    loss: Number | None = None
+    beta: Number | None = None
+    update: UpdateRecord | None = None
+    reward: RewardRecord | None = None
+    certificate: ExactnessRecord | None = None
+    drift: Drift | None = None
+    numerics: NumericsRecord | None = None
+    signatures: tuple[Signature, ...] | None = None
+
+    def split(self, name: Split) -> SplitRecord | None:
+        """The measurements of one split."""
+        return self.train if name == "train" else self.held_out
+
+    def to_document(self) -> dict[str, Any]:
+        """The contents of `metrics.json`."""
+        document = self.model_dump(mode="json")
+        trained = document.pop("train") or {}
+        return {"round": document.pop("round"), **trained, **document}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, document: Any) -> Any:
+        if isinstance(document, Mapping) and "train" not in document and "kappa" in document:
+            train = {name: value for name, value in document.items() if name not in cls.model_fields}
+            return {name: value for name, value in document.items() if name in cls.model_fields} | {"train": train}
+        return document
+
+
+class RunRecord(Record):
+    """`run.json`."""
+
+    format: int
+    status: Literal["running", "done", "stopped", "failed"]
+    reason: str | None = None
+    created: str
+    updated: str
+    configuration: dict[str, Any]
+    seed: int | None = None
+    prompts: dict[str, int] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+_Kind = TypeVar("_Kind", bound=Record)
+
+
+def parse(kind: type[_Kind], document: Any, where: Path) -> _Kind:
+    """`document` as a record of this kind.
+
+    Args:
+        kind: `RunRecord`, `RoundRecord`, ...
+        document: what the file held.
+        where: the file, for the message.
+
+    Raises:
+        InputError: names every field that is missing or has the wrong type, with the value given.
+    """
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        problems = [
+            f"{where}: {'.'.join(str(part) for part in one['loc']) or 'the document'} is "
+            f"{json.dumps(one['input'], default=str)[:60]} ({one['msg'].lower()}); was the file edited, or written by "
+            "another srlm?"
+            for one in error.errors(include_url=False)
+        ]
+        raise InputError(problems) from error

@@ -1,0 +1,203 @@
+"""Rollouts and mode brackets as the tables of a round's folder, and back.
+
+Knows: the columns of `samples.parquet` and `modes.parquet`. Text and marks of right and wrong stand beside the tokens,
+so that a reader needs neither model nor tokenizer. Refuses to know: who drew, decoded, graded or searched.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from srlm.records.responses import Complete, ModeBracket, Response, Rollout
+from srlm.records.rounds import Drift, Split
+
+_TOKENS = pa.list_(pa.int32())
+_SECONDS = b"seconds"
+_DRIFT = b"drift"
+_GREEDY = b"greedy"
+
+
+class PromptText(Protocol):
+    """What a table says about a prompt."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def split(self) -> Split: ...
+    @property
+    def answers(self) -> tuple[str, ...]: ...
+
+
+def samples_to_table(
+    prompts: Sequence[PromptText], rollouts: Sequence[Rollout], seconds: float, drift: Drift
+) -> pa.Table:
+    """One row a response, prompts in order.
+
+    Args:
+        prompts: the run's prompts.
+        rollouts: one a prompt, decoded and graded.
+        seconds: the time it took to draw them.
+        drift: how far the training numerics are from the sampling ones.
+    """
+    rows = [
+        {
+            "prompt_id": number,
+            "split": prompt.split,
+            "prompt": prompt.text,
+            "response": response.text,
+            "tokens": list(response.tokens),
+            "logprob": response.logprob,
+            "ended": response.ended,
+            "entropy": response.entropy,
+            "self_certainty": response.self_certainty,
+            "correct": response.correct,
+        }
+        for number, (prompt, rollout) in enumerate(zip(prompts, rollouts, strict=True))
+        for response in rollout.responses
+    ]
+    beside = {_SECONDS: repr(seconds).encode(), _DRIFT: drift.model_dump_json().encode()}
+    greedy = [(one.greedy, one.first_token_bound) for one in rollouts if one.greedy is not None]
+    if greedy:
+        facts = [
+            {"response": {"tokens": one.tokens, "logprob": one.logprob, "ended": one.ended}, "bound": bound}
+            for one, bound in greedy
+        ]
+        beside[_GREEDY] = json.dumps(facts).encode()
+    return pa.Table.from_pylist(rows, schema=_SAMPLES).replace_schema_metadata(beside)
+
+
+def samples_from_table(table: pa.Table) -> list[Rollout]:
+    """The rollout of every prompt; greedy answers, where they were drawn, without text."""
+    responses: list[list[Response]] = []
+    for row in table.select([name for name in _SAMPLES.names if name not in ("split", "prompt")]).to_pylist():
+        if row["prompt_id"] == len(responses):
+            responses.append([])
+        complete = Complete(tuple(row["tokens"]), row["logprob"], row["ended"])
+        responses[-1].append(Response(complete, row["response"], row["correct"], row["entropy"], row["self_certainty"]))
+    greedy: list[dict[str, Any]] = json.loads((table.schema.metadata or {}).get(_GREEDY, b"[]"))
+    if not greedy:
+        return [Rollout(at, tuple(some)) for at, some in enumerate(responses)]
+    return [
+        Rollout(at, tuple(some), Response(_complete(one["response"])), one["bound"])
+        for at, (some, one) in enumerate(zip(responses, greedy, strict=True))
+    ]
+
+
+def _complete(facts: dict[str, Any]) -> Complete:
+    return Complete(tuple(facts["tokens"]), facts["logprob"], facts["ended"])
+
+
+def drift_of(table: pa.Table) -> Drift | None:
+    """The drift recorded with a table of samples; None in one of an older srlm."""
+    text = (table.schema.metadata or {}).get(_DRIFT)
+    return Drift.model_validate_json(text) if text else None
+
+
+def modes_to_table(prompts: Sequence[PromptText], brackets: Sequence[ModeBracket], seconds: float) -> pa.Table:
+    """One row a prompt; `seconds` is the time the search took."""
+    rows = [
+        {
+            "prompt_id": number,
+            "split": prompt.split,
+            "prompt": prompt.text,
+            "answer": list(prompt.answers),
+            "mode_text": bracket.mode.text,
+            "mode_tokens": list(bracket.mode.tokens),
+            "mode_logprob": bracket.mode.logprob,
+            "mode_ended": bracket.mode.ended,
+            "mode_logprob_lower": bracket.logprob_lower,
+            "mode_logprob_upper": bracket.logprob_upper,
+            "certified": bracket.certified,
+            "margin_lower": bracket.margin_lower,
+            "expansions": bracket.expansions,
+            "status": bracket.status.value,
+            "widening": bracket.widening,
+            "greedy_text": bracket.greedy.text,
+            "greedy_tokens": list(bracket.greedy.tokens),
+            "greedy_logprob": bracket.greedy.logprob,
+            "greedy_ended": bracket.greedy.ended,
+            "mode_correct": bracket.mode.correct,
+            "greedy_correct": bracket.greedy.correct,
+        }
+        for number, (prompt, bracket) in enumerate(zip(prompts, brackets, strict=True))
+    ]
+    return pa.Table.from_pylist(rows, schema=_MODES).replace_schema_metadata({_SECONDS: repr(seconds).encode()})
+
+
+def modes_from_table(table: pa.Table) -> list[ModeBracket]:
+    """The bracket of every prompt's mode. In a table of an older srlm the mode's value is the lower end, and nothing
+    was widened.
+    """
+    return [
+        ModeBracket(
+            best=(
+                Response(
+                    Complete(
+                        tuple(row["mode_tokens"]), row.get("mode_logprob", row["mode_logprob_lower"]), row["mode_ended"]
+                    ),
+                    row["mode_text"],
+                    row["mode_correct"],
+                ),
+            ),
+            logprob_lower=row["mode_logprob_lower"],
+            logprob_upper=row["mode_logprob_upper"],
+            certified=row["certified"],
+            greedy=Response(
+                Complete(tuple(row["greedy_tokens"]), row["greedy_logprob"], row.get("greedy_ended", True)),
+                row["greedy_text"],
+                row["greedy_correct"],
+            ),
+            margin_lower=row["margin_lower"],
+            expansions=row["expansions"],
+            widening=row.get("widening", 0.0),
+        )
+        for row in table.to_pylist()
+    ]
+
+
+def seconds_of(table: pa.Table) -> float:
+    """Seconds of work behind a table written here."""
+    return float((table.schema.metadata or {})[_SECONDS])
+
+
+_SAMPLES = pa.schema(
+    [
+        ("prompt_id", pa.int32()),
+        ("split", pa.string()),
+        ("prompt", pa.string()),
+        ("response", pa.string()),
+        ("tokens", _TOKENS),
+        ("logprob", pa.float64()),
+        ("ended", pa.bool_()),
+        ("entropy", pa.float64()),
+        ("self_certainty", pa.float64()),
+        ("correct", pa.bool_()),
+    ]
+)
+_MODES = pa.schema(
+    [
+        ("prompt_id", pa.int32()),
+        ("split", pa.string()),
+        ("prompt", pa.string()),
+        ("answer", pa.list_(pa.string())),
+        ("mode_text", pa.string()),
+        ("mode_tokens", _TOKENS),
+        ("mode_logprob", pa.float64()),
+        ("mode_ended", pa.bool_()),
+        ("mode_logprob_lower", pa.float64()),
+        ("mode_logprob_upper", pa.float64()),
+        ("certified", pa.bool_()),
+        ("margin_lower", pa.float64()),
+        ("expansions", pa.int64()),
+        ("status", pa.string()),
+        ("widening", pa.float64()),
+        ("greedy_text", pa.string()),
+        ("greedy_tokens", _TOKENS),
+        ("greedy_logprob", pa.float64()),
+        ("greedy_ended", pa.bool_()),
+        ("mode_correct", pa.bool_()),
+        ("greedy_correct", pa.bool_()),
+    ]
+)

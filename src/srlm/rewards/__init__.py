@@ -1,0 +1,31 @@
+"""Rewards: what a response is worth. One file each, all with trl's signature, named in `REWARDS`.
+
+    reward(prompts, completions, *, completion_ids, logps, entropies, self_certainties, **columns) -> list[float | None]
+
+Every argument is a list with one entry a response; responses to one prompt stand together. `None` means that the reward
+does not apply to that response. A function that names the parameter `policy` receives a `PolicyView`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from srlm.rewards.entropy import entropy
+from srlm.rewards.judge import judge
+from srlm.rewards.length_normalised import length_normalised
+from srlm.rewards.log_probability import log_probability
+from srlm.rewards.majority_vote import majority_vote
+from srlm.rewards.policy_view import PolicyView
+from srlm.rewards.self_certainty import self_certainty
+
+RewardFunction = Callable[..., Any]
+
+REWARDS: dict[str, RewardFunction] = {
+    "log_probability": log_probability,
+    "length_normalised": length_normalised,
+    "self_certainty": self_certainty,
+    "entropy": entropy,
+    "majority_vote": majority_vote,
+    "judge": judge,
+}
+
+__all__ = ["REWARDS", "PolicyView", "RewardFunction"]

@@ -1,0 +1,101 @@
+"""From a configuration to the parts of a run that need no trainer, and to its folder.
+
+Knows: which prompts are asked, what they are worth, what an update is, what identifies a run. Refuses to know: the
+model beyond its tokens and its name.
+"""
+
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from srlm.engines.engine import Encoded
+from srlm.errors import InputError
+from srlm.lm.encoding import checksum_of, encode_prompts
+from srlm.lm.loading import LoadedModel
+from srlm.measure.decision import Action, checked_actions
+from srlm.records.run_directory import RUN_FILE, RunDirectory
+from srlm.rewards.mixture import RewardMixture, reward_mixture
+from srlm.tasks.prompts import Prompt, as_prompts
+from srlm.training.config import SelfRewardingConfig
+from srlm.training.schedules import BETA_SCHEDULES
+from srlm.training.update import Update
+from srlm.training.updates import UPDATES
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a configuration and a set of prompts say of a run; see `srlm.training.rounds.Work`."""
+
+    prompts: Sequence[Prompt]
+    encoded: Sequence[Encoded]
+    reward: RewardMixture
+    update: Update
+    beta: float
+    actions: Mapping[str, Action]
+
+
+def assemble(args: SelfRewardingConfig, loaded: LoadedModel, records: Any, reward_funcs: Any) -> Parts:
+    """The parts of a run.
+
+    Args:
+        args: its configuration.
+        loaded: the base model.
+        records: prompts as `as_prompts` takes them.
+        reward_funcs: rewards as `reward_mixture` takes them; None: those of `args`.
+
+    Raises:
+        InputError: prompts, rewards or settings that do not go together.
+    """
+    prompts = as_prompts(records)
+    tokens = encode_prompts(prompts, loaded, max_new_tokens=args.max_completion_length, raw=args.raw_prompts)
+    if args.early_stopping_patience and not any(prompt.split == "held_out" for prompt in prompts):
+        raise InputError(
+            "early_stopping_patience needs held-out prompts; mark some with split held_out, or set it to 0"
+        )
+    trained = sum(prompt.split == "train" for prompt in prompts)
+    return Parts(
+        prompts=prompts,
+        encoded=[Encoded(number, tuple(ids)) for number, ids in enumerate(tokens)],
+        reward=reward_mixture(args.rewards if reward_funcs is None else reward_funcs, args.reward_weights),
+        update=UPDATES[args.loss_type],
+        beta=BETA_SCHEDULES[args.beta_schedule](
+            args.beta, trained * args.num_generations * (args.num_generations - 1) // 2
+        ),
+        actions=checked_actions(args.on_signature),
+    )
+
+
+def open_folder(args: SelfRewardingConfig, loaded: LoadedModel, parts: Parts, resume: bool) -> RunDirectory:
+    """The run's folder, created, or opened to go on with the same run.
+
+    Raises:
+        InputError: the folder holds another run, or this run with another configuration.
+    """
+    path = Path(args.output_dir or "runs/srlm")
+    configuration = args.recorded() | {
+        "rewards": list(parts.reward.names),
+        "model": loaded.name,
+        "model_checksum": loaded.checksum,
+        "weights": loaded.weights,
+        "prompts_checksum": checksum_of(parts.prompts, [one.tokens for one in parts.encoded]),
+    }
+    if resume and (path / RUN_FILE).is_file():
+        directory = RunDirectory.open(path)
+        before = directory.record()["configuration"]
+        may_differ = args.may_change(before, configuration)
+        may_differ |= {"weights"} - before.keys()  # an older srlm did not record them
+        directory.require_same(configuration, may_differ)
+        directory.update(status="running", reason=None, configuration=configuration)
+        return directory
+    counts = Counter(prompt.split for prompt in parts.prompts)
+    about = {
+        "seed": args.seed,
+        "prompts": {"train": counts["train"], "held_out": counts["held_out"]},
+        "versions": {name: version(name) for name in ("srlm", "torch", "transformers", "peft", "numpy")}
+        | {"python": platform.python_version()},
+    }
+    return RunDirectory.create(path, configuration, about)

@@ -1,0 +1,45 @@
+"""How groups become batches of tensors.
+
+Knows: packing (`lm/scoring.py`). Refuses to know: which responses are trained on, and with what loss.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from srlm.lm.scoring import pack, pad
+from srlm.training.update import Group
+
+
+class GroupDataset(Dataset[Group]):
+    """The groups of one round, in a fixed order (the trainer's sampler shuffles them)."""
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self._groups = list(groups)
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, index: int) -> Group:
+        return self._groups[index]
+
+
+@dataclass(frozen=True, slots=True)
+class Collator:
+    """Makes one batch of groups: their sequences (packed where the model has tree attention), references and
+    rewards.
+    """
+
+    tree_attention: bool
+
+    def __call__(self, groups: Sequence[Group]) -> dict[str, Any]:
+        sequences = [(group.prompt, group.responses) for group in groups]
+        return {
+            "sequences": pack(sequences) if self.tree_attention else pad(sequences),
+            "reference_logps": torch.tensor([value for group in groups for value in group.reference_logps]),
+            "rewards": torch.tensor([value for group in groups for value in group.rewards]),
+            "groups": torch.tensor([at for at, group in enumerate(groups) for _ in group.responses]),
+        }

@@ -1,0 +1,100 @@
+"""What a self-rewarding run is told, without the libraries that carry it out.
+
+Knows: names, defaults and domains of a run's settings, one line each, read by validation, command line, resume rules
+and documentation. Refuses to know: torch, transformers, what a setting makes a run do. Names are trl's wherever trl
+has one (`num_generations`, `max_completion_length`, `beta`, `loss_type`, `use_peft`, `lora_r`, ...).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from srlm.lm.subject import Subject
+from srlm.records.options import option
+from srlm.training.presets import PRESETS
+from srlm.training.schedules import BETA_SCHEDULES
+
+
+@dataclass
+class RunSettings:
+    """The theory's own fields of `SelfRewardingConfig`, and those of `TrainingArguments` whose default is another."""
+
+    output_dir: str | None = option("runs/srlm", "The run's folder.", "out", on_resume="unrecorded")
+    rounds: int = option(3, "Rounds T of sample, reward, update, certify.", "rounds", low=1, on_resume="free")
+    num_generations: int = option(4, "Responses K to a prompt in a round; K(K-1)/2 pairs.", "responses", low=2)
+    max_completion_length: int = option(12, "Longest response in tokens; longer ones are cut.", "max-new-tokens", low=1)
+    beta: float = option(1.0, "KL strength; an exact round is pi_t to the power 1 + 1/beta.", "beta", above=0)
+    beta_schedule: str = option(
+        "constant", "Factor of beta in a round, n its pairs.", "beta-schedule", choices=tuple(BETA_SCHEDULES)
+    )
+    reference: str = option(
+        "previous", "What an update is kept near: pi_t, or the base model.", "reference", choices=("previous", "base")
+    )
+    loss_type: str = option(
+        "regression", "What an update minimises.", "loss", choices=("regression", "dpo", "ipo", "best_of_k")
+    )
+    anchor_weight: float = option(
+        0.0, "Weight of the best-rewarded response's negative log-likelihood in the loss.", low=0
+    )
+    rewards: list[str] | None = option(
+        None, "A reward by name, repeatable (they are summed).", "reward", shown="log_probability"
+    )
+    reward_weights: list[float] | None = option(None, "One weight for each reward.", shown="1 each")
+    learning_rate: float = option(2e-4, "Learning rate at the start of an update.", "learning-rate", above=0)
+    lr_scheduler_type: str = option("linear", "Course of the learning rate in an update.")
+    num_train_epochs: float = option(4.0, "Passes over a round's responses.", "passes", above=0)
+    per_device_train_batch_size: int = option(8, "Prompts a step.", "batch-size", low=1)
+    early_stopping_patience: int = option(
+        0, "End an update after so many passes without better held-out pairs; 0 never.", "early-stopping", low=0
+    )
+    max_expansions: int = option(
+        2000, "Budget of the mode search for a prompt (P6); 0 leaves certification out.", "expansions", low=0
+    )
+    rescore: bool = option(False, "Take log-probabilities from the training forward, not from sampling.", "rescore")
+    max_drift: float | None = option(
+        0.5,
+        "Most nats by which training may contradict sampling on a response; None never refuses.",
+        above=0,
+        on_resume="free",
+    )
+    on_signature: dict[str, str] | None = option(
+        None, "SIGNATURE=note, stop or rollback, repeatable; all=... for every one.", "on-signature", on_resume="free",
+        shown="roll back what ruins a model, note the rest",
+    )  # fmt: skip
+    use_peft: bool = option(True, "Train all weights, not a LoRA adapter.", "full")
+    lora_r: int = option(16, "Rank of the adapter.", low=1)
+    lora_alpha: int = option(32, "The adapter's scale times its rank.")
+    lora_dropout: float = option(0.0, "Dropout in the adapter.", low=0, below=1)
+    lora_target_modules: str | list[str] = option("all-linear", "Modules with an adapter, as in peft.")
+    raw_prompts: bool = option(False, "Send string prompts without the chat template.", "raw-prompts")
+    rows_per_pass: int = option(128, "Most sequences decoded at once; less needs less memory.", low=1, on_resume="free")
+    keep_checkpoints: str = option(
+        "all", "Rounds whose weights stay.", choices=("all", "best_and_last"), on_resume="unrecorded"
+    )
+    seed: int = option(0, "Everything random follows from it.", "seed", low=0)
+    logging_steps: float = option(1, "Steps between two logs.", on_resume="unrecorded")
+    save_strategy: str = option("no", "Checkpoints within an update; rounds write their own.")
+    remove_unused_columns: bool = option(False, "Drop columns that the model does not take, such as rewards.")
+    disable_tqdm: bool | None = option(True, "No bars of transformers; a run draws its own.", on_resume="unrecorded")
+    dataloader_pin_memory: bool = option(False, "Page-locked memory for batches.", on_resume="unrecorded")
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Subject):
+    """A run as a user asks for it.
+
+    Attributes:
+        options: fields of `SelfRewardingConfig`; they win over `config_file`, which wins over `preset`.
+    """
+
+    held_out: float = option(0.25, "Share of prompts to hold out where they do not say.", "held-out", low=0, below=1)
+    load_in_4bit: bool = option(False, "Quantise the base model to 4 bits under its adapter.", "load-in-4bit")
+    config_file: Path | None = option(
+        None, "JSON file with any field of SelfRewardingConfig; options here win over it.", "config", shown="none"
+    )
+    preset: str | None = option(
+        None, "Fills in what neither --config nor an option says.", "preset", choices=tuple(PRESETS), shown="none"
+    )
+    resume: bool = option(False, "Go on with the run in --out where it stopped; start it if there is none.", "resume")
+    options: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,110 @@
+"""What an update is, whatever it minimises: which responses it trains on, and the loss on a batch of them.
+
+Knows: groups as plain values, what to say about a round's rewards. Refuses to know: torch, trainers. The updates
+themselves are in `updates/`, one a file.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+
+from srlm.engines.engine import Encoded
+from srlm.records.responses import ModeBracket, Rollout
+from srlm.records.rounds import RewardRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One prompt with its K responses, all that an update needs to know about them.
+
+    Attributes:
+        prompt: token ids.
+        responses: token ids of each response.
+        reference_logps: log pi_t(y|x) recorded while sampling (nats), or what the update is kept near instead.
+        rewards: r(x, y) of each response.
+    """
+
+    prompt: tuple[int, ...]
+    responses: tuple[tuple[int, ...], ...]
+    reference_logps: tuple[float, ...]
+    rewards: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPrompt:
+    """One prompt as the round before an update left it.
+
+    Attributes:
+        prompt: its tokens.
+        rollout: its samples.
+        mode: the bracket of its mode.
+        rewards: r(x, y) of each sample; None where no reward applies.
+        reference: log-probabilities of the samples (nats) that the update is kept near.
+    """
+
+    prompt: Encoded
+    rollout: Rollout
+    mode: ModeBracket
+    rewards: Sequence[float | None]
+    reference: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One way of updating a policy.
+
+    Attributes:
+        name: what users call it.
+        groups: (measured prompts, beta) -> what is trained on; a prompt it can make nothing of is left out.
+        loss: (batch, beta) -> scalar tensor, stateless.
+        needs: what of a round it trains on.
+        optimum: the statement that says what it would reach exactly; None where the theory has none.
+    """
+
+    name: str
+    loss: Callable[[Any, float], Any]
+    groups: Callable[[Sequence[MeasuredPrompt], float], list[Group]]
+    needs: frozenset[Literal["samples", "k_best"]] = frozenset({"samples"})
+    optimum: str | None = None
+
+
+def sampled_groups(measured: Sequence[MeasuredPrompt], beta: float) -> list[Group]:
+    """The samples of each prompt; a response that no reward applies to is left out, and so is a prompt that keeps
+    fewer than two.
+    """
+    groups = []
+    for one in measured:
+        kept = [
+            (response.tokens, near, reward)
+            for response, near, reward in zip(one.rollout.responses, one.reference, one.rewards, strict=True)
+            if reward is not None
+        ]
+        if len(kept) > 1:
+            responses, reference, rewards = zip(*kept, strict=True)
+            groups.append(Group(one.prompt.tokens, responses, reference, rewards))
+    return groups
+
+
+def reward_record(groups: Sequence[Group], metrics: dict[str, float]) -> RewardRecord:
+    """A round's rewards in a few numbers, with what reward functions logged (a judge that saturates has `at_top` and
+    `tied_pairs` near 1).
+    """
+    values = np.array([reward for group in groups for reward in group.rewards])
+    ties = [
+        a_reward == b_reward
+        for group in groups
+        for (a, a_reward), (b, b_reward) in combinations(zip(group.responses, group.rewards, strict=True), 2)
+        if a != b
+    ]
+    return RewardRecord(
+        mean=float(values.mean()),
+        std=float(values.std()),
+        min=float(values.min()),
+        max=float(values.max()),
+        at_top=float(np.mean(values == values.max())),
+        tied_pairs=float(np.mean(ties)) if ties else None,
+        metrics=metrics,
+    )

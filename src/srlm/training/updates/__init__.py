@@ -1,0 +1,24 @@
+"""Updates: what a policy is trained on and what is minimised. One file each, named in `UPDATES`.
+
+Each loss is stateless, `loss(batch: GroupedBatch, beta: float) -> scalar tensor`, and compared with eq. 3 in its
+docstring; what they do to kappa is measured in `benchmarks/results/updates.md`.
+"""
+
+from srlm.training.update import Update, sampled_groups
+from srlm.training.updates.best_of_k import best_of_k_loss
+from srlm.training.updates.dpo import dpo_loss
+from srlm.training.updates.groups import GroupedBatch
+from srlm.training.updates.ipo import ipo_loss
+from srlm.training.updates.regression import regression_loss
+
+UPDATES: dict[str, Update] = {
+    one.name: one
+    for one in (
+        Update("regression", regression_loss, sampled_groups, optimum="eq. 12-14"),
+        Update("dpo", dpo_loss, sampled_groups),
+        Update("ipo", ipo_loss, sampled_groups),
+        Update("best_of_k", best_of_k_loss, sampled_groups),
+    )
+}
+
+__all__ = ["UPDATES", "GroupedBatch", "best_of_k_loss", "dpo_loss", "ipo_loss", "regression_loss"]

@@ -1,0 +1,19 @@
+"""The fixtures of the runs and the diagnosis that are written down."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.training.conftest import prompts_file, start
+
+__all__ = ["prompts_file", "start"]
+
+
+@pytest.fixture
+def diagnosed(tiny_model_folder: Path, prompts_file: Callable[..., Any]) -> Any:
+    """A diagnosis of eight prompts with at most two new tokens."""
+    from srlm.diagnosis.preflight import DiagnosisSettings, diagnose
+
+    settings = DiagnosisSettings(max_new_tokens=2, samples=8)
+    return diagnose(str(tiny_model_folder), str(prompts_file), settings=settings, device="cpu")

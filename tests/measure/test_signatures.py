@@ -1,0 +1,145 @@
+"""Signatures: each speaks where its definition holds, and only there."""
+
+import copy
+import json
+import math
+from typing import Any
+
+import pytest
+
+from srlm.measure.signatures import SIGNATURES, Thresholds, signatures
+
+
+def metrics(kappa: float = 20.0, **changes: Any) -> dict[str, Any]:
+    """A round of a healthy run, with `changes`."""
+    log = math.log(kappa)
+    base: dict[str, Any] = {
+        "prompts": 48,
+        "log_kappa": {"lower": log, "upper": log},
+        "failure_rate": {"lower": 0.9, "upper": 0.9},
+        "median_margin": 0.6,
+        "certified_share": 1.0,
+        "informative_pairs": 0.9,
+        "mode_drift": 0.0,
+        "mean_response_tokens": 10.0,
+        "cut_share": 0.5,
+        "self_reward_mean": -20.0,
+        "accuracy": {"sample": 0.3, "greedy": 0.7, "mode": 0.8},
+        "commonest_mode_share": 0.1,
+        "tokens": {"sampled": 100, "trained": 100},
+        "held_out": {"prompts": 24, "accuracy": {"sample": 0.5, "greedy": 0.7, "mode": 0.8}},
+    }
+    return base | changes
+
+
+HEALTHY = [
+    metrics(50.0, self_reward_mean=-24.0),
+    metrics(6.6, self_reward_mean=-5.0, failure_rate={"lower": 0.85, "upper": 0.85}, cut_share=0.1),
+    metrics(2.8, self_reward_mean=-2.4, failure_rate={"lower": 0.6, "upper": 0.6}, cut_share=0.0),
+    metrics(2.1, self_reward_mean=-1.7, failure_rate={"lower": 0.4, "upper": 0.4}, mean_response_tokens=6.0),
+]
+
+
+def names(history: list[dict[str, Any]]) -> set[str]:
+    return {one.name for one in signatures(history)}
+
+
+def test_a_healthy_run_shows_none_at_any_round() -> None:
+    for length in range(1, 5):
+        assert names(HEALTHY[:length]) == set()
+
+
+def held_out(**accuracy: float) -> dict[str, Any]:
+    return {"prompts": 24, "accuracy": {"sample": 0.5, "greedy": 0.7, "mode": 0.8} | accuracy}
+
+
+PLANTED: dict[str, list[dict[str, Any]]] = {
+    "kappa_rises": [metrics(20.0), metrics(30.0)],
+    "kappa_stalls": [
+        metrics(20.0, failure_rate={"lower": 0.95, "upper": 0.95}),
+        metrics(19.9),
+        metrics(20.1),
+    ],
+    "failure_stays": [metrics(20.0), metrics(10.0), metrics(5.0)],
+    "fisher_ill_conditioned": [metrics(20.0), metrics(10.0, fisher={"condition_number": 1e9})],
+    "margin_collapses": [metrics(20.0), metrics(10.0, median_margin=0.29)],
+    "informative_pairs_vanish": [metrics(20.0), metrics(1.1, informative_pairs=0.05)],
+    "modes_drift": [metrics(20.0), metrics(10.0, mode_drift=0.3)],
+    "length_collapses": [metrics(20.0), metrics(10.0, mean_response_tokens=3.0)],
+    "length_explodes": [metrics(20.0), metrics(10.0, mean_response_tokens=30.0)],
+    "accuracy_falls": [metrics(20.0), metrics(10.0, self_reward_mean=-5.0, held_out=held_out(greedy=0.3))],
+    "one_answer_for_all": [metrics(20.0), metrics(10.0, commonest_mode_share=0.6)],
+    "rewards_tie": [metrics(20.0), metrics(10.0, reward={"tied_pairs": 0.95})],
+}
+
+
+def test_every_signature_has_a_planted_history() -> None:
+    assert set(PLANTED) == set(SIGNATURES)
+
+
+@pytest.mark.parametrize("name", sorted(PLANTED))
+def test_a_signature_speaks_where_it_was_planted_and_no_other_does(name: str) -> None:
+    found = signatures(PLANTED[name])
+    assert [one.name for one in found] == [name]
+    assert found[0].round == len(PLANTED[name]) - 1
+    assert found[0].evidence.values
+    assert found[0].advice
+    json.dumps(found[0].as_json(), allow_nan=False)
+
+
+def just_inside(name: str) -> list[dict[str, Any]]:
+    """The planted history, moved to the quiet side of the threshold."""
+    history = copy.deepcopy(PLANTED[name])
+    last = history[-1]
+    quiet: dict[str, dict[str, Any]] = {
+        "kappa_rises": {"log_kappa": {"lower": math.log(20) + 0.2, "upper": math.log(20) + 0.2}},
+        "kappa_stalls": {"log_kappa": {"lower": 0.94 * math.log(20), "upper": 0.94 * math.log(20)}},
+        "failure_stays": {"failure_rate": {"lower": 0.89, "upper": 0.89}},
+        "fisher_ill_conditioned": {"fisher": {"condition_number": 1e7}},
+        "margin_collapses": {"median_margin": 0.31},
+        "informative_pairs_vanish": {"informative_pairs": 0.11},
+        "modes_drift": {"mode_drift": 0.25},
+        "length_collapses": {"mean_response_tokens": 3.6},
+        "length_explodes": {"mean_response_tokens": 28.0},
+        "accuracy_falls": {"held_out": held_out(greedy=0.5)},
+        "one_answer_for_all": {"commonest_mode_share": 0.49},
+        "rewards_tie": {"reward": {"tied_pairs": 0.89}},
+    }
+    last |= quiet[name]
+    return history
+
+
+@pytest.mark.parametrize("name", sorted(PLANTED))
+def test_a_signature_is_silent_just_inside_its_threshold(name: str) -> None:
+    assert names(just_inside(name)) == set()
+
+
+@pytest.mark.parametrize("name", sorted(PLANTED))
+def test_what_was_not_measured_is_not_held_against_a_run(name: str) -> None:
+    bare = [{"round": number} for number in range(3)]
+    assert SIGNATURES[name].find(bare, Thresholds()) is None
+
+
+def test_a_bracket_that_allows_the_healthy_reading_is_given_it() -> None:
+    log = math.log(20)
+    unproved = metrics(30.0, log_kappa={"lower": log, "upper": log + 2})
+    assert names([metrics(20.0), unproved]) == set()
+    assert names([metrics(20.0), metrics(10.0, median_margin=0.1, certified_share=0.5)]) == set()
+
+
+def test_accuracy_is_judged_on_trained_prompts_where_none_are_held_out() -> None:
+    before, after = metrics(20.0, held_out=None), metrics(10.0, held_out=None, self_reward_mean=-5.0)
+    assert names([before, after]) == set()
+    after["accuracy"] = {"sample": 0.3, "greedy": 0.2, "mode": 0.8}
+    assert names([before, after]) == {"accuracy_falls"}
+
+
+def test_a_fall_within_two_standard_errors_is_no_signature() -> None:
+    # 24 prompts: sqrt((0.7*0.3 + 0.55*0.45)/24) = 0.138, and 0.15 is less than twice that.
+    after = metrics(10.0, self_reward_mean=-5.0, held_out=held_out(greedy=0.55))
+    assert names([metrics(20.0), after]) == set()
+
+
+def test_thresholds_can_be_moved() -> None:
+    history = [metrics(20.0), metrics(10.0, mode_drift=0.3)]
+    assert signatures(history, Thresholds(drift=0.4)) == ()

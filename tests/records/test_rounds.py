@@ -1,0 +1,58 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from srlm.errors import InputError
+from srlm.records.rounds import Bracket, RoundMetrics, RunRecord, parse
+
+WHERE = Path("metrics.json")
+
+
+def metrics(**changes: Any) -> dict[str, Any]:
+    half = {"lower": 0.5, "upper": 0.5}
+    split = {"kappa": {"lower": 2.0, "upper": 3.0}, "failure_rate": half}
+    return {"round": 1, **split, "held_out": dict(split), "loss": 0.25} | changes
+
+
+def test_trained_prompts_lie_at_the_top_and_held_out_ones_below() -> None:
+    read = parse(RoundMetrics, metrics(margin=0.25), WHERE)
+    assert read.train is not None
+    assert read.held_out is not None
+    assert (read.train.margin, read.held_out.margin, read.loss) == (0.25, None, 0.25)
+
+
+def test_a_round_without_trained_prompts_is_read() -> None:
+    document = {"round": 0, "held_out": metrics()["held_out"]}
+    assert parse(RoundMetrics, document, WHERE).train is None
+
+
+def test_fields_of_a_newer_srlm_are_kept() -> None:
+    read = parse(RoundMetrics, metrics(novelty=[1, 2]), WHERE)
+    assert read.train is not None
+    assert (read.train.model_extra or {})["novelty"] == [1, 2]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, "three", None])
+def test_a_number_that_is_none_is_refused_by_name(bad: Any) -> None:
+    with pytest.raises(InputError, match=r"train\.kappa\.upper"):
+        parse(RoundMetrics, metrics(kappa={"lower": 1.0, "upper": bad}), WHERE)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(InputError) as caught:
+        parse(RoundMetrics, metrics(kappa=3, failure_rate=4), WHERE)
+    assert len(caught.value.problems) == 2
+
+
+def test_a_bracket_has_its_ends_in_order() -> None:
+    with pytest.raises(ValueError, match="lies above"):
+        Bracket(lower=2.0, upper=1.0)
+    assert Bracket(lower=2.0, upper=2.0).exact
+    assert not Bracket(lower=2.0, upper=2.001).exact
+
+
+def test_a_run_record_has_a_known_status() -> None:
+    with pytest.raises(InputError, match="status"):
+        parse(RunRecord, {"format": 1, "status": "lost", "created": "", "updated": "", "configuration": {}}, WHERE)
