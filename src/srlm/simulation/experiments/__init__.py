@@ -24,7 +24,17 @@ from srlm.simulation.experiments import (
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
 from srlm.simulation.experiments._result import Chart, ExperimentResult, Reading, Series
 
-__all__ = ["EXPERIMENTS", "Chart", "Experiment", "ExperimentResult", "Reading", "Series", "Setting", "Workers", "run_experiment"]
+__all__ = [
+    "EXPERIMENTS",
+    "Chart",
+    "Experiment",
+    "ExperimentResult",
+    "Reading",
+    "Series",
+    "Setting",
+    "Workers",
+    "run_experiment",
+]
 
 EXPERIMENTS: dict[str, Experiment] = {
     module.EXPERIMENT.name: module.EXPERIMENT

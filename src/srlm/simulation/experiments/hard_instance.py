@@ -92,15 +92,16 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
+SETTINGS = {
+    "kappa0": Setting(50.0, 2.0, 1e4, "condition number"),
+    "informative_prompts": Setting(4, 1, 1000, "d"),
+    "pairs": Setting((50, 100, 300, 1000, 3000, 10000, 30000), 1, 1e7, "n, several"),
+    "trials": Setting(1500, 10, help="simulated learners"),
+}
 EXPERIMENT = Experiment(
     "hard-instance",
     "Does the best learner fail on the hard instance exactly as often as P7 says?",
-    {
-        "kappa0": Setting(50.0, 2.0, 1e4, "condition number"),
-        "informative_prompts": Setting(4, 1, 1000, "d"),
-        "pairs": Setting((50, 100, 300, 1000, 3000, 10000, 30000), 1, 1e7, "n, several"),
-        "trials": Setting(1500, 10, help="simulated learners"),
-    },
+    SETTINGS,
     measure,
     read,
 )
