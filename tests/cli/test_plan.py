@@ -25,6 +25,42 @@ def test_advice_names_rounds_bounds_costs_and_what_is_vacuous(capsys: pytest.Cap
         assert words in said
 
 
+def test_where_no_number_of_pairs_helps_the_answer_says_so_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*PLAN, "--beta", "5"]) == 0
+    text = capsys.readouterr().out
+    assert "No number of pairs helps: beta*log(kappa)/gamma does not fall with n: at beta 5 it alone" in text
+    assert "theorem 5.3 and corollary 5.7 do not hold" in text
+    assert "forgotten after" not in text
+    assert run([*PLAN, "--beta", "5", "--json"]) == 0
+    many = json.loads(capsys.readouterr().out)["iterative"]
+    assert (many["pairs_help"], many["statement"]) == (False, "eq. 43")
+    assert "does not fall with n" in many["reason"]
+    assert run([*PLAN, "--beta", "0.3"]) == 0
+    assert "The sampling error dominates it: more pairs lower it." in capsys.readouterr().out
+
+
+def test_constants_are_options_and_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--constant", "0.5", "--lower-constant", "0.25", "--reward-range", "4", "--margin", "3"]
+    assert run([*PLAN, *options]) == 0
+    assert "Constants: C = 0.5 times R = 4 nats of reward range, C0 = 0.25." in capsys.readouterr().out
+    assert run([*PLAN, *options, "--json"]) == 0
+    inputs = json.loads(capsys.readouterr().out)["inputs"]
+    assert [inputs[name] for name in ("constant", "lower_constant", "reward_range")] == [0.5, 0.25, 4.0]
+    assert run([*PLAN, "--margin", "3", "--reward-range", "2"]) == 2
+    assert "reward_range is 2; it holds the margin" in capsys.readouterr().err
+
+
+def test_below_kappa_two_the_hard_instance_speaks_for_theorem_4_1(capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["plan", "--kappa0", "1.5", "--pairs", "192", "--log-class-size", "3"]
+    assert run(small) == 0
+    text = capsys.readouterr().out
+    assert "(P7, exact)" in text
+    assert "(theorem 4.1, a rate)" not in text
+    assert run([*small, "--json"]) == 0
+    single = json.loads(capsys.readouterr().out)["single_step"]
+    assert (single["applies"], single["failure_lower_bound"]) == (False, None)
+
+
 def test_json_has_the_contracts_fields(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*PLAN, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -113,7 +149,7 @@ def test_one_round_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
 def test_the_plot_is_a_picture(ending: str, tmp_path: Path) -> None:
     out = tmp_path / f"plan.{ending}"
-    assert run([*PLAN, "--plot", str(out)]) == 0
+    assert run([*PLAN, "--plot", str(out), *(["--beta", "5"] if ending == "png" else [])]) == 0
     assert out.read_bytes()[:5] in (b"<?xml", b"\x89PNG\r", b"%PDF-")
 
 
@@ -126,17 +162,23 @@ def test_planning_and_verifying_import_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+def test_a_plan_needs_no_scipy_whose_import_takes_longer_than_the_plan() -> None:
+    code = f"import sys\nfrom srlm.cli.main import run\nrun({PLAN!r})\nassert 'scipy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
 def test_verify_prints_a_table_or_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     began = time.perf_counter()
     assert run(["verify"]) == 0
     assert time.perf_counter() - began < 60
     said = capsys.readouterr().out
-    assert "checks, all hold." in said
+    assert "checks, all hold. Of those" in said
+    assert "transcriptions: there the code says what the formula says, not that it is true" in said
     assert "eq. 52-56" in said
     assert run(["verify", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["ok"] is True
-    assert {"id", "statement", "predicted", "observed", "tightness", "ok"} <= found["checks"][0].keys()
+    assert {"id", "statement", "predicted", "observed", "tightness", "ok", "kind"} <= found["checks"][0].keys()
 
 
 def test_verify_exits_with_1_when_a_formula_is_wrong(

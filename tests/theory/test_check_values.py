@@ -1,11 +1,13 @@
 """The check values printed in theory.md, and closed forms at arguments where they are known by hand."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 from srlm import theory
+from srlm.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -14,9 +16,32 @@ from srlm import theory
 )
 def test_theorem_4_1_check_values(kappa0: float, level: float, expected: float) -> None:
     assert theory.failure_at_level(kappa0, level) == pytest.approx(expected, abs=1e-10)
-    # The same level from n and log|Pi|: a = C0 kappa_0 log|Pi| / n.
-    assert theory.failure_lower_bound(kappa0, kappa0 * 3 / level, 3.0) == pytest.approx(expected, abs=1e-10)
-    assert theory.failure_lower_bound(kappa0, 4 * kappa0 * 3 / level, 3.0, constant=4) == pytest.approx(expected)
+    # The same level from n and log|Pi|: a = C0 kappa_0 log|Pi| / n, where the theorem applies.
+    known = expected if kappa0 >= 2 else 0.0
+    for scale in (1.0, 4.0, 1 / (2 * math.e)):
+        rate = theory.failure_lower_bound(kappa0, scale * kappa0 * 3 / level, 3.0, scale)
+        assert (rate.value, rate.constant) == (pytest.approx(known, abs=1e-10), scale)
+        assert rate.applies is (kappa0 >= 2)
+
+
+def test_theorem_4_1_is_a_rate_for_kappa_from_two_on_with_a_constant_the_hard_instance_supports() -> None:
+    kappas = np.array([1.0, 1.999, 2.0, 50.0])
+    for statement in (theory.failure_lower_bound, theory.failure_lower_bound_asymptotic):
+        rate = statement(kappas, 1e6, 5.0)
+        assert rate.applies.tolist() == [False, False, True, True]
+        assert (rate.value > 0).tolist() == rate.applies.tolist()
+        assert rate.constant == pytest.approx(1 / (2 * math.e))
+        assert rate.value[3] == statement(50.0, 1e6, 5.0, lower_constant=1 / (2 * math.e)).value
+    assert isinstance(theory.failure_lower_bound(10, 10, 1.0), theory.Rate)
+    assert isinstance(theory.failure_bound(10, 10, 1.0), theory.Rate)
+    assert not isinstance(theory.population_kappa_bound(10.0, 1.0, 1.0), theory.Rate)  # a bound: no hidden constant
+
+
+def test_no_constant_saves_theorem_4_1_at_kappa_one() -> None:
+    # Two deterministic policies: the first sample shows which it is, so a consistent learner never fails; P9 says at
+    # most log(|Pi|/rho)/n. The root at level C0 log 2/n would be positive, hence false, for every C0.
+    assert theory.failure_at_level(1.0, 1e-6 * math.log(2) / 100) > 0
+    assert theory.failure_lower_bound(1.0, 100, math.log(2), 1e-6).value == 0.0
 
 
 @pytest.mark.parametrize(
@@ -32,12 +57,12 @@ def test_theorem_4_1_saturates_at_one_where_the_level_exceeds_the_equation() -> 
     assert theory.failure_at_level(10, edge) == 1.0
     assert theory.failure_at_level(10, edge * (1 - 1e-9)) < 1.0
     assert theory.failure_at_level(10, edge * 1e6) == 1.0
-    assert theory.failure_lower_bound(1e300, 1, 1e300) == 1.0
+    assert theory.failure_lower_bound(1e300, 1, 1e300).value == 1.0
 
 
 def test_extreme_but_legal_arguments_give_finite_numbers() -> None:
-    assert 0 < theory.failure_lower_bound(1e300, 1e308, 1e-300) < 1e-100
-    assert theory.failure_lower_bound(1.0, 1e308, 1e-308) > 0
+    assert 0 < theory.failure_lower_bound(1e300, 1e308, 1e-300).value < 1e-100
+    assert theory.failure_lower_bound(2.0, 1e308, 1e-308).value > 0
     bound = theory.failure_bound(1e300, 1, 1e10, rho=1e-300, mass_slack=1 - 1e-12, rounds=1e6)
     assert np.isfinite(bound.value)
     assert bound.vacuous
@@ -48,11 +73,12 @@ def test_extreme_but_legal_arguments_give_finite_numbers() -> None:
 
 def test_the_asymptotic_rate_meets_the_bound_as_n_grows() -> None:
     n = np.array([1e3, 1e6, 1e12, 1e24, 1e48, 1e96])
-    gap = theory.failure_lower_bound_asymptotic(5.0, n, 2.0) / theory.failure_lower_bound(5.0, n, 2.0) - 1
+    rate = theory.failure_lower_bound_asymptotic(5.0, n, 2.0, 1.0).value
+    gap = rate / theory.failure_lower_bound(5.0, n, 2.0, 1.0).value - 1
     assert (np.diff(np.abs(gap)) < 0).all()
     assert abs(gap[-1]) < 0.02
-    assert theory.failure_lower_bound_asymptotic(2.0, 1.0, 1.0) == 1.0  # the logarithm is small: it says nothing
-    assert theory.failure_lower_bound_asymptotic(1.0, 1.0, 10.0) == 1.0  # the logarithm is negative
+    assert theory.failure_lower_bound_asymptotic(2.0, 1.0, 1.0, 1.0).value == 1.0  # the logarithm is small
+    assert theory.failure_lower_bound_asymptotic(2.0, 1.0, 10.0, 1.0).value == 1.0  # the logarithm is negative
 
 
 def test_hard_instance_examples_by_hand() -> None:
@@ -235,8 +261,10 @@ def test_effective_dimension_regimes_by_hand() -> None:
 
 def test_guarantees_by_hand() -> None:
     # log(n|Pi|/rho) = log(100) + 5 + log(20); 1/(gamma delta sqrt n) = 1/(2 * 0.25 * 10); c = 1/4, 1 + sqrt(n c) = 6.
-    front = (math.log(100) + 5 + math.log(20)) / 5
+    # R = 2, the larger of 1 nat and the margin, multiplies C.
+    front = 2 * (math.log(100) + 5 + math.log(20)) / 5
     bound = theory.failure_bound(9.0, 100, 5.0, margin=2, min_confidence=0.25, mass_slack=0.25, rounds=3, measured=0.5)
+    assert (bound.reward_range, bound.constant) == (2.0, 1.0)
     assert bound.stable_term == pytest.approx(2 * front)
     assert bound.transient_term == pytest.approx(front * 3 / 6)
     assert bound.value == pytest.approx(2.5 * front)
@@ -255,9 +283,50 @@ def test_guarantees_by_hand() -> None:
     assert theory.rounds_to_suppress(144.0, 100.0, 0.25) == 3
     assert theory.rounds_to_suppress(145.0, 100.0, 0.25) == 4
     assert theory.rounds_to_suppress(1.0, 100.0, 0.25) == 1
-    assert theory.stable_failure_bound(
-        100, 5.0, margin=2, min_confidence=0.25, mass_slack=0.25, rho=0.05
-    ) == pytest.approx(4 * front)
+    stable = theory.stable_failure_bound(100, 5.0, margin=2, min_confidence=0.25, mass_slack=0.25, rho=0.05)
+    assert (stable.value, stable.vacuous) == (pytest.approx(4 * front), True)
+    assert theory.statistical_error(100, 5.0, reward_range=3.0) == pytest.approx(3 * theory.statistical_error(100, 5.0))
+
+
+def test_the_reward_range_holds_the_margin_and_multiplies_the_constant() -> None:
+    def value(**changes: Any) -> float:
+        return theory.failure_bound(9.0, 100, 5.0, **changes).value
+
+    assert value() == value(reward_range=1.0) == pytest.approx(value(reward_range=5.0) / 5)
+    assert value(margin=0.5) == value(margin=0.5, reward_range=1.0)
+    assert value(margin=3.0) == value(margin=3.0, reward_range=3.0) == pytest.approx(value())
+    for call in (theory.failure_bound, lambda *a, **k: theory.failure_bound_at_beta(*a, 0.1, **k)):
+        with pytest.raises(InputError, match=r"reward_range is 2.9; it holds the margin, so give at least 3 nats"):
+            call(9.0, 100, 5.0, margin=3.0, reward_range=2.9)
+    # Two policies of four on M responses, favourite A or B with 1/2, the rest shared: at least (1 - p/2)^n/2 of the
+    # learner's chances fail, whatever the margin log(M-1) is. Without the range the rate would fall below it.
+    n, mass = 50, 0.04
+    floor = mass * (1 - mass / 2) ** n / 2
+    for margin in (math.log(2), 7.0, 1e4):
+        assert theory.failure_bound(2.0, n, math.log(4), margin=margin).value >= floor
+    assert theory.failure_bound(2.0, n, math.log(4), margin=1e4).value / 1e4 < floor
+
+
+def test_eq_43_along_the_recurrence_by_hand() -> None:
+    # eps = C R log(n |Pi|/rho)/sqrt(n) with n = 100, R = 2, C = 1/2; gamma = 2, c = 1/4, delta = 1/2, beta = 3.
+    given: dict[str, Any] = {"margin": 2.0, "min_confidence": 0.25, "mass_slack": 0.5, "constant": 0.5}
+    eps = (math.log(100) + 5 + math.log(20)) / 10
+    once = theory.failure_bound_at_beta(1.5, 100, 5.0, 3.0, **given)
+    assert once.sampling_term == pytest.approx(eps * math.sqrt(1.5))  # 1/(gamma delta) = 1
+    assert once.beta_term == once.without_sampling == pytest.approx(3 * math.log(1.5))
+    assert once.value == pytest.approx(once.sampling_term + once.beta_term)
+    assert (once.vacuous, once.pairs_help, once.constant, once.reward_range) == (True, False, 0.5, 2.0)
+    # A round more: kappa_1 = 1 + (eps sqrt(kappa_0) + beta log(kappa_0))/(gamma c), at most 1/c = 4.
+    kappa = min(4.0, 1 + (eps * math.sqrt(1.01) + 3 * math.log(1.01)) / 0.5)
+    assert kappa < 4
+    twice = theory.failure_bound_at_beta(1.01, 100, 5.0, 3.0, rounds=2, **given)
+    assert twice.value == pytest.approx(eps * math.sqrt(kappa) + 3 * math.log(kappa))
+    assert twice.without_sampling == pytest.approx(3 * math.log(1 + 6 * math.log(1.01)))
+    assert twice.pairs_help is True
+    many = theory.failure_bound_at_beta(1e6, 100, 5.0, 3.0, rounds=9, **given)
+    assert many.value == pytest.approx(eps * 2 + 3 * math.log(4))  # saturated at 1/c
+    edge = theory.failure_bound_at_beta(math.e, 100, 5.0, 1.0, **given)
+    assert (edge.without_sampling, edge.pairs_help) == (pytest.approx(1.0), edge.without_sampling < 1)
 
 
 def test_recurrence_by_hand() -> None:
@@ -271,3 +340,30 @@ def test_recurrence_by_hand() -> None:
     assert found.bound_after(1.0, 5) == pytest.approx(4.0)
     assert theory.recurrence(0.0, 0.0, 1.0, 1.0).fixed_point == 1.0
     assert theory.recurrence(1.0, 0.5, 2.0, 0.25).slope == pytest.approx(3.0)
+
+
+def test_the_hard_instance_within_a_class_uses_it_and_never_exceeds_it() -> None:
+    for kappa, n, size, g in (
+        (10, 1000, 5.0, 1.0), (10, 1000, 50.0, 1.0), (130, 192, 573.0, 1.0), (3.0, 1e5, 1e4, 0.5), (1.5, 40, 3.0, 2.0),
+        (2.0, 1e9, 1e12, 1.0), (1e300, 1e300, 1e300, 1.0), (10, 1000, 3.0, 1.0),
+    ):  # fmt: skip
+        one = theory.worst_hard_instance_within(kappa, n, size, g)
+        d = one.informative_prompts
+        assert d >= 1
+        assert d * math.log(one.responses) <= size
+        assert theory.hard_instance_kappa(one.informative_mass, one.responses, g) == pytest.approx(kappa, rel=1e-9)
+        free = theory.worst_hard_instance(kappa, n, d, g)
+        more = theory.worst_hard_instance(kappa, n, d + 1, g) if d < 1e15 else free
+        if free.responses == one.responses:  # the largest d whose own best instance fits
+            assert one == free
+            assert d >= 1e15 or (d + 1) * math.log(more.responses) > size
+        else:  # not even one prompt: as many labels as the class allows
+            assert d == 1
+            assert math.log(free.responses) > size
+            assert math.log(one.responses + 1) > size
+            assert one.failure_rate < free.failure_rate
+    # 3.1 nats hold 22 labels, log(20) = 2.996 nats the least that kappa 10 asks for (p = 9/9 of them).
+    assert theory.worst_hard_instance_within(10, 1000, math.log(20)).responses == 20
+    nothing = theory.worst_hard_instance_within(10, 1000, 2.9)
+    assert (nothing.informative_prompts, nothing.failure_rate, nothing.informative_mass) == (0, 0.0, 0.0)
+    assert theory.worst_hard_instance_within(1.0, 1000, 50.0).failure_rate == 0.0

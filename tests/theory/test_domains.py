@@ -1,7 +1,9 @@
 """Every argument has a domain: its edges are accepted or refused as stated, and it is named when refused."""
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from srlm import theory
 from srlm.errors import InputError
+from srlm.theory import contraction, guarantees, lower_bound, planning, spectrum
 
 POSITIVE, UNIT_OPEN, PROBABILITY_OPEN_LOW = (0, math.inf, "()"), (0, 1, "()"), (0, 1, "(]")
 AT_LEAST_0, AT_LEAST_1, UNIT = (0, math.inf, "[)"), (1, math.inf, "[)"), (0, 1, "[]")
@@ -16,10 +19,10 @@ LOGPROB, MARGIN = (-math.inf, 0, "[]"), (0, math.inf, "[]")  # closed at an infi
 
 # function, legal arguments, and the domain of each
 TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, float, str]]]] = [
-    (theory.failure_lower_bound, {"kappa0": 5, "pairs": 10, "log_class_size": 2, "constant": 1},
-     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": POSITIVE, "constant": POSITIVE}),
-    (theory.failure_lower_bound_asymptotic, {"kappa0": 5, "pairs": 10, "log_class_size": 2, "constant": 1},
-     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": POSITIVE, "constant": POSITIVE}),
+    (theory.failure_lower_bound, {"kappa0": 5, "pairs": 10, "log_class_size": 2, "lower_constant": 1},
+     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": POSITIVE, "lower_constant": POSITIVE}),
+    (theory.failure_lower_bound_asymptotic, {"kappa0": 5, "pairs": 10, "log_class_size": 2, "lower_constant": 1},
+     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": POSITIVE, "lower_constant": POSITIVE}),
     (theory.failure_at_level, {"kappa0": 5, "level": 0.1}, {"kappa0": AT_LEAST_1, "level": POSITIVE}),
     (theory.near_uniform_kappa, {"responses": 5}, {"responses": AT_LEAST_1}),
     (theory.autoregressive_kappa, {"top_probability": 0.5, "length": 3},
@@ -32,7 +35,9 @@ TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, flo
     (theory.bayes_failure, {"informative_mass": 0.5, "responses": 5, "informative_prompts": 2, "pairs": 3, "bias": 3},
      {"responses": (4, math.inf, "[)")}),
     (theory.worst_hard_instance, {"kappa0": 5, "pairs": 10, "informative_prompts": 1, "bias": 1},
-     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "informative_prompts": AT_LEAST_1, "bias": POSITIVE}),
+     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "informative_prompts": AT_LEAST_1, "bias": (0, 1e6, "(]")}),
+    (theory.worst_hard_instance_within, {"kappa0": 5, "pairs": 10, "log_class_size": 9, "bias": 1},
+     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": POSITIVE, "bias": (0, 1e6, "(]")}),
     (theory.greedy_trap, {"mode_probability": 0.3, "excess": 0.2},
      {"mode_probability": (0, 0.5, "()"), "excess": (0, 0.4, "(]")}),
     (theory.greedy_finds_mode, {"mode_probability": 0.3}, {"mode_probability": UNIT}),
@@ -56,8 +61,9 @@ TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, flo
      {"suboptimality": AT_LEAST_0, "margin": AT_LEAST_0, "mass_slack": UNIT_OPEN}),
     (theory.change_of_measure_bound, {"coefficient": 2, "second_moment": 1},
      {"coefficient": AT_LEAST_1, "second_moment": AT_LEAST_0}),
-    (theory.statistical_error, {"pairs": 10, "log_class_size": 2, "rho": 0.1, "constant": 1},
-     {"pairs": AT_LEAST_1, "log_class_size": AT_LEAST_0, "rho": UNIT_OPEN, "constant": POSITIVE}),
+    (theory.statistical_error, {"pairs": 10, "log_class_size": 2, "rho": 0.1, "constant": 1, "reward_range": 1},
+     {"pairs": AT_LEAST_1, "log_class_size": AT_LEAST_0, "rho": UNIT_OPEN, "constant": POSITIVE,
+      "reward_range": POSITIVE}),
     (theory.failure_coefficient, {"kappa": 5, "error": 0.1, "beta": 1, "margin": 1},
      {"kappa": AT_LEAST_1, "error": AT_LEAST_0, "beta": AT_LEAST_0, "margin": POSITIVE}),
     (theory.one_round_failure_bound, {"coefficient": 0.1, "mass_slack": 0.5},
@@ -73,10 +79,16 @@ TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, flo
      {"length": AT_LEAST_1, "mode_probability": PROBABILITY_OPEN_LOW}),
     (theory.failure_bound,
      {"kappa0": 5, "pairs": 10, "log_class_size": 2, "margin": 1, "min_confidence": 0.5, "mass_slack": 0.5,
-      "rho": 0.1, "rounds": 2, "constant": 1, "measured": 0.5},
+      "rho": 0.1, "rounds": 2, "constant": 1, "reward_range": 1, "measured": 0.5},
      {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": AT_LEAST_0, "margin": POSITIVE,
       "min_confidence": PROBABILITY_OPEN_LOW, "mass_slack": UNIT_OPEN, "rho": UNIT_OPEN, "rounds": AT_LEAST_1,
-      "constant": POSITIVE, "measured": UNIT}),
+      "constant": POSITIVE, "reward_range": (1, math.inf, "[)"), "measured": UNIT}),
+    (theory.failure_bound_at_beta,
+     {"kappa0": 5, "pairs": 10, "log_class_size": 2, "beta": 1, "margin": 1, "min_confidence": 0.5, "mass_slack": 0.5,
+      "rho": 0.1, "rounds": 2, "constant": 1, "reward_range": 1},
+     {"kappa0": AT_LEAST_1, "pairs": AT_LEAST_1, "log_class_size": AT_LEAST_0, "beta": POSITIVE, "margin": POSITIVE,
+      "min_confidence": PROBABILITY_OPEN_LOW, "mass_slack": UNIT_OPEN, "rho": UNIT_OPEN, "rounds": AT_LEAST_1,
+      "constant": POSITIVE, "reward_range": (1, math.inf, "[)")}),
     (theory.stable_failure_bound,
      {"pairs": 10, "log_class_size": 2, "margin": 1, "min_confidence": 0.5, "mass_slack": 0.5, "rho": 0.1},
      {"margin": POSITIVE, "min_confidence": PROBABILITY_OPEN_LOW, "mass_slack": UNIT_OPEN}),
@@ -98,6 +110,13 @@ TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, flo
      {"scale": POSITIVE, "power": (1, math.inf, "()"), "ridge": POSITIVE}),
     (theory.spike_bound, {"dimension": 5, "rank": 1, "tail": 1, "ridge": 1},
      {"dimension": AT_LEAST_1, "rank": (0, 5, "[]"), "tail": AT_LEAST_0, "ridge": POSITIVE}),
+    (theory.plan,
+     {"kappa0": 5, "pairs": 10, "log_class_size": 2, "margin": 1, "min_confidence": 0.5, "mass_slack": 0.5, "rho": 0.1,
+      "beta": 1, "rounds": 2, "constant": 1, "lower_constant": 1, "reward_range": 1, "target_failure": 0.1},
+     {"kappa0": AT_LEAST_1, "pairs": (1, 1e18, "[]"), "log_class_size": POSITIVE, "margin": POSITIVE,
+      "min_confidence": PROBABILITY_OPEN_LOW, "mass_slack": UNIT_OPEN, "rho": UNIT_OPEN, "beta": POSITIVE,
+      "rounds": AT_LEAST_1, "constant": POSITIVE, "lower_constant": POSITIVE, "reward_range": (1, math.inf, "[)"),
+      "target_failure": UNIT_OPEN}),
     (theory.self_reward_residual, {"logps": -1, "reference_logps": -1, "beta": 1}, {"beta": POSITIVE}),
     (theory.sharpen, {"logprobs": [0.0], "beta": 1}, {"beta": POSITIVE}),
     (theory.policy_condition_number, {"mode_logprobs": [-1.0]}, {"mode_logprobs": LOGPROB}),
@@ -124,12 +143,20 @@ def test_edges_of_the_domain(
     for edge, bracket, outward in ((low, brackets[0], -1), (high, brackets[1], 1)):
         (right if bracket in "[]" else wrong).append(edge)
         if math.isfinite(edge):
-            wrong += [edge + outward * 1e-3, outward * math.inf]
+            wrong += [edge + outward * max(1e-3, 1e-9 * abs(edge)), outward * math.inf]
     for value in right:
         function(**(legal | {name: value}))
     for value in wrong:
         with pytest.raises(InputError, match=f"{name} is "):
             function(**(legal | {name: value}))
+
+
+def test_every_function_of_numbers_has_its_domain_here() -> None:
+    named = {getattr(function, "__name__", "") for function, _, _ in TABLE}
+    for module in (contraction, guarantees, lower_bound, spectrum, planning):
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if function.__module__ == module.__name__ and not name.startswith(("_", "log_pop", "log_exact")):
+                assert name in named | {"fisher_spectrum", "lower_bound_level"}, name
 
 
 def test_the_sentence_names_argument_value_and_interval() -> None:
@@ -191,5 +218,122 @@ def test_arrays_broadcast_and_scalars_stay_scalars() -> None:
     assert isinstance(theory.failure_bound(2.0, 10, 1.0).value, float)
     assert isinstance(theory.tail_integral_bound(0.1, 0.1), float)
     assert isinstance(theory.bayes_failure(0.5, 5, 1, 3), float)
-    one = theory.failure_lower_bound(np.array([2.0, 50.0]), 1e3, 5.0)
-    assert one == pytest.approx([theory.failure_lower_bound(k, 1e3, 5.0) for k in (2.0, 50.0)])
+    one = theory.failure_lower_bound(np.array([2.0, 50.0]), 1e3, 5.0).value
+    assert one == pytest.approx([theory.failure_lower_bound(k, 1e3, 5.0).value for k in (2.0, 50.0)])
+    assert theory.failure_bound_at_beta(2.0, np.array([1e3, 1e6]), 5.0, 0.1).pairs_help is True
+
+
+EXTREMES = (
+    5e-324, 1e-310, 2.3e-308, 1e-300, 1e-155, 1e-16, 1e-8, 0.3, 0.5, 1 - 2**-53, 1.0, 1 + 2**-52, 1.0001, 2.0, 3.0,
+    50.0, 1e3, 1e8, 1e16, 1e155, 1e300, 1.7e308,
+)  # fmt: skip
+
+
+def inside(value: float, domain: tuple[float, float, str]) -> bool:
+    low, high, brackets = domain
+    above = value >= low if brackets[0] == "[" else value > low
+    return above and (value <= high if brackets[1] == "]" else value < high)
+
+
+def numbers(value: Any) -> Iterator[Any]:
+    """Every number of a result."""
+    if is_dataclass(value):
+        value = [getattr(value, field.name) for field in fields(value)]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from numbers(one)
+    elif not isinstance(value, str) and value is not None and not callable(value):
+        yield from np.ravel(value)
+
+
+@pytest.mark.parametrize(
+    ("function", "legal", "domains"), TABLE, ids=[getattr(f, "__name__", "?") for f, _, _ in TABLE]
+)
+def test_extreme_arguments_are_refused_or_answered_without_nan(
+    function: Callable[..., Any], legal: dict[str, Any], domains: dict[str, tuple[float, float, str]]
+) -> None:
+    choices = {
+        name: [one for value in EXTREMES for one in (value, -value, 0.0) if inside(one, domain)]
+        for name, domain in domains.items()
+    }
+    rng, answered = np.random.default_rng(0), 0
+    for _ in range(150):
+        given = {name: float(rng.choice(values)) for name, values in choices.items()}
+        shaped = {name: np.full(np.shape(legal[name]), value) if np.ndim(legal[name]) else value
+                  for name, value in given.items()}  # fmt: skip
+        try:
+            found = function(**(legal | shaped))
+        except InputError as error:
+            assert " is " in str(error) or "too" in str(error)  # noqa: PT017 - one sentence, whatever was refused
+            continue
+        answered += 1
+        assert not any(np.isnan(float(one)) for one in numbers(found)), given
+    assert answered > 10
+
+
+TINY, HUGE = -1.7e308, -1e-320
+LOGPROBS = (0.0, HUGE, -1e-16, -0.7, -50.0, -800.0, -1e16, -1e300, TINY, -math.inf)
+
+
+def test_extreme_tables_are_refused_or_answered_without_nan() -> None:
+    rng = np.random.default_rng(0)
+    calls: list[Callable[[np.ndarray, float], Any]] = [
+        lambda logs, scale: theory.sharpen(logs, scale),
+        lambda logs, scale: theory.condition(logs),
+        lambda logs, scale: theory.policy_condition_number(logs.ravel(), np.full(logs.size, scale)),
+        lambda logs, scale: theory.failure_rate(logs.ravel(), min(scale, 0.5), np.full(logs.size, scale)),
+        lambda logs, scale: theory.self_reward_residual(logs, logs[::-1], scale),
+        lambda logs, scale: theory.group_loss(logs[0], logs[-1], scale),
+        lambda logs, scale: theory.effective_dimension(-logs.ravel(), scale),
+        lambda logs, scale: theory.effective_dimension_bound(-logs.ravel(), scale, 1),
+        lambda logs, scale: theory.fisher_spectrum(scale * rng.uniform(-1, 1, (*logs.shape, 2)), np.log(softmax(logs))),
+        lambda logs, scale: theory.population_kappa_bound_by_prompt(logs[0], -logs[-1], scale),
+        lambda logs, scale: theory.exact_round_kappa_estimate(logs[:, 0], logs, scale),
+        lambda logs, scale: theory.log_mean_exp(logs),
+    ]
+    for call in calls:
+        answered = 0
+        for _ in range(200):
+            logs = rng.choice(LOGPROBS, (2, 3))
+            try:
+                found = call(logs, float(rng.choice(EXTREMES)))
+            except InputError:
+                continue
+            answered += 1
+            assert not any(np.isnan(float(one)) for one in numbers(found)), logs
+        assert answered > 5
+
+
+def softmax(logs: np.ndarray) -> np.ndarray:
+    top = np.maximum(logs.max(axis=1, keepdims=True), -1e308)
+    with np.errstate(all="ignore"):
+        weights = np.exp(np.nan_to_num(logs, neginf=-1e308) - top)
+    return np.maximum(weights, 1e-300) / np.maximum(weights, 1e-300).sum(axis=1, keepdims=True)
+
+
+def test_examples_of_overflow_have_their_right_answers() -> None:
+    assert theory.polynomial_decay_bound(1e300, 1.0001, 1e-300) == math.inf  # (C/lambda)^(1/p) is near 1e600
+    assert theory.exponential_decay_bound(1.0, 1e-310, 0.5) == math.inf
+    assert np.exp(theory.sharpen(np.log([0.5, 0.3, 0.2]), 1e-310)) == pytest.approx([1.0, 0.0, 0.0])
+    assert theory.sharpen(np.log([0.4, 0.4, 0.2]), 1e-310)[:2] == pytest.approx(np.log([0.5, 0.5]))
+    assert theory.population_margin(0.0, 1e-310) == 0.0
+    assert theory.certified_kappa_bound(1.0, 0.0, 1.0, 1e4) == 1.0
+    assert theory.effective_dimension([1e308, 1e308], 1e308) == pytest.approx(1.0)
+    assert theory.spike_bound(10, 2, 1e308, 1e308) == pytest.approx(2 + 8 / 2)
+    assert theory.loss_lipschitz_bound(1e300, 1e300, 0.0) == 0.0
+    assert theory.loss_lipschitz_bound(1e200, 1e200, 1e-200) == pytest.approx(8e200)
+    assert theory.linear_softmax_log_class_size(2, 1e308, 1e308) == pytest.approx(
+        2 * math.log(4) + 4 * 308 * math.log(10)
+    )
+    assert theory.tail_integral_bound(1e-300, 1e-305) == pytest.approx(1 + 1e5)  # 1 + A/c, A far below 1
+    assert theory.failure_from_suboptimality(0.0, 1e-320, 1e-10) == 0.0
+    assert theory.failure_bound(2.0, 10, 1.0, rounds=1e300).transient_term == 0.0
+    # One response a prompt of a million has its label: n = 0 leaves a guess among all M, whatever M is.
+    assert theory.bayes_failure(1.0, 1e300, 1, 0) == 1.0
+    assert theory.bayes_failure(1.0, 1e6, 1, 0.9) == pytest.approx(1 - 1e-6)
+    with pytest.raises(InputError, match="more responses than a float can count"):
+        theory.worst_hard_instance(1.7e308, 10)
+    with pytest.raises(InputError, match="more continuations than a float can count"):
+        theory.greedy_trap(5e-324, 0.5)

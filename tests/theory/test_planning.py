@@ -19,10 +19,13 @@ def test_every_number_is_the_theorys_own() -> None:
     assert found.inputs["log_class_size"] == pytest.approx(size)
     assert found.inputs["beta"] == pytest.approx(192**-0.5)
     assert found.inputs["min_confidence"] == 0.5
-    assert found.single_step["failure_lower_bound"] == theory.failure_lower_bound(130, 192, size)
+    assert found.single_step["applies"] is True
+    assert found.single_step["failure_lower_bound"] == theory.failure_lower_bound(130, 192, size).value
     asymptotic = theory.failure_lower_bound_asymptotic(130, 192, size)
-    assert found.single_step["failure_lower_bound_asymptotic"] == asymptotic
+    assert found.single_step["failure_lower_bound_asymptotic"] == asymptotic.value
     many = found.iterative
+    assert (many["statement"], many["pairs_help"], many["reason"]) == ("theorem 5.3", True, None)
+    assert (many["sampling_term"], many["beta_term"]) == (None, None)
     assert (many["failure_bound"], many["stable_term"], many["transient_term"]) == pytest.approx(
         (bound.value, bound.stable_term, bound.transient_term)
     )
@@ -45,7 +48,8 @@ def test_every_number_is_the_theorys_own() -> None:
 def test_the_hard_instance_is_the_adversarys_for_that_class_size() -> None:
     found = theory.plan(10, 1000, 20.0)
     hard = found.single_step["hard_instance"]
-    worst = theory.worst_hard_instance(10, 1000, round(20 / math.log(20)))
+    worst = theory.worst_hard_instance_within(10, 1000, 20.0)
+    assert hard["informative_prompts"] * math.log(hard["responses"]) <= 20.0
     assert hard == {
         "failure_rate": worst.failure_rate,
         "informative_mass": worst.informative_mass,
@@ -55,13 +59,66 @@ def test_the_hard_instance_is_the_adversarys_for_that_class_size() -> None:
     assert theory.plan(1, 10, 1e-3).single_step["hard_instance"]["failure_rate"] == 0
 
 
-def test_the_hard_instance_has_as_many_prompts_as_the_class_allows() -> None:
-    def prompts(kappa: float, size: float) -> int:
-        return theory.plan(kappa, 10, size).single_step["hard_instance"]["informative_prompts"]
+def test_the_class_of_the_hard_instance_never_exceeds_the_one_asked_for() -> None:
+    # Five nats asked: two prompts with log(283) nats each, 11.3 in all, would be an instance of another class.
+    hard = theory.plan(10, 1000, 5.0).single_step["hard_instance"]
+    assert (hard["informative_prompts"], hard["responses"]) == (1, math.floor(math.exp(5.0)))
+    for kappa, n, size in ((7.0, 10, 50.0), (130, 192, 573.0), (2.0, 1e6, 1e3)):
+        hard = theory.plan(kappa, n, size).single_step["hard_instance"]
+        d, labels = hard["informative_prompts"], hard["responses"]
+        assert d * math.log(labels) <= size < (d + 1) * math.log(theory.worst_hard_instance(kappa, n, d + 1).responses)
+    small = theory.plan(10, 1000, 1.0)
+    assert small.single_step["hard_instance"]["failure_rate"] == 0
+    assert "hide nothing" in " ".join(small.notes)
 
-    assert prompts(1, 70.0) == round(70 / math.log(2))
-    assert prompts(7.0, 50.0) == round(50 / math.log(14))
-    assert prompts(1, 1e-3) == 1
+
+def test_theorem_4_1_is_not_said_below_kappa_two() -> None:
+    found = theory.plan(1.5, 100, 20.0)
+    assert found.single_step["applies"] is False
+    assert found.single_step["failure_lower_bound"] is found.single_step["failure_lower_bound_asymptotic"] is None
+    assert found.single_step["hard_instance"]["failure_rate"] > 0
+    assert "Theorem 4.1 is for kappa_0 >= 2" in " ".join(found.notes)
+    assert theory.plan(2.0, 100, 20.0).single_step["applies"] is True
+    assert "Theorem 4.1" not in " ".join(theory.plan(2.0, 100, 20.0).notes)
+
+
+def test_where_beta_alone_reaches_delta_no_number_of_pairs_helps() -> None:
+    found = theory.plan(**PLAN, beta=5)
+    many = found.iterative
+    assert (many["statement"], many["pairs_help"]) == ("eq. 43", False)
+    # kappa_2 <= 1/c = 2, so beta log(kappa)/(gamma delta) = 5 log 2 / (1/2) at every n.
+    assert many["beta_term"] == pytest.approx(10 * math.log(2))
+    assert f"{10 * math.log(2):.3g}" in many["reason"]
+    assert "beta*log(kappa)/gamma does not fall with n" in many["reason"]
+    for n in (1e3, 1e9, 1e18):
+        assert theory.plan(**(PLAN | {"pairs": n}), beta=5).iterative["vacuous"]
+    assert [one["informative_from_pairs"] for one in found.statements] == [None, None, None]
+    # Corollary 5.7 and the terms of theorem 5.3 do not hold for this beta; the notes say so.
+    assert (many["stable_term"], many["transient_term"], many["rounds_to_suppress"]) == (None, None, None)
+    assert "theorem 5.3 and corollary 5.7 do not hold" in " ".join(found.notes)
+    goal = theory.plan(**PLAN, beta=5, target_failure=0.1).target
+    assert goal is not None
+    assert (goal["pairs"], goal["rounds"]) == (None, None)
+    assert "alone leaves 6.93" in goal["reason"]
+
+
+def test_a_plan_honours_beta() -> None:
+    small, middle, large = (theory.plan(**PLAN, beta=beta) for beta in (0.01, 0.5, 5.0))
+    assert len({one.iterative["failure_bound"] for one in (small, middle, large)}) == 3
+    assert small.iterative["statement"] == "theorem 5.3"  # the failure coefficient rises with beta
+    assert middle.iterative["pairs_help"] is True
+    # From one statement to the other exactly above n^(-1/2).
+    assert theory.plan(5, 100, 3.0, beta=0.1).iterative["statement"] == "theorem 5.3"
+    assert theory.plan(5, 100, 3.0, beta=0.1001).iterative["statement"] == "eq. 43"
+    # Where more pairs help, the plan says from how many on, at this beta.
+    since = middle.statements[1]["informative_from_pairs"]
+    for factor, vacuous in ((0.999, True), (1.001, False)):
+        assert theory.plan(**(PLAN | {"pairs": since * factor}), beta=0.5).statements[1]["vacuous"] is vacuous
+    goal = theory.plan(**PLAN, beta=0.01, target_failure=0.1).target
+    assert goal is not None
+    reached = theory.plan(**(PLAN | {"pairs": goal["pairs"], "rounds": goal["rounds"]}), beta=0.01)
+    assert reached.iterative["statement"] == "eq. 43"  # at that many pairs 0.01 is above n^(-1/2)
+    assert reached.iterative["failure_bound"] <= 0.1
 
 
 def test_groups_of_responses_make_pairs() -> None:
@@ -75,13 +132,19 @@ def test_groups_of_responses_make_pairs() -> None:
 
 
 def test_given_values_replace_the_defaults() -> None:
-    found = theory.plan(5, 1e6, 3.0, margin=2, min_confidence=0.8, mass_slack=0.25, rho=0.1, beta=0.5, constant=2)
-    bound = theory.failure_bound(5, 1e6, 3.0, margin=2, min_confidence=0.8, mass_slack=0.25, rho=0.1, constant=2)
+    given: dict[str, Any] = {
+        "margin": 2, "min_confidence": 0.8, "mass_slack": 0.25, "rho": 0.1, "constant": 2, "reward_range": 4.0
+    }  # fmt: skip
+    found = theory.plan(5, 1e6, 3.0, beta=0.5, lower_constant=0.3, **given)
+    bound = theory.failure_bound_at_beta(5, 1e6, 3.0, 0.5, **given)
     assert found.iterative["failure_bound"] == pytest.approx(bound.value)
     assert found.population["kappa_bounds"] == pytest.approx([5, 1 + math.exp(-4) * 4])
-    recur = theory.recurrence(theory.statistical_error(1e6, 3.0, 0.1, 2), 0.5, 2, 0.8)
+    recur = theory.recurrence(theory.statistical_error(1e6, 3.0, 0.1, 2, 4.0), 0.5, 2, 0.8)
     assert found.iterative["fixed_point"] == pytest.approx(recur.fixed_point)
-    assert found.single_step["failure_lower_bound"] == theory.failure_lower_bound(5, 1e6, 3.0, 2)
+    assert found.single_step["failure_lower_bound"] == theory.failure_lower_bound(5, 1e6, 3.0, 0.3).value
+    assert (found.inputs["lower_constant"], found.inputs["reward_range"]) == (0.3, 4.0)
+    plain = theory.plan(5, 1e6, 3.0, margin=2)
+    assert (plain.inputs["lower_constant"], plain.inputs["reward_range"]) == (1 / (2 * math.e), 2.0)
     assert found.inputs["mass_slack"] == 0.25
     assert found.inputs["constant"] == 2
 
@@ -138,7 +201,8 @@ def test_a_target_out_of_reach_says_so() -> None:
 def test_notes_say_what_was_assumed() -> None:
     plain = " ".join(theory.plan(130, 192, 20.0).notes)
     assert "No minimum confidence was given; 1/2" in plain
-    assert "universal constants are unknown and set to 1" in plain
+    assert "C is set to 1 times the reward range R = 1 nats" in plain
+    assert "C0 to 0.184" in plain
     careful = " ".join(theory.plan(130, 192, 20.0, min_confidence=0.5).notes)
     assert "c cannot include round 0" in careful
     assert "No minimum confidence" not in careful
@@ -178,6 +242,8 @@ def test_a_plan_is_one_json_document_without_infinities() -> None:
         ({"mass_slack": 1}, "mass_slack is 1"),
         ({"rho": 0}, "rho is 0"),
         ({"constant": 0}, "constant is 0"),
+        ({"lower_constant": 0}, "lower_constant is 0"),
+        ({"reward_range": 0.5}, "reward_range is 0.5; it holds the margin, so give at least 1 nats"),
         ({"tokens_per_response": -1}, "tokens_per_response is -1"),
         ({"target_failure": 1}, "target_failure is 1"),
         ({"target_failure": 0}, "target_failure is 0"),

@@ -1,6 +1,6 @@
 """A plan in words.
 
-Knows: the plan's fields and how to say them to someone new to the theory.
+Knows: the plan's fields and how to say them to someone new to the theory. Refuses to know: the theory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,69 +9,86 @@ from typing import Any
 from srlm.theory.planning import Plan
 
 
-def plan_text(drawn: Plan, read: Sequence[str] = ()) -> str:
+def plan_text(plan: Plan, read: Sequence[str] = ()) -> str:
     """The plan as text, one heading a question.
 
     Args:
-        drawn: the plan.
+        plan: the plan.
         read: sentences on what was read from a diagnosis.
     """
     return "\n".join(
         [
-            *_start(drawn.inputs, read),
+            *_start(plan.inputs, read),
             *("", "Is one round enough?"),
-            *_one_round(drawn.single_step),
+            *_one_round(plan.single_step),
             *("", "What do the rounds buy?"),
-            *_rounds_buy(drawn),
+            *_rounds_buy(plan),
             *("", "What says something at these numbers?"),
-            *_statements(drawn.statements),
+            *_statements(plan.statements),
             *("", "What does it cost?"),
-            *_cost(drawn.cost),
+            *_cost(plan.cost),
             *("", "Read with care"),
-            *(f"  {note}" for note in drawn.notes),
+            *(f"  {note}" for note in plan.notes),
         ]
     )
 
 
-def _start(said: dict[str, Any], read: Sequence[str]) -> Iterator[str]:
-    kappa = said["kappa0"]
-    yield f"Start: kappa {kappa:.4g} (on average {kappa:.3g} samples until the model's favourite answer is seen once),"
+def _start(inputs: dict[str, Any], read: Sequence[str]) -> Iterator[str]:
+    yield f"Start: kappa {inputs['kappa0']:.4g}, the mean number of samples until the favourite answer is seen once,"
     yield (
-        f"{said['pairs']:.4g} pairs a round, log class size {said['log_class_size']:.4g}, "
-        f"margin {said['margin']:.3g} nats, beta {said['beta']:.3g}, {_rounds(said['rounds'])}."
+        f"{inputs['pairs']:.4g} pairs a round, log class size {inputs['log_class_size']:.4g}, "
+        f"margin {inputs['margin']:.3g} nats, beta {inputs['beta']:.3g}, {_rounds(inputs['rounds'])}."
+    )
+    yield (
+        f"Constants: C = {inputs['constant']:.3g} times R = {inputs['reward_range']:.3g} nats of reward range, "
+        f"C0 = {inputs['lower_constant']:.3g}."
     )
     yield from (f"  read: {sentence}" for sentence in read)
 
 
 def _one_round(single: dict[str, Any]) -> Iterator[str]:
-    level = single["failure_lower_bound"]
-    left = "every prompt failing" if level >= 1 else f"at least {level:.3g} of the prompts failing"
-    yield f"  Whatever the method, on some model of this kappa one round leaves {left} (theorem 4.1)."
-    worst = single["hard_instance"]["failure_rate"]
-    yield f"  On the explicit hard instance of this kappa the best learner fails at {worst:.3g} of the prompts (P7)."
+    hard, worst = single["hard_instance"], single["hard_instance"]["failure_rate"]
+    if hard["informative_prompts"] > 0:
+        yield (
+            f"  On the explicit hard instance of this kappa and class the best learner that only samples fails at "
+            f"{worst:.3g} of the prompts (P7, exact)."
+        )
+    if single["applies"]:
+        yield (
+            f"  Whatever the method that only samples, some model of this kappa keeps a failure rate of order "
+            f"{single['failure_lower_bound']:.3g} after one round (theorem 4.1, a rate)."
+        )
     yield "  So: " + (
-        "one round cannot be relied on; plan for several." if max(level, worst) >= 0.5 else "one round can be enough."
+        "one round cannot be relied on; plan for several." if worst >= 0.5 else "one round can be enough."
     )
 
 
-def _rounds_buy(drawn: Plan) -> Iterator[str]:
-    many, rounds = drawn.iterative, drawn.inputs["rounds"]
-    yield f"  The start is forgotten after {_rounds(many['rounds_to_suppress'])} (corollary 5.7)."
-    yield f"  With exact updates kappa would go at most {_path(drawn.population['kappa_bounds'])} (P3)."
-    yield f"  Failure rate after {_rounds(rounds)}: at most {many['failure_bound']:.3g} (theorem 5.3)" + (
+def _rounds_buy(plan: Plan) -> Iterator[str]:
+    many, rounds = plan.iterative, plan.inputs["rounds"]
+    if (forgotten := many["rounds_to_suppress"]) is not None:
+        yield f"  The start is forgotten after {_rounds(forgotten)} (corollary 5.7)."
+    yield f"  With exact updates kappa would go at most {_path(plan.population['kappa_bounds'])} (P3)."
+    yield f"  Failure rate after {_rounds(rounds)}: at most {many['failure_bound']:.3g} ({many['statement']})" + (
         ", which is vacuous: a failure rate is never above 1." if many["vacuous"] else "."
     )
-    if many["dominant_term"] == "transient":
-        yield "  The memory of the start (transient term) dominates the bound: more rounds lower it."
-    else:
-        yield "  The sampling error (stable term) dominates the bound: more pairs lower it, more rounds do not."
-    if (goal := drawn.target) is not None:
+    yield "  " + (
+        f"No number of pairs helps: {many['reason']}." if not many["pairs_help"] else _DOMINANT[many["dominant_term"]]
+    )
+    if (goal := plan.target) is not None:
         yield (
-            f"  For a failure rate of {goal['failure']:g} the bound asks for {goal['pairs']:.3g} pairs a round "
+            f"  A failure rate of {goal['failure']:g} is out of reach ({goal['reason']})."
+            if goal["reason"] is not None
+            else f"  For a failure rate of {goal['failure']:g} it asks for {goal['pairs']:.3g} pairs a round "
             f"and {_rounds(goal['rounds'])}."
-            if goal["pairs"] is not None and goal["rounds"] is not None
-            else f"  A failure rate of {goal['failure']:g} is out of the bound's reach ({goal['reason']})."
         )
+
+
+_DOMINANT = {
+    "transient": "The memory of the start (transient term) dominates it: more rounds lower it.",
+    "stable": "The sampling error (stable term) dominates it: more pairs lower it, more rounds do not.",
+    "sampling": "The sampling error dominates it: more pairs lower it.",
+    "beta": "The pull towards the policy before (beta*log(kappa)/gamma) dominates it: a smaller beta lowers it.",
+}
 
 
 def _statements(statements: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -94,8 +111,8 @@ def _cost(cost: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _rounds(number: int | None) -> str:
-    return "more rounds than were tried" if number is None else f"{number} round{'' if number == 1 else 's'}"
+def _rounds(number: int) -> str:
+    return f"{number} round{'' if number == 1 else 's'}"
 
 
 def _path(values: Sequence[float]) -> str:

@@ -17,13 +17,22 @@ def command(
     log_class_size: Annotated[float | None, typer.Option(help="log |Pi| in nats; or give --dim and --radius.")] = None,
     dim: Annotated[float | None, typer.Option(help="Dimension (or effective dimension) of the features.")] = None,
     radius: Annotated[float | None, typer.Option(help="Norm bound B of the parameters.")] = None,
-    margin: Annotated[float | None, typer.Option(help="Margin gamma in nats.  [default: 1]")] = None,
+    margin: Annotated[float | None, typer.Option(help="Margin gamma in nats.", show_default="1")] = None,
     min_confidence: Annotated[float | None, typer.Option(help="Least mode probability in rounds t >= 1.")] = None,
     mass_slack: Annotated[float, typer.Option(help="delta: failure means mode probability <= 1 - delta.")] = 0.5,
     rho: Annotated[float, typer.Option(help="Chance that the guarantee fails.")] = 0.05,
-    beta: Annotated[float | None, typer.Option(help="KL strength.  [default: pairs^(-1/2)]")] = None,
+    beta: Annotated[float | None, typer.Option(help="KL strength.", show_default="pairs^(-1/2)")] = None,
     rounds: Annotated[int, typer.Option(help="Rounds T.")] = 1,
-    constant: Annotated[float, typer.Option(help="The universal constants of the bounds, unknown.")] = 1.0,
+    constant: Annotated[float, typer.Option(help="C of theorem 5.3 and eq. 43, which nobody knows.")] = 1.0,
+    lower_constant: Annotated[
+        float | None, typer.Option(help="C0 of theorem 4.1, which nobody knows.", show_default="1/(2e)")
+    ] = None,
+    reward_range: Annotated[
+        float | None,
+        typer.Option(
+            help="R, range of the rewards in nats; multiplies C.", show_default="the larger of 1 and the margin"
+        ),
+    ] = None,
     responses: Annotated[int, typer.Option(help="Responses a prompt, for the cost.")] = 2,
     tokens_per_response: Annotated[float | None, typer.Option(help="Mean response length, for the cost.")] = None,
     target_failure: Annotated[float | None, typer.Option(help="Failure rate to reach: solve for n and T.")] = None,
@@ -50,7 +59,9 @@ def command(
         raise InputError(f"{' and '.join(missing)} missing; give them, or a diagnosis with --from")
     if given["margin"] is None:
         given["margin"] = 1.0
-    drawn = plan(
+    if lower_constant is not None:
+        given["lower_constant"] = lower_constant
+    planned = plan(
         pairs=pairs,
         log_class_size=log_class_size,
         radius=radius,
@@ -59,6 +70,7 @@ def command(
         beta=beta,
         rounds=rounds,
         constant=constant,
+        reward_range=reward_range,
         responses_per_prompt=responses,
         tokens_per_response=tokens_per_response,
         target_failure=target_failure,
@@ -67,10 +79,10 @@ def command(
     if plot is not None:
         from srlm.report.plan_figure import draw_plan
 
-        draw_plan(drawn, plot)
+        draw_plan(planned, plot)
     if json_output:
-        print_json(drawn.as_dict() | {"from": read})
+        print_json(planned.as_dict() | {"from": read})
         return
     from srlm.cli._plan_text import plan_text
 
-    typer.echo(plan_text(drawn, read))
+    typer.echo(plan_text(planned, read))

@@ -22,7 +22,7 @@ class Found:
     Attributes:
         response: tokens of the mode.
         logprob: log pi(y*|x).
-        expansions: prefixes expanded, at most L / pi(y*|x).
+        expansions: prefixes expanded, at most 1 + (L-1) / pi(y*|x) (P6).
     """
 
     response: tuple[int, ...]

@@ -44,6 +44,19 @@ def real(
     return found
 
 
+def whole(name: str, value: Any, low: int, high: float = np.inf) -> int:
+    """`value` as an integer in [low, high].
+
+    Raises:
+        InputError: as `real`, and where it is no whole number.
+    """
+    number = float(real(name, value, low, high))
+    if number != int(number):
+        raise InputError(f"{name} is {value}; it must be a whole number, at least {low}")
+    return int(number)
+
+
 def result(value: Any) -> Any:
-    """A float where everything was scalar, else the array."""
-    return float(value) if np.ndim(value) == 0 else np.asarray(value)
+    """A float (or bool) where everything was scalar, else the array."""
+    array = np.asarray(value)
+    return array.item() if array.ndim == 0 else array

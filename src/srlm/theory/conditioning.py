@@ -188,6 +188,7 @@ def checked(mode_logprobs: ArrayLike, weights: ArrayLike | None) -> tuple[np.nda
     if weights is None:
         return logprobs, None
     share = real("weights", weights, 0)
-    if share.shape != logprobs.shape[-1:] or share.sum() <= 0:
+    if share.shape != logprobs.shape[-1:] or share.max() <= 0:
         raise InputError(f"weights have shape {share.shape} for {logprobs.shape[-1]} prompts, or sum to 0")
+    share = share / share.max()  # the sum of large weights would leave the float range
     return logprobs, share / share.sum()

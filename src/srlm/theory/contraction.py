@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
-from srlm.theory._domain import Array, real, result
+from srlm.theory._domain import Array, real, result, whole
 from srlm.theory.conditioning import checked, log_mean_exp
+
+_ROUNDS = 1e6  # a list of bounds is no place for more
+_LARGEST = float(np.finfo(np.float64).max)
 
 
 def population_kappa_bound(kappa: Array, margin: Array, beta: Array) -> Array:
@@ -22,24 +25,23 @@ def population_kappa_bound(kappa: Array, margin: Array, beta: Array) -> Array:
 
     Args:
         kappa: kappa_t >= 1.
-        margin: gamma_t >= 0 in nats; at 0 nothing contracts.
+        margin: gamma_t >= 0 in nats; at 0 the bound says nothing, though the policy still sharpens towards its tied
+            modes (1/pi(y*) falls to their number).
         beta: KL strength > 0.
 
     >>> population_kappa_bound(11.0, 0.0, 1.0)
     11.0
     """
-    kappa, gamma = real("kappa", kappa, 1), real("margin", margin, 0)
-    strength = real("beta", beta, 0, open_low=True)
-    return result(1 + np.exp(-gamma / strength) * (kappa - 1))
+    return certified_kappa_bound(kappa, real("margin", margin, 0), beta, 0.0)
 
 
 def population_margin(margin: Array, beta: Array, rounds: Array = 1) -> Array:
     """P3: gamma_{t+k} = (1 + 1/beta)^k * gamma_t after k >= 0 exact rounds. Arguments as `population_kappa_bound`; inf
     where the float range ends.
     """
-    growth, gamma = 1 + 1 / real("beta", beta, 0, open_low=True), real("margin", margin, 0)
+    strength, gamma = real("beta", beta, 0, open_low=True), real("margin", margin, 0)
     with np.errstate(over="ignore", invalid="ignore"):  # no growth moves a margin of 0
-        return result(np.where(gamma == 0, 0.0, gamma * growth ** real("rounds", rounds, 0)))
+        return result(np.where(gamma == 0, 0.0, gamma * (1 + 1 / strength) ** real("rounds", rounds, 0)))
 
 
 def log_population_kappa_bound_by_prompt(
@@ -51,8 +53,9 @@ def log_population_kappa_bound_by_prompt(
     if gamma.shape != logs.shape:
         raise InputError(f"margins have shape {gamma.shape} for mode_logprobs of shape {logs.shape}")
     strength = float(real("beta", beta, 0, open_low=True))
-    with np.errstate(divide="ignore", invalid="ignore"):  # an infinite margin leaves nothing, whatever the mode
-        excess = np.where(np.isinf(gamma), -np.inf, np.log(-np.expm1(logs)) - logs - gamma / strength)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        known = np.log(-np.expm1(logs)) - logs - gamma / strength  # nan: an unknown mode, a margin beyond the range
+        excess = np.where(np.isinf(gamma), -np.inf, np.where(np.isnan(known), np.inf, known))
     return result(np.logaddexp(0.0, log_mean_exp(excess, share)))
 
 
@@ -115,15 +118,13 @@ def population_kappa_bounds(kappa0: float, margin: float, beta: float, rounds: i
 
     Args:
         kappa0, margin, beta: as in `population_kappa_bound`, at round 0.
-        rounds: T >= 0.
+        rounds: T, whole, 0 to 1e6.
     """
-    kappa, gamma = float(real("kappa0", kappa0, 1)), float(real("margin", margin, 0))
-    steps, strength = int(real("rounds", rounds, 0)), float(real("beta", beta, 0, open_low=True))
-    found = [kappa]
-    for _ in range(steps):
-        found.append(1 + np.exp(-gamma / strength) * (found[-1] - 1))
-        gamma = min(gamma * (1 + 1 / strength), 1e300)
-    return np.array(found)
+    gamma, bounds = float(real("margin", margin, 0)), [float(real("kappa0", kappa0, 1))]
+    for _ in range(whole("rounds", rounds, 0, _ROUNDS)):
+        bounds.append(float(population_kappa_bound(bounds[-1], gamma, beta)))
+        gamma = min(float(population_margin(gamma, beta)), _LARGEST)
+    return np.array(bounds)
 
 
 def certified_kappa_bound(kappa: Array, margin: Array, beta: Array, error: Array) -> Array:
@@ -135,8 +136,8 @@ def certified_kappa_bound(kappa: Array, margin: Array, beta: Array, error: Array
             gamma/beta.
     """
     kappa, factor = real("kappa", kappa, 1), np.asarray(certified_log_factor(margin, beta, error))
-    with np.errstate(over="ignore"):
-        return result(1 + np.exp(factor) * (kappa - 1))
+    with np.errstate(over="ignore", invalid="ignore"):  # where nothing is left of kappa - 1 no factor matters
+        return result(np.where(kappa == 1, 1.0, 1 + np.exp(factor) * (kappa - 1)))
 
 
 def certified_log_factor(margin: Array, beta: Array, error: Array) -> Array:
@@ -147,7 +148,8 @@ def certified_log_factor(margin: Array, beta: Array, error: Array) -> Array:
         beta, error: as `certified_kappa_bound`.
     """
     gamma, strength = real("margin", margin, 0, infinite=True), real("beta", beta, 0, open_low=True)
-    return result(real("error", error, 0) - gamma / strength)
+    with np.errstate(over="ignore"):
+        return result(real("error", error, 0) - gamma / strength)
 
 
 def log_ratio_error(before: ArrayLike, after: ArrayLike, beta: float) -> float:
@@ -166,8 +168,12 @@ def log_ratio_error(before: ArrayLike, after: ArrayLike, beta: float) -> float:
     old, new = real("before", before), real("after", after)
     if old.ndim != 1 or old.shape != new.shape or not len(old):
         raise InputError(f"before and after have shapes {old.shape} and {new.shape}; give (K,) each, the mode first")
-    power = 1 + 1 / float(real("beta", beta, 0, open_low=True))
-    return float(np.abs((new - new[0]) - power * (old - old[0])).max())
+    strength = float(real("beta", beta, 0, open_low=True))
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = float(np.abs((new - new[0]) - (old - old[0]) - (old - old[0]) / strength).max())
+    if np.isnan(error):
+        raise InputError(f"before and after are too far apart, or beta is {strength:g}, for the float range")
+    return error
 
 
 def failure_from_suboptimality(suboptimality: Array, margin: Array, mass_slack: Array = 0.5) -> Array:
@@ -180,8 +186,8 @@ def failure_from_suboptimality(suboptimality: Array, margin: Array, mass_slack: 
     """
     gap, gamma = real("suboptimality", suboptimality, 0), real("margin", margin, 0)
     slack = real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bound = np.where(gamma > 0, gap / (gamma * slack), np.inf)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        bound = np.where(gamma > 0, gap / gamma / slack, np.inf)
     return result(np.minimum(bound, 1.0))
 
 
@@ -197,18 +203,24 @@ def change_of_measure_bound(coefficient: Array, second_moment: Array) -> Array:
     return result(np.sqrt(real("coefficient", coefficient, 1)) * np.sqrt(real("second_moment", second_moment, 0)))
 
 
-def statistical_error(pairs: Array, log_class_size: Array, rho: Array = 0.05, constant: float = 1.0) -> Array:
-    """eps_stat = C * log(n|Pi|/rho) / sqrt(n) (section 4; C universal, 1 unless said).
+def statistical_error(
+    pairs: Array, log_class_size: Array, rho: Array = 0.05, constant: float = 1.0, reward_range: Array = 1.0
+) -> Array:
+    """eps_stat = C * R * log(n|Pi|/rho) / sqrt(n) in nats (section 4). C is not known, 1 unless said; R gives its unit.
 
     Args:
         pairs: n >= 1.
         log_class_size: log|Pi| >= 0 in nats.
         rho: failure probability in (0, 1).
         constant: C > 0.
+        reward_range: R > 0, the range of the rewards in nats (their clipping level): eps_stat is divided by a margin in
+            nats, so a constant without a unit would make theorem 5.3 false.
     """
     n, size = real("pairs", pairs, 1), real("log_class_size", log_class_size, 0)
     chance, scale = real("rho", rho, 0, 1, open_low=True, open_high=True), real("constant", constant, 0, open_low=True)
-    return result(scale * (np.log(n) + size - np.log(chance)) / np.sqrt(n))
+    reach = real("reward_range", reward_range, 0, open_low=True)
+    with np.errstate(over="ignore"):
+        return result(scale * reach * (np.log(n) + size - np.log(chance)) / np.sqrt(n))
 
 
 def failure_coefficient(kappa: Array, error: Array, beta: Array, margin: Array) -> Array:
@@ -222,7 +234,8 @@ def failure_coefficient(kappa: Array, error: Array, beta: Array, margin: Array) 
     """
     kappa, eps = real("kappa", kappa, 1), real("error", error, 0)
     strength, gamma = real("beta", beta, 0), real("margin", margin, 0, open_low=True)
-    return result((eps * np.sqrt(kappa) + strength * np.log(kappa)) / gamma)
+    with np.errstate(over="ignore"):
+        return result((eps * np.sqrt(kappa) + strength * np.log(kappa)) / gamma)
 
 
 def one_round_failure_bound(coefficient: Array, mass_slack: Array = 0.5) -> Array:
@@ -234,7 +247,8 @@ def one_round_failure_bound(coefficient: Array, mass_slack: Array = 0.5) -> Arra
     """
     a = real("coefficient", coefficient, 0)
     slack = real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True)
-    return result(np.minimum(1.0, a / slack))
+    with np.errstate(over="ignore"):
+        return result(np.minimum(1.0, a / slack))
 
 
 def tail_integral_bound(coefficient: Array, min_confidence: Array) -> Array:
@@ -254,11 +268,11 @@ def tail_integral_bound(coefficient: Array, min_confidence: Array) -> Array:
     a, c = np.broadcast_arrays(a, c)
     closed = (a > 0) & (a < 1 - c)
     inner = np.where(closed, a, c)  # any number in (0, 1]; the saturated value is taken there
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         logs = np.log1p(-c) + np.log1p(-inner) - np.log(c) - np.log(inner)
-        value = 1 + inner * (1 / c + logs)
+        value = 1 + inner / c + inner * logs
+        saturated = 1 / c
     # Rounding can put the closed form an ulp above the saturated value at the transition.
-    saturated = 1 / c
     return result(np.where(a == 0, 1.0, np.where(closed, np.minimum(value, saturated), saturated)))
 
 
@@ -278,7 +292,8 @@ class Recurrence:
 
     def step(self, kappa: Array) -> Array:
         """F(kappa), kappa >= 1."""
-        return result(1 + np.asarray(self.slope) * np.sqrt(real("kappa", kappa, 1)))
+        with np.errstate(over="ignore"):
+            return result(1 + np.asarray(self.slope) * np.sqrt(real("kappa", kappa, 1)))
 
     def bound_after(self, kappa0: Array, rounds: Array) -> Array:
         """kappa_t <= kappa_inf + q^t * max(0, kappa_0 - kappa_inf) (eq. 66), since F is concave and increasing.
@@ -304,21 +319,26 @@ def recurrence(error: Array, beta: Array, margin: Array, min_confidence: Array) 
     """
     eps, strength = real("error", error, 0), real("beta", beta, 0)
     gamma, c = real("margin", margin, 0, open_low=True), real("min_confidence", min_confidence, 0, 1, open_low=True)
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         d = (eps + strength) / (gamma * c)
     if not np.isfinite(d).all():
         raise InputError("margin * min_confidence is too small for the recurrence; its slope exceeds the float range")
     root = np.hypot(d, 2.0)
+    half = d / 2 + root / 2
     with np.errstate(over="ignore"):
-        fixed: Any = ((d + root) / 2) ** 2
-    return Recurrence(result(d), result(fixed), result(d / (d + root)))
+        fixed: Any = half**2
+    return Recurrence(result(d), result(fixed), result(d / 2 / half))
 
 
 def expansions_bound(length: Array, mode_probability: Array) -> Array:
-    """P6: exact mode search needs at most L / pi(y*|x) expansions, hence E_x <= L * kappa.
+    """P6: exact mode search needs at most 1 + (L-1) / pi(y*|x) expansions, hence E_x <= 1 + (L-1) * kappa <= L * kappa.
+
+    It expands only prefixes of probability at least pi(y*|x): the root, and at each depth at most 1/pi(y*|x).
 
     Args:
         length: L >= 1, longest response in tokens.
         mode_probability: pi(y*|x) in (0, 1].
     """
-    return result(real("length", length, 1) / real("mode_probability", mode_probability, 0, 1, open_low=True))
+    chance = real("mode_probability", mode_probability, 0, 1, open_low=True)
+    with np.errstate(over="ignore"):
+        return result(1 + (real("length", length, 1) - 1) / chance)

@@ -1,33 +1,50 @@
-"""What T rounds guarantee: theorem 5.3, corollary 5.7, theorem 6.2 (docs/theory: iterating, linear-softmax).
+"""What T rounds guarantee: theorem 5.3, corollary 5.7, eq. 43 at any beta, theorem 6.2 (docs/theory: iterating,
+linear-softmax).
 
-Knows: the bounds' values, whether they say anything, and how tight they are against a measured value.
+Knows: the rates' values, whether they say anything, and how tight they are against a measured value. Refuses to know
+the constant C, and to divide nats by nothing: the margin is in nats, so C is taken times the range of the rewards.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from srlm.theory._domain import Array, real, result
-from srlm.theory.contraction import statistical_error
+from srlm.errors import InputError
+from srlm.theory._domain import Array, real, result, whole
+from srlm.theory.contraction import failure_coefficient, statistical_error
+from srlm.theory.rates import UpperRate
 
 
 @dataclass(frozen=True, slots=True)
-class FailureBound:
-    """A high-probability upper bound on a failure rate, up to the universal constant C (an argument, 1 unless said).
+class RoundsRate(UpperRate):
+    """Theorem 5.3 in its two terms.
 
     Attributes:
-        value: the bound; above 1 it says nothing.
-        vacuous: value >= 1.
         stable_term: the part that stays, 1/sqrt(c) times the prefactor.
         transient_term: the part that the start kappa_0 leaves, forgotten exponentially fast.
-        tightness: bound / measured, None where nothing was measured (or the measured rate is 0).
+        tightness: value / measured; inf where the measured rate is 0, None where nothing was measured.
     """
 
-    value: Array
-    vacuous: Array
     stable_term: Array
     transient_term: Array
     tightness: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BetaRate(UpperRate):
+    """Eq. 43 along the recurrence, for a beta of any size.
+
+    Attributes:
+        sampling_term: eps_stat*sqrt(kappa)/(gamma*delta), which pairs lower.
+        beta_term: beta*log(kappa)/(gamma*delta).
+        without_sampling: the value as n grows and beta stays.
+        pairs_help: without_sampling < 1; otherwise no number of pairs makes the statement say anything.
+    """
+
+    sampling_term: Array
+    beta_term: Array
+    without_sampling: Array
+    pairs_help: Array
 
 
 def failure_bound(
@@ -41,11 +58,12 @@ def failure_bound(
     rho: Array = 0.05,
     rounds: Array = 1,
     constant: float = 1.0,
+    reward_range: Array | None = None,
     measured: Array | None = None,
-) -> FailureBound:
+) -> RoundsRate:
     """Theorem 5.3 (eq. 7), beta of order n^(-1/2), with probability at least 1 - rho:
 
-    fail_T(delta) <= C*log(n|Pi|/rho)/(gamma*delta*sqrt(n)) * (1/sqrt(c) + sqrt(kappa_0)/(1 + sqrt(n c))^((T-1)/2)).
+    fail_T(delta) <= C*R*log(n|Pi|/rho)/(gamma*delta*sqrt(n)) * (1/sqrt(c) + sqrt(kappa_0)/(1 + sqrt(n c))^((T-1)/2)).
 
     Decreasing in T, gamma, delta and c; increasing in kappa_0 and log|Pi|. Assumptions (trusted): realizability, a
     margin gamma > 0 in every round, c a lower bound on the mode's probability. c over rounds t >= 1 makes the transient
@@ -60,25 +78,104 @@ def failure_bound(
         mass_slack: delta in (0, 1).
         rho: in (0, 1).
         rounds: T >= 1.
-        constant: C > 0.
+        constant: C > 0, not known; 1 unless said.
+        reward_range: R >= gamma, the range of the rewards in nats (their clipping level); default the larger of 1 and
+            gamma. Only R/gamma is free of units.
         measured: a measured failure rate in [0, 1], for the tightness.
     """
     start, n = real("kappa0", kappa0, 1), real("pairs", pairs, 1)
-    gamma, c = real("margin", margin, 0, open_low=True), real("min_confidence", min_confidence, 0, 1, open_low=True)
-    slack = real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True)
-    last = real("rounds", rounds, 1)
-    error = np.asarray(statistical_error(n, log_class_size, rho, constant))
-    with np.errstate(over="ignore"):
-        front = error / (gamma * slack)
-        stable = front / np.sqrt(c)
-        transient = front * np.exp(0.5 * np.log(start) - 0.5 * (last - 1) * np.log1p(np.sqrt(n * c)))
+    c, last = real("min_confidence", min_confidence, 0, 1, open_low=True), real("rounds", rounds, 1)
+    reach = _reach(reward_range, margin)
+    front = _log_front(n, log_class_size, margin, mass_slack, rho, constant, reach)
+    shrink = np.log1p(np.sqrt(n * c))
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        stable = np.exp(front - 0.5 * np.log(c))
+        transient = np.exp(front + 0.5 * (np.log(start) - (last - 1) * shrink))
         value = stable + transient
-    tightness = None
-    if measured is not None:
-        rate = real("measured", measured, 0, 1)
-        with np.errstate(divide="ignore"):
-            tightness = result(value / rate)
-    return FailureBound(result(value), np.asarray(value >= 1)[()], result(stable), result(transient), tightness)
+        tightness = None
+        if measured is not None:
+            tightness = result(np.where((rate := real("measured", measured, 0, 1)) > 0, value / rate, np.inf))
+    return RoundsRate(
+        result(value), constant, result(reach), result(value >= 1), result(stable), result(transient), tightness
+    )
+
+
+def failure_bound_at_beta(
+    kappa0: Array,
+    pairs: Array,
+    log_class_size: Array,
+    beta: Array,
+    *,
+    margin: Array = 1.0,
+    min_confidence: Array = 0.5,
+    mass_slack: Array = 0.5,
+    rho: Array = 0.05,
+    rounds: int = 1,
+    constant: float = 1.0,
+    reward_range: Array | None = None,
+) -> BetaRate:
+    """Eq. 43 along the recurrence of eq. 56 with its logarithm kept, for a beta of any size:
+
+    kappa_{t+1} <= min(1/c, 1 + A_t/c), A_t = (eps_stat*sqrt(kappa_t) + beta*log(kappa_t))/gamma,
+    fail_T(delta) <= A_{T-1}/delta.
+
+    Theorem 5.3 and corollary 5.7 hold for beta of order n^(-1/2) only. At a fixed beta the part beta*log(kappa)/gamma
+    does not fall with n: where it alone reaches delta, no number of pairs helps.
+
+    Args:
+        beta: KL strength > 0.
+        min_confidence: c in [1e-300, 1].
+        rounds: T >= 1, whole.
+        The others: as `failure_bound`.
+
+    >>> rate = failure_bound_at_beta(130, 1e12, 20.0, beta=5.0, rounds=3)
+    >>> rate.pairs_help, round(rate.without_sampling, 10)  # 5 log(2) / (1/2), as kappa <= 1/c = 2
+    (False, 6.9314718056)
+    """
+    start, strength = real("kappa0", kappa0, 1), real("beta", beta, 0, open_low=True)
+    gamma, c = real("margin", margin, 0, open_low=True), real("min_confidence", min_confidence, 1e-300, 1)
+    slack, last = real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True), whole("rounds", rounds, 1)
+    reach = _reach(reward_range, gamma)
+    error = np.asarray(statistical_error(pairs, log_class_size, rho, constant, reach))
+
+    def last_kappa(eps: Array) -> Array:
+        kappa = start
+        with np.errstate(over="ignore"):
+            for _ in range(last - 1):
+                before, kappa = kappa, np.minimum(1 / c, 1 + failure_coefficient(kappa, eps, strength, gamma) / c)
+                if np.all(abs(kappa - before) <= 1e-15 * kappa):
+                    break
+        return kappa
+
+    with np.errstate(over="ignore"):
+        kappa, alone = last_kappa(error), strength * np.log(last_kappa(0.0)) / gamma / slack
+        sampling, penalty = error * np.sqrt(kappa) / gamma / slack, strength * np.log(kappa) / gamma / slack
+        value = sampling + penalty
+    return BetaRate(
+        result(value), constant, result(reach), result(value >= 1), result(sampling), result(penalty),
+        result(alone), result(alone < 1),
+    )  # fmt: skip
+
+
+def _reach(reward_range: Array | None, margin: Array) -> np.ndarray:
+    """R, by default the larger of 1 nat and the margin; the range of the rewards holds the margin."""
+    gamma = real("margin", margin, 0, open_low=True)
+    if reward_range is None:
+        return np.maximum(1.0, gamma)
+    reach = real("reward_range", reward_range, 0, open_low=True)
+    if (reach < gamma).any():
+        raise InputError(f"reward_range is {reach.min():g}; it holds the margin, so give at least {gamma.max():g} nats")
+    return reach
+
+
+def _log_front(
+    pairs: Array, log_class_size: Array, margin: Array, mass_slack: Array, rho: Array, constant: float, reach: Array
+) -> np.ndarray:
+    """log of eps_stat/(gamma*delta), in logarithms so that no product leaves the float range."""
+    slack = real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True)
+    error = statistical_error(pairs, log_class_size, rho, 1.0, 1.0)
+    scale = np.log(real("constant", constant, 0, open_low=True)) + np.log(reach)
+    return np.log(error) + scale - np.log(real("margin", margin, 0, open_low=True)) - np.log(slack)
 
 
 def beta_of_order(pairs: Array, scale: Array = 1.0) -> Array:
@@ -120,15 +217,17 @@ def stable_failure_bound(
     mass_slack: Array,
     rho: Array,
     constant: float = 1.0,
-) -> Array:
-    """Corollary 5.7: from `rounds_to_suppress` rounds on, fail <= 2C*log(n|Pi|/rho)/(gamma*delta*sqrt(n c)).
+    reward_range: Array | None = None,
+) -> UpperRate:
+    """Corollary 5.7: from `rounds_to_suppress` rounds on, fail <= 2C*R*log(n|Pi|/rho)/(gamma*delta*sqrt(n c)).
 
     Args: as `failure_bound`.
     """
-    error = np.asarray(statistical_error(pairs, log_class_size, rho, constant))
-    gamma, c = real("margin", margin, 0, open_low=True), real("min_confidence", min_confidence, 0, 1, open_low=True)
-    slack = real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True)
-    return result(2 * error / (gamma * slack * np.sqrt(c)))
+    reach, c = _reach(reward_range, margin), real("min_confidence", min_confidence, 0, 1, open_low=True)
+    front = _log_front(pairs, log_class_size, margin, mass_slack, rho, constant, reach)
+    with np.errstate(over="ignore"):
+        value = 2 * np.exp(front - 0.5 * np.log(c))
+    return UpperRate(result(value), constant, result(reach), result(value >= 1))
 
 
 def linear_softmax_log_class_size(dimension: Array, radius: Array, pairs: Array) -> Array:
@@ -140,4 +239,6 @@ def linear_softmax_log_class_size(dimension: Array, radius: Array, pairs: Array)
         pairs: n >= 1.
     """
     d, b = real("dimension", dimension, 0, open_low=True), real("radius", radius, 0, open_low=True)
-    return result(d * np.log1p(4 * b * real("pairs", pairs, 1)))
+    n = real("pairs", pairs, 1)
+    with np.errstate(over="ignore"):
+        return result(d * np.logaddexp(0.0, np.log(4) + np.log(b) + np.log(n)))

@@ -1,18 +1,23 @@
 """One step is not enough: theorem 4.1, its examples and its hard instance (docs/theory: one-step).
 
-Knows: the implicit equation, its closed form by Lambert W in logarithms, and the exact Bayes failure P7.
+Knows: the implicit equation, its closed form by Lambert W in logarithms, and the exact Bayes failure P7. Refuses to
+know the constant C0 of theorem 4.1: eps* is a rate; P7 is the number to act on. Both are about sampling, not search.
 """
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import lambertw, wrightomega
 
-from srlm.theory._domain import Array, real, result
+from srlm.errors import InputError
+from srlm.theory._domain import Array, real, result, whole
+from srlm.theory.rates import LowerRate
+
+# What the hard instance supports: its implied C0 tends to (1 - 1/kappa_0)/(2e) (P7's limit), so a larger one is false.
+LOWER_CONSTANT = 1 / (2 * math.e)
 
 
-def lower_bound_level(kappa0: Array, pairs: Array, log_class_size: Array, constant: float) -> Array:
+def lower_bound_level(kappa0: Array, pairs: Array, log_class_size: Array, lower_constant: float) -> Array:
     """log a, a = C0 * kappa_0 * log|Pi| / n, the level of theorem 4.1's equation, in logarithms so that it cannot
     overflow.
 
@@ -20,31 +25,41 @@ def lower_bound_level(kappa0: Array, pairs: Array, log_class_size: Array, consta
         kappa0: kappa_0 >= 1.
         pairs: n >= 1 samples.
         log_class_size: log|Pi| > 0 in nats.
-        constant: C0 > 0, universal and not known; 1 unless said.
+        lower_constant: C0 > 0, not known; 1/(2e) unless said.
     """
     kappa0, pairs = real("kappa0", kappa0, 1), real("pairs", pairs, 1)
     size = real("log_class_size", log_class_size, 0, open_low=True)
-    scale = real("constant", constant, 0, open_low=True)
+    scale = real("lower_constant", lower_constant, 0, open_low=True)
     return result(np.log(scale) + np.log(kappa0) + np.log(size) - np.log(pairs))
 
 
-def failure_lower_bound(kappa0: Array, pairs: Array, log_class_size: Array, constant: float = 1.0) -> Array:
-    """Theorem 4.1: on some instance every one-round algorithm has failure rate at least eps*.
+def failure_lower_bound(
+    kappa0: Array, pairs: Array, log_class_size: Array, lower_constant: float = LOWER_CONSTANT
+) -> LowerRate:
+    """Theorem 4.1: on some instance every one-round algorithm that only samples has failure rate at least eps*.
 
     eps* is the root of eps^2 * (1 + log(kappa_0/eps)) = a on (0, 1], in closed form (eq. 99, lower branch of Lambert W)
-    eps* = sqrt(-2a / W_{-1}(-2a / (e^2 kappa_0^2))), and 1 where a exceeds the left side at 1. A bound up to the
-    universal constant C0. Increasing in kappa_0 and log|Pi|, decreasing in n.
+    eps* = sqrt(-2a / W_{-1}(-2a / (e^2 kappa_0^2))), and 1 where a exceeds the left side at 1. A rate: C0 is not known.
+    Increasing in kappa_0 and log|Pi|, decreasing in n. For kappa_0 >= 2 only: at kappa_0 = 1 each sample shows the
+    mode, and the statement is false for every C0.
 
     Args, Raises: as `lower_bound_level`.
 
     Returns:
-        eps* in (0, 1], of the broadcast shape.
+        eps* in (0, 1], of the broadcast shape; 0 where the theorem does not apply.
 
-    >>> round(failure_lower_bound(10, 1000, 1.0), 10)  # a = 0.01
+    >>> round(failure_lower_bound(10, 1000, 1.0, 1.0).value, 10)  # a = 0.01
     0.0390897044
+    >>> failure_lower_bound(1.5, 1000, 1.0).applies
+    False
     """
-    log_a = np.asarray(lower_bound_level(kappa0, pairs, log_class_size, constant))
-    return _root(np.log(real("kappa0", kappa0, 1)), log_a)
+    log_a = np.asarray(lower_bound_level(kappa0, pairs, log_class_size, lower_constant))
+    return _where_it_applies(kappa0, _root(np.log(real("kappa0", kappa0, 1)), log_a), lower_constant)
+
+
+def _where_it_applies(kappa0: Array, value: Array, lower_constant: float) -> LowerRate:
+    applies = np.broadcast_to(np.asarray(kappa0) >= 2, np.shape(value))
+    return LowerRate(result(np.where(applies, value, 0.0)), lower_constant, result(applies))
 
 
 def failure_at_level(kappa0: Array, level: Array) -> Array:
@@ -60,39 +75,41 @@ def failure_at_level(kappa0: Array, level: Array) -> Array:
 def _root(log_kappa: np.ndarray, log_a: np.ndarray) -> Array:
     """eps* from logarithms. With u = -W_{-1}(z) the equation w e^w = z reads u - log u = -log(-z) =: m.
 
-    m = 2 + 2 log kappa_0 - log 2a is at least 2 - log 2 wherever the root lies below 1, so the branch point at m = 1 is
-    never near; exp(-m) underflows from m = 745 on, where Wright's omega function takes over.
+    m = 2 + 2 log kappa_0 - log 2a is at least 2 - log 2 wherever the root lies below 1; there u >= 2, and Newton's
+    steps from the right of it are at machine precision after five. Not scipy's W_{-1}: its argument underflows from
+    m = 745 on, and importing scipy.special takes longer than a whole plan.
     """
-    m = np.atleast_1d(2 + 2 * log_kappa - math.log(2) - log_a)
-    u = -wrightomega(-m - 1j * np.pi).real
-    near = m < 3  # omega's branch cut: scipy answers on the other branch there
-    u[near] = -lambertw(-np.exp(-m[near]), -1).real
-    with np.errstate(all="ignore"):
-        eps = np.exp((math.log(2) + log_a - np.log(u.reshape(np.shape(log_kappa + log_a)))) / 2)
+    m = np.maximum(2 + 2 * log_kappa - math.log(2) - log_a, 1.3)
+    u = m + np.log(m) + 1
+    for _ in range(6):
+        u = u - (u - np.log(u) - m) / (1 - 1 / u)
+    eps = np.exp((math.log(2) + np.minimum(log_a, np.log1p(log_kappa)) - np.log(u)) / 2)
     return result(np.where(log_a < np.log1p(log_kappa), np.minimum(eps, 1), 1))
 
 
-def failure_lower_bound_asymptotic(kappa0: Array, pairs: Array, log_class_size: Array, constant: float = 1.0) -> Array:
-    """Eq. 100, the large-n form sqrt(2a / log(e^2 kappa_0^2 / (2a))); a rate, not a bound. 1 where it says more or
-    nothing.
+def failure_lower_bound_asymptotic(
+    kappa0: Array, pairs: Array, log_class_size: Array, lower_constant: float = LOWER_CONSTANT
+) -> LowerRate:
+    """Eq. 100, the large-n form sqrt(2a / log(e^2 kappa_0^2 / (2a))); 1 where it says more or nothing.
 
-    Args, Raises: as `lower_bound_level`.
+    Args, Raises, Returns: as `failure_lower_bound`.
     """
-    log_a = np.asarray(lower_bound_level(kappa0, pairs, log_class_size, constant))
+    log_a = np.asarray(lower_bound_level(kappa0, pairs, log_class_size, lower_constant))
     m = 2.0 + 2.0 * np.log(np.asarray(kappa0, dtype=np.float64)) - math.log(2.0) - log_a
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         eps = np.exp(0.5 * (math.log(2.0) + log_a - np.log(m)))
-    return result(np.where(eps < 1, eps, 1))  # where m <= 0 there is no such number
+    # Where m <= 0 there is no such number.
+    return _where_it_applies(kappa0, np.where(eps < 1, eps, 1), lower_constant)
 
 
 def near_uniform_kappa(responses: Array) -> Array:
-    """Example of arXiv 2601.22513: a policy uniform over M responses has kappa = M. `responses`: M >= 1."""
+    """Section 3, example: a policy uniform over M responses has kappa = M. `responses`: M >= 1."""
     return result(real("responses", responses, 1))
 
 
 def autoregressive_kappa(top_probability: Array, length: Array) -> Array:
-    """Example of arXiv 2601.22513: top-1 token probability <= alpha at each of L steps gives kappa >= alpha^(-L), inf
-    on overflow.
+    """Section 3, example: top-1 token probability at most alpha at each of L steps gives kappa >= alpha^(-L) (inf on
+    overflow).
 
     Args:
         top_probability: alpha in (0, 1].
@@ -126,10 +143,10 @@ class HardInstance:
 
 
 def hard_instance_kappa(informative_mass: Array, responses: Array, bias: float = 1.0) -> Array:
-    """kappa = (1-p) + p*M/(1+g) of the hard instance (appendix D)."""
-    mass, number = real("informative_mass", informative_mass, 0, 1), real("responses", responses, 2)
-    g = real("bias", bias, 0, open_low=True)
-    return result((1 - mass) + mass * number / (1 + g))
+    """kappa = (1-p) + p*M/(1+g) of the hard instance (appendix D); arguments as `bayes_failure`, >= 1."""
+    mass, g = real("informative_mass", informative_mass, 0, 1), real("bias", bias, 0, open_low=True)
+    number = real("responses", responses, max(2.0, 1 + float(np.max(g))))
+    return result((1 - mass) + mass * (number / (1 + g)))
 
 
 def bayes_failure(
@@ -138,21 +155,21 @@ def bayes_failure(
     """P7: exact failure rate of the Bayes-optimal learner on the hard instance.
 
     p * (1 - (p/d)(1+g)/M)^n * E[1 - 1/(labels never seen at x_i) | the favourite never seen]. The expectation is
-    exact by the occupancy distribution for M*n <= 2e6; beyond, labels count as seen independently of each other, with a
-    relative error below 1/M.
+    exact for M*n <= 3e5 and wherever few labels stay unseen; beyond, labels count as seen independently of each other,
+    with a relative error below 1/M.
 
     Args:
         informative_mass: p in [0, 1].
         responses: M >= 2, with (1+g)/M <= 1.
         informative_prompts: d >= 1.
-        pairs: n >= 0.
+        pairs: n >= 0, rounded down.
         bias: g > 0.
     """
     p = float(real("informative_mass", informative_mass, 0, 1))
     g = float(real("bias", bias, 0, open_low=True))
     m = float(real("responses", responses, max(2.0, 1 + g)))
     d = float(real("informative_prompts", informative_prompts, 1))
-    n = float(real("pairs", pairs, 0))
+    n = float(math.floor(real("pairs", pairs, 0)))
     hit = (p / d) * (1 + g) / m
     if hit >= 1.0:
         return 0.0 if n > 0 else p * (1 - 1 / m)
@@ -165,34 +182,83 @@ def bayes_failure(
 def worst_hard_instance(kappa0: float, pairs: float, informative_prompts: int = 1, bias: float = 1.0) -> HardInstance:
     """The adversary's best hard instance for given kappa_0, d and n: p (hence M) that maximises P7.
 
-    Its failure rate approaches sqrt(d*kappa_0/(2*e*n)) for large n (up to the factor from g).
+    Its failure rate approaches sqrt(d*(kappa_0 - 1)/(2*e*n)) for large n (up to the factor from g).
 
     Args:
         kappa0: kappa_0 >= 1; at 1 nothing can be hidden and the failure rate is 0.
         pairs: n >= 1.
-        informative_prompts: d >= 1.
-        bias: g > 0.
+        informative_prompts: d >= 1, whole.
+        bias: g in (0, 1e6].
     """
-    kappa, n = float(real("kappa0", kappa0, 1)), float(real("pairs", pairs, 1))
-    d, g = int(real("informative_prompts", informative_prompts, 1)), float(real("bias", bias, 0, open_low=True))
+    kappa, n, g = _adversary(kappa0, pairs, bias)
+    d, least = whole("informative_prompts", informative_prompts, 1), _fewest_labels(kappa, g)
     if kappa == 1.0:
-        return HardInstance(0.0, max(2.0, math.ceil(1 + g)), d, g, n, 0.0)
+        return HardInstance(0.0, float(least), d, g, n, 0.0)
     best = _worst_labels(kappa, n, d, g)
-    least = max(math.ceil((1 + g) * kappa), 2)
-    instances = []
-    for labels in {max(least, math.floor(best)), max(least, math.ceil(best))}:
-        mass = min(1.0, (kappa - 1) * (1 + g) / (labels - 1 - g))
-        failure = bayes_failure(mass, float(labels), d, n, g)
-        instances.append(HardInstance(mass, float(labels), d, g, n, failure))
-    return max(instances, key=lambda one: one.failure_rate)
+    numbers = {max(least, math.floor(best)), max(least, math.ceil(best))}
+    return max((_instance(kappa, n, d, g, float(labels)) for labels in numbers), key=lambda one: one.failure_rate)
+
+
+def worst_hard_instance_within(kappa0: float, pairs: float, log_class_size: float, bias: float = 1.0) -> HardInstance:
+    """The adversary's best hard instance whose class, log|Pi| = d*log M, is at most the one asked for.
+
+    d is the largest number of informative prompts with d*log M(d) <= log|Pi|, M(d) the labels of `worst_hard_instance`;
+    where not even one prompt fits, it has as many labels as the class allows.
+
+    Args:
+        kappa0, pairs, bias: as `worst_hard_instance`.
+        log_class_size: log|Pi| > 0 in nats.
+
+    Returns:
+        The instance; d = 0 and a failure rate of 0 where a class this small can hide nothing at this kappa_0.
+
+    >>> one = worst_hard_instance_within(10, 1000, 5.0)
+    >>> one.informative_prompts * math.log(one.responses) <= 5.0
+    True
+    """
+    kappa, n, g = _adversary(kappa0, pairs, bias)
+    size, least = float(real("log_class_size", log_class_size, 0, open_low=True)), _fewest_labels(kappa, g)
+
+    def fits(d: int) -> bool:
+        return d * math.log(max(least, round(_worst_labels(kappa, n, d, g)))) <= size
+
+    if kappa == 1.0 or size < math.log(least):
+        return HardInstance(0.0, float(least), 0, g, n, 0.0)
+    low, high = 0, int(min(size / math.log(least), 1e300)) + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    for d in range(low + 1, 0, -1):  # `round` may differ by one label from what P7 prefers
+        one = worst_hard_instance(kappa, n, d, g)
+        if d * math.log(one.responses) <= size:
+            return one
+    return _instance(kappa, n, 1, g, float(math.floor(math.exp(size) * (1 + 1e-12))))
+
+
+def _adversary(kappa0: float, pairs: float, bias: float) -> tuple[float, float, float]:
+    kappa, n = float(real("kappa0", kappa0, 1)), float(real("pairs", pairs, 1))
+    g = float(real("bias", bias, 0, 1e6, open_low=True))
+    if not math.isfinite(2 * (1 + g) * kappa):
+        raise InputError(f"kappa0 is {kappa:g}; the hard instance would need more responses than a float can count")
+    return kappa, n, g
+
+
+def _fewest_labels(kappa: float, g: float) -> int:
+    """The least M: p <= 1 asks for (1+g)*kappa labels, and one label beside the favourite must stay."""
+    return max(2, math.ceil((1 + g) * kappa), math.floor(1 + g) + (kappa > 1))
+
+
+def _instance(kappa: float, n: float, d: int, g: float, labels: float) -> HardInstance:
+    mass = min(1.0, (kappa - 1) * (1 + g) / (labels - 1 - g))
+    return HardInstance(mass, labels, d, g, n, bayes_failure(mass, labels, d, n, g))
 
 
 def _worst_labels(kappa: float, n: float, d: int, g: float) -> float:
     """The real M at which log(p (1 - h)^n (1 - 1/M)) is largest, h = (p/d)(1+g)/M: unimodal, by bisection on its slope
     in log M.
     """
-    low = math.log((1 + g) * kappa)  # p <= 1
-    high = min(low + math.log(8 * n), math.log(np.finfo(np.float64).max))
+    low = math.log(max(_fewest_labels(kappa, g), (1 + g) * kappa))  # p <= 1
+    high = min(low + math.log(8) + math.log(n), math.log(np.finfo(np.float64).max))
     for _ in range(64):
         middle = (low + high) / 2
         m = math.exp(middle)
@@ -207,16 +273,27 @@ def _guess(m: float, n: float, others: float) -> float:
     """E[1/(labels never seen)], favourite among them: n samples, each one of the m - 1 other labels with chance
     `others`.
     """
-    if m * n > 2e6:
-        # E[1/(1 + U)] for U binomial with m - 1 trials of chance q is (1 - (1-q)^m) / (m q), and 1 as q falls to 0.
-        q = math.exp(n * math.log1p(-others / (m - 1)))
-        return -math.expm1(m * math.log1p(-min(q, 1 - 1e-16))) / (m * q) if q > 0 else 1.0
+    each = others / (m - 1)
+    if n == 0 or each >= 1:
+        return 1.0 if n else 1 / m
+    unseen = math.exp(n * math.log1p(-each))
+    if m <= 1e6 and m * math.log1p(unseen) < 9:
+        # By inclusion and exclusion it is sum_{i=1}^m (-1)^(i-1) C(m, i) (1 - (i-1) each)^n / m; the terms are at most
+        # about exp(9)/m and fall fast.
+        i = np.arange(1.0, min(m, 60.0) + 1)
+        with np.errstate(divide="ignore"):
+            chances = np.exp(n * np.log1p(-np.minimum((i - 1) * each, 1.0)))
+        return float((-1) ** (i - 1) @ (np.cumprod((m + 1 - i) / i) * chances) / m)
+    if m * n > 3e5:
+        # E[1/(1 + U)] for U binomial with m - 1 trials of chance q is (1 - (1-q)^m) / (m q).
+        return -math.expm1(m * math.log1p(-min(unseen, 1 - 1e-16))) / (m * unseen) if unseen > 0 else 1.0
     labels = np.arange(int(m))
     distinct = (labels == 0).astype(float)  # law of the number of other labels seen
     fresh = others * (1 - labels / (m - 1))
     for _ in range(int(n)):
         moved = distinct * fresh
-        distinct = distinct - moved + np.roll(moved, 1)
+        distinct -= moved
+        distinct[1:] += moved[:-1]
     return float(distinct @ (1 / (m - labels)))
 
 
@@ -246,8 +323,11 @@ def greedy_trap(mode_probability: float, excess: float) -> GreedyTrap:
     """
     q = float(real("mode_probability", mode_probability, 0, 0.5, open_low=True, open_high=True))
     eta = float(real("excess", excess, 0, 1 - 2 * q, open_low=True))
+    ratio = (q + eta) / q
+    if not math.isfinite(ratio):
+        raise InputError(f"mode_probability is {q:g}; so small a mode needs more continuations than a float can count")
     # Rounding must not turn a whole ratio into one continuation too few: they would tie with the mode.
-    return GreedyTrap(q, eta, math.floor((q + eta) / q * (1 + 1e-12)) + 1)
+    return GreedyTrap(q, eta, math.floor(ratio * (1 + 1e-12)) + 1)
 
 
 def greedy_finds_mode(mode_probability: Array) -> Array:

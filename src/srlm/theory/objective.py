@@ -75,7 +75,8 @@ def self_reward_residual(logps: ArrayLike, reference_logps: ArrayLike, beta: Arr
     4.0
     """
     strength, free = real("beta", beta, 0, open_low=True), real("reference_logps", reference_logps)
-    return result(strength * residual(real("logps", logps), free, free, strength))
+    with np.errstate(over="ignore"):
+        return result(strength * residual(real("logps", logps), free, 0.0, strength) - free)
 
 
 def group_loss(logps: ArrayLike, reference_logps: ArrayLike, beta: float) -> float:
@@ -91,6 +92,8 @@ def group_loss(logps: ArrayLike, reference_logps: ArrayLike, beta: float) -> flo
     scaled = np.atleast_1d(np.asarray(self_reward_residual(logps, reference_logps, beta)))
     if scaled.ndim != 1 or len(scaled) < 2:
         raise InputError(f"logps have shape {np.shape(logps)}; give the K >= 2 responses of one prompt")
+    if abs(scaled).max() > 1e150:
+        raise InputError(f"logps, reference_logps or beta {beta:g} are too large: a squared residual overflows")
     return float((group_rows(scaled, scaled.mean(), len(scaled)) ** 2).sum())
 
 
@@ -109,9 +112,11 @@ def sharpen(logprobs: ArrayLike, beta: Array) -> np.ndarray:
     table = np.asarray(logprobs, dtype=np.float64)
     if table.ndim == 0 or table.size == 0 or np.isnan(table).any() or (table > 1e-9).any():
         raise InputError("logprobs must hold log-probabilities (..., responses), each at most 0")
-    power = 1 + 1 / float(real("beta", beta, 0, open_low=True))
+    with np.errstate(over="ignore"):  # beyond the float range every power is the limit: the modes alone are left
+        power = min(1 + 1 / real("beta", beta, 0, open_low=True), np.finfo(np.float64).max)
     top = table.max(axis=-1, keepdims=True)
     if not np.isfinite(top).all():
         raise InputError("logprobs has a row of impossible responses; each row must sum to 1")
-    scaled = power * (table - top)
+    with np.errstate(over="ignore"):
+        scaled = power * (table - top)
     return scaled - np.logaddexp.reduce(scaled, axis=-1, keepdims=True)

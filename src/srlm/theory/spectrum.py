@@ -1,7 +1,8 @@
 """Dimension that counts: covering numbers, effective dimension, spectral regimes, Fisher spectra (docs/theory:
 linear-softmax).
 
-Knows: eigenvalues and what theorem 6.2 and corollaries 6.4, G.5, G.6 make of them.
+Knows: eigenvalues and what theorem 6.2 and corollaries 6.4, G.5, G.6 make of them. Refuses to know whose they are. A
+result beyond the float range is inf, still an upper bound.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
-from srlm.theory._domain import Array, real, result
+from srlm.theory._domain import Array, real, result, whole
+from srlm.theory.conditioning import checked
 
 
 def log_covering_number(dimension: Array, radius: Array, scale: Array) -> Array:
@@ -22,7 +24,9 @@ def log_covering_number(dimension: Array, radius: Array, scale: Array) -> Array:
         scale: eps > 0.
     """
     d, b = real("dimension", dimension, 0, open_low=True), real("radius", radius, 0, open_low=True)
-    return result(d * np.log1p(4 * b / real("scale", scale, 0, open_low=True)))
+    eps = real("scale", scale, 0, open_low=True)
+    with np.errstate(over="ignore"):
+        return result(d * np.logaddexp(0.0, np.log(4) + np.log(b) - np.log(eps)))
 
 
 def loss_lipschitz_bound(beta: Array, clip: Array, distance: Array) -> Array:
@@ -33,8 +37,11 @@ def loss_lipschitz_bound(beta: Array, clip: Array, distance: Array) -> Array:
         clip: Bc >= 0, bound on |Delta_pi|, |Delta_pi'| and |Delta|.
         distance: eps = sup|log pi/pi'| >= 0.
     """
-    strength = real("beta", beta, 0, open_low=True)
-    return result(8 * strength * real("clip", clip, 0) * real("distance", distance, 0))
+    strength, level = real("beta", beta, 0, open_low=True), real("clip", clip, 0)
+    # The largest times the smallest first: no product of two leaves the float range unless all three do.
+    low, middle, high = np.sort(np.stack(np.broadcast_arrays(strength, level, real("distance", distance, 0))), axis=0)
+    with np.errstate(over="ignore"):
+        return result(8 * (high * low * middle))
 
 
 def effective_dimension(eigenvalues: ArrayLike, ridge: float) -> float:
@@ -49,7 +56,8 @@ def effective_dimension(eigenvalues: ArrayLike, ridge: float) -> float:
     """
     values = _eigenvalues(eigenvalues)
     level = float(real("ridge", ridge, 0, open_low=True))
-    return float((values / (values + level)).sum())
+    with np.errstate(divide="ignore", over="ignore"):
+        return float((1 / (1 + level / values)).sum())
 
 
 def effective_dimension_bound(eigenvalues: ArrayLike, ridge: float, kept: int) -> float:
@@ -57,11 +65,12 @@ def effective_dimension_bound(eigenvalues: ArrayLike, ridge: float, kept: int) -
 
     Args:
         eigenvalues, ridge: as `effective_dimension`.
-        kept: k >= 0.
+        kept: k >= 0, whole.
     """
     values = np.sort(_eigenvalues(eigenvalues))[::-1]
-    k = int(real("kept", kept, 0))
-    return k + float(values[k:].sum()) / float(real("ridge", ridge, 0, open_low=True))
+    k, level = whole("kept", kept, 0), float(real("ridge", ridge, 0, open_low=True))
+    with np.errstate(over="ignore"):
+        return k + float((values[k:] / level).sum())
 
 
 def exponential_decay_bound(scale: float, rate: float, ridge: float) -> float:
@@ -77,8 +86,9 @@ def exponential_decay_bound(scale: float, rate: float, ridge: float) -> float:
     """
     c, a = float(real("scale", scale, 0, open_low=True)), float(real("rate", rate, 0, open_low=True))
     level = float(real("ridge", ridge, 0, open_low=True))
-    k = max(0, _ceil(np.log(c / level) / a))
-    return k + float(np.exp(np.log(c / level) - a * (k + 1)) / -np.expm1(-a))
+    with np.errstate(over="ignore"):
+        k = max(0.0, _ceil((log_ratio := np.log(c) - np.log(level)) / a))
+        return k + float(np.exp(log_ratio - a * (k + 1)) / -np.expm1(-a))
 
 
 def polynomial_decay_bound(scale: float, power: float, ridge: float) -> float:
@@ -94,22 +104,24 @@ def polynomial_decay_bound(scale: float, power: float, ridge: float) -> float:
     """
     c, p = float(real("scale", scale, 0, open_low=True)), float(real("power", power, 1, open_low=True))
     level = float(real("ridge", ridge, 0, open_low=True))
-    k = max(1, _ceil(np.exp(np.log(c / level) / p)))
-    return k + float(np.exp(np.log(c / level) + (1 - p) * np.log(k)) / (p - 1))
+    with np.errstate(over="ignore"):
+        k = max(1.0, _ceil(np.exp((log_ratio := np.log(c) - np.log(level)) / p)))
+        return k + float(np.exp(log_ratio + (1 - p) * np.log(k)) / (p - 1))
 
 
 def spike_bound(dimension: int, rank: int, tail: float, ridge: float) -> float:
     """Regime C: a spike of rank k and a tail at most tau give d_lambda <= k + (d-k)*tau/(lambda + tau).
 
     Args:
-        dimension: d >= 1.
-        rank: k in [0, d].
+        dimension: d >= 1, whole.
+        rank: k in [0, d], whole.
         tail: tau >= 0.
         ridge: lambda > 0.
     """
-    d = int(real("dimension", dimension, 1))
-    k, tau = int(real("rank", rank, 0, d)), float(real("tail", tail, 0))
-    return k + (d - k) * tau / (float(real("ridge", ridge, 0, open_low=True)) + tau)
+    d = whole("dimension", dimension, 1)
+    k, tau, level = whole("rank", rank, 0, d), real("tail", tail, 0), real("ridge", ridge, 0, open_low=True)
+    with np.errstate(divide="ignore", over="ignore"):
+        return k + float((d - k) / (1 + level / tau))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,30 +148,35 @@ def fisher_spectrum(
     """Eigenvalues of the Fisher information of a linear softmax policy.
 
     Args:
-        features: phi, (P, M, d).
-        logprobs: log pi(y|x), (P, M).
-        weights: prompt probabilities, (P,); default uniform.
+        features: phi, (P, M, d), entries within 1e150 (the theory has ||phi|| <= 1).
+        logprobs: log pi(y|x), (P, M); every row sums to 1 within 1e-6.
+        weights: prompt probabilities, (P,), >= 0, positive sum; normalised here. Default: uniform.
         cutoff: relative to the largest eigenvalue, in (0, 1).
     """
-    phi = real("features", features)
-    probabilities = np.exp(np.asarray(logprobs, dtype=np.float64))
+    phi = real("features", features, -1e150, 1e150)  # squares must stay in the float range
+    probabilities = np.exp(real("logprobs", logprobs, high=1e-6, infinite=True))
     if phi.ndim != 3 or probabilities.shape != phi.shape[:2]:
         raise InputError(
             f"features have shape {phi.shape} and logprobs {probabilities.shape}; give (P, M, d) and (P, M)"
         )
-    share = np.full(len(phi), 1 / len(phi)) if weights is None else real("weights", weights, 0)
+    if (abs(probabilities.sum(axis=1) - 1) > 1e-6).any():
+        raise InputError("logprobs has a row that does not sum to 1")
+    share = checked(np.zeros(len(phi)), weights)[1]
+    share = np.full(len(phi), 1 / len(phi)) if share is None else share
     level = float(real("cutoff", cutoff, 0, 1, open_low=True, open_high=True))
+    unit = float(abs(phi).max()) or 1.0  # of tiny features as well
+    phi = phi / unit
     centred = phi - np.einsum("pm,pmd->pd", probabilities, phi)[:, None]
     matrix = np.einsum("p,pm,pmd,pme->de", share, probabilities, centred, centred, optimize=True)
     values = np.maximum(np.linalg.eigvalsh(matrix)[::-1], 0.0)
     above = values[values > level * values[0]] if values[0] > 0 else values[:0]
     number = float(above[0] / above[-1]) if len(above) else float("inf")
-    return FisherSpectrum(values, number, len(above), level)
+    return FisherSpectrum(values * unit**2, number, len(above), level)
 
 
-def _ceil(value: float) -> int:
+def _ceil(value: float) -> float:
     """The ceiling, forgiving what rounding adds to a whole number; the bounds that use it hold for every k."""
-    return int(np.ceil(value * (1 - 1e-12)))
+    return float(np.ceil(value * (1 - 1e-12)))
 
 
 def _eigenvalues(values: ArrayLike) -> np.ndarray:

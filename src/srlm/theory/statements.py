@@ -17,9 +17,9 @@ class Statement:
 
     Attributes:
         label: as it is cited; of equations possibly a range.
-        kind: "definition", "identity", "bound" (explicit constants, or the universal one as an argument), "rate" (an
-            order of magnitude), or "care" (what must be said beside a result). Identities, bounds and rates that have
-            functions are checked by `srlm verify`.
+        kind: "definition", "identity", "bound" (explicit constants), "rate" (a constant that nobody knows), or "care"
+            (what must be said beside a result). Identities, bounds and rates with functions are checked by `srlm
+            verify`.
         page: file in `docs/theory` without its ending.
         sentence: the claim.
         functions: names in `srlm.theory`; none where the statement only enters through others.
@@ -78,7 +78,7 @@ _ROWS: dict[str, tuple[tuple[str, Kind, str, str], ...]] = {
         ("eq. 100", "rate", "eps* ~ sqrt(2a / log(e^2 kappa_0^2/(2a))) for large n.", "failure_lower_bound_asymptotic"),
         ("appendix D", "definition", "The hard instance: hidden favourites among M responses.", "hard_instance_kappa"),
         ("P7", "identity", "Exact failure of the best learner on the hard instance; the worst one.",
-         "bayes_failure worst_hard_instance"),
+         "bayes_failure worst_hard_instance worst_hard_instance_within"),
         ("proposition 4.3", "identity", "For q < 1/2 greedy decoding can miss a mode; above never.",
          "greedy_trap greedy_finds_mode"),
         ("Care 1", "care", "Theorem 4.1 speaks of kappa_0 >= 2 only.", ""),
@@ -96,19 +96,19 @@ _ROWS: dict[str, tuple[tuple[str, Kind, str, str], ...]] = {
          "one_round_failure_bound failure_coefficient statistical_error"),
         ("eq. 52-56", "bound", "kappa_{t+1} <= 1 + integral_1^{1/c} min{1, A s/(s-1)} ds.", "tail_integral_bound"),
         ("eq. 59-66", "rate", "kappa_{t+1} <= a + d sqrt(kappa_t), its fixed point and factor q.", "recurrence"),
-        ("theorem 5.3", "bound", "fail_T(delta): a stable and a transient term, beta ~ n^(-1/2).",
+        ("theorem 5.3", "rate", "fail_T(delta): a stable and a transient term, beta ~ n^(-1/2).",
          "failure_bound beta_of_order"),
-        ("eq. 7", "bound", "Theorem 5.3's inequality.", "failure_bound"),
-        ("corollary 5.7", "bound", "Rounds after which the transient is the smaller term.",
+        ("eq. 7", "rate", "Theorem 5.3's inequality.", "failure_bound"),
+        ("corollary 5.7", "rate", "Rounds after which the transient is the smaller term.",
          "rounds_to_suppress stable_failure_bound"),
-        ("eq. 8", "bound", "Corollary 5.7's bound (read so).", "stable_failure_bound"),
+        ("eq. 8", "rate", "Corollary 5.7's bound (read so).", "stable_failure_bound"),
         ("Care 4", "care", "C carries the range of the rewards in nats.", ""),
-        ("Care 5", "care", "Theorem 5.3 holds for beta of order n^(-1/2) only.", ""),
+        ("Care 5", "care", "Theorem 5.3 holds for beta of order n^(-1/2) only.", "failure_bound_at_beta"),
     ),
     "linear-softmax": (
         ("section 5", "definition", "Linear softmax: covering numbers, d_lambda, Fisher.",
          "effective_dimension log_covering_number fisher_spectrum"),
-        ("theorem 6.2", "bound", "log|Pi| becomes d log(1 + 4Bn).", "linear_softmax_log_class_size"),
+        ("theorem 6.2", "rate", "log|Pi| becomes d log(1 + 4Bn).", "linear_softmax_log_class_size"),
         ("lemma F.4", "bound", "The squared residual changes by at most 8 beta Bc eps.", "loss_lipschitz_bound"),
         ("eq. 149", "bound", "d_lambda <= k + (1/lambda) sum_{i>k} lambda_i.", "effective_dimension_bound"),
         ("corollary 6.4", "rate", "d_lambda takes the place of d.", "linear_softmax_log_class_size"),
@@ -118,6 +118,28 @@ _ROWS: dict[str, tuple[tuple[str, Kind, str, str], ...]] = {
          "exponential_decay_bound polynomial_decay_bound spike_bound"),
         ("corollary G.5", "rate", "Regime A: order log(1/lambda)/a.", "exponential_decay_bound"),
         ("corollary G.6", "rate", "Regime B: order (C/lambda)^(1/p).", "polynomial_decay_bound"),
+    ),
+    "projection": (
+        ("P8", "bound", "What known responses certify about an exact round, and what the projection onto them does.",
+         "projection_weights projection_divergence exact_round_bracket log_exact_round_bracket outside_estimate "
+         "mean_bracket"),
+    ),
+    "search": (
+        ("P9", "bound", "Failure after fitting n proved targets: log(|Pi|/rho) + loss over n, no constant; held out.",
+         "search_failure_bound linear_softmax_search_bound sampled_target_failure_bound hellinger_gap "
+         "held_out_failure_bound worst_search_failure"),
+    ),
+    "answers": (
+        ("P10", "identity", "With answer rewards a round gives pi_A^s and keeps pi(y|a); what counts aim at.",
+         "answer_logprobs answer_round answer_weights plugin_target regression_target"),
+    ),
+    "certificates": (
+        ("P11", "bound", "Certificates of a majority from draws, valid at every number of draws at once.",
+         "majority_evidence majority_bracket majorities simultaneous_bracket certified_prompts draws_needed"),
+    ),
+    "forecast": (
+        ("P12", "bound", "K_t is within exp(beta*eps*(S-1)) of exact rounds; the forecast of rounds to come.",
+         "forecast answer_forecast forecast_error_bound drift_chance"),
     ),
 }  # fmt: skip
 

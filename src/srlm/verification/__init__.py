@@ -1,6 +1,6 @@
-"""Every numbered statement of the theory, checked by a route that shares no code with `srlm.theory`.
+"""Every numbered statement of the theory, checked; each check says what its agreement shows (`Kind`).
 
-Knows: the order of the checks, and that one failure fails the whole.
+Knows: the order of the checks, and that one failure fails the whole. Refuses to know: the formulas.
 """
 
 from dataclasses import asdict, dataclass
@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from srlm.verification import linear_softmax, measured, one_step, rounds
-from srlm.verification._check import Check
+from srlm.verification import certificates, linear_softmax, measured, one_step, projection, rounds
+from srlm.verification._check import KINDS, Check, Kind
 
-__all__ = ["Check", "Verification", "verify"]
+__all__ = ["Check", "Kind", "Verification", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,12 @@ class Verification:
 
     def as_dict(self) -> dict[str, Any]:
         """As one JSON document."""
-        return {"checks": [asdict(check) for check in self.checks], "ok": self.ok}
+        return {"checks": [asdict(check) for check in self.checks], "kinds": self.kinds, "ok": self.ok}
+
+    @property
+    def kinds(self) -> dict[Kind, int]:
+        """How many checks of each kind there are; a transcription is no evidence for a theorem, so it counts apart."""
+        return {kind: sum(check.kind == kind for check in self.checks) for kind in KINDS}
 
 
 def verify(seed: int = 0) -> Verification:
@@ -35,11 +40,11 @@ def verify(seed: int = 0) -> Verification:
     Args:
         seed: random policies, spectra and parameters follow from it.
     """
-    parts = (one_step, rounds, linear_softmax, measured)
+    parts = (one_step, rounds, linear_softmax, measured, projection, certificates)
     streams = np.random.SeedSequence(seed).spawn(len(parts))
-    found = [
+    checks = [
         check
         for part, stream in zip(parts, streams, strict=True)
         for check in part.checks(np.random.default_rng(stream))
     ]
-    return Verification(tuple(found))
+    return Verification(tuple(checks))

@@ -1,12 +1,16 @@
 """What one check says, and the two ways of checking: two routes agree, or a bound dominates what was measured.
 
-Knows: tolerances and how the worst of many cases is kept.
+Knows: the kinds of evidence, tolerances, and how the worst of many cases is kept. Refuses to know: any formula.
 """
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+Kind = Literal["identity", "inequality", "simulation", "transcription"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,10 @@ class Check:
     Attributes:
         id: label in `srlm.theory.statements`, with what is checked of it.
         statement: the claim, in words.
+        kind: what agreement shows. "identity": another route (enumeration, quadrature, root finding, a definition)
+            gives the same number. "inequality": no random instance violates the bound. "simulation": equal within
+            Monte-Carlo error. "transcription": the code says what the formula says, in other arithmetic; nothing about
+            the truth of the formula.
         predicted: what the formula of `srlm.theory` says, at the worst case tried.
         observed: what the independent route found there.
         tightness: predicted / observed; None where observed is 0.
@@ -26,6 +34,7 @@ class Check:
 
     id: str
     statement: str
+    kind: Kind
     predicted: float
     observed: float
     tightness: float | None
@@ -40,6 +49,7 @@ def agrees(
     predicted: ArrayLike,
     observed: ArrayLike,
     *,
+    kind: Kind,
     tolerance: float = 1e-9,
     note: str | None = None,
 ) -> Check:
@@ -47,7 +57,7 @@ def agrees(
     left, right = _pair(predicted, observed)
     gaps = np.abs(left - right) / np.maximum(np.abs(right), 1e-300)
     worst = int(np.argmax(np.where(np.isnan(gaps), np.inf, gaps)))
-    return _check(label, statement, left, right, worst, bool(gaps[worst] <= tolerance), note)
+    return _check(label, statement, kind, left, right, worst, bool(gaps[worst] <= tolerance), note)
 
 
 def dominates(
@@ -56,13 +66,14 @@ def dominates(
     bound: ArrayLike,
     measured: ArrayLike,
     *,
+    kind: Kind,
     attained: float | None = None,
     note: str | None = None,
 ) -> Check:
     """A bound is nowhere below what was measured.
 
     Args:
-        label, statement, note: as in `Check`.
+        label, statement, kind, note: as in `Check`.
         bound, measured: one number a case, >= 0.
         attained: where the bound is known to be sharp: the largest bound/measured allowed at the sharpest case, so that
             a bound which became looser fails, too.
@@ -73,7 +84,7 @@ def dominates(
     holds = bool(np.all(left >= right * (1 - 1e-9) - 1e-15))
     worst = int(np.argmin(ratio))
     sharp = attained is None or bool(ratio[worst] <= attained)
-    return _check(label, statement, left, right, worst, holds and sharp, note)
+    return _check(label, statement, kind, left, right, worst, holds and sharp, note)
 
 
 def _pair(first: ArrayLike, second: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -82,8 +93,8 @@ def _pair(first: ArrayLike, second: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check(
-    label: str, statement: str, left: np.ndarray, right: np.ndarray, worst: int, ok: bool, note: str | None
+    label: str, statement: str, kind: Kind, left: np.ndarray, right: np.ndarray, worst: int, ok: bool, note: str | None
 ) -> Check:
     predicted, observed = float(left[worst]), float(right[worst])
     tightness = predicted / observed if observed != 0 else None
-    return Check(label, statement, predicted, observed, tightness, ok, len(left), note)
+    return Check(label, statement, kind, predicted, observed, tightness, ok, len(left), note)

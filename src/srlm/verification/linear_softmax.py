@@ -30,12 +30,14 @@ def _classes(rng: np.random.Generator) -> Iterator[Check]:
         "log|Pi| becomes d log(1 + 4 B n)",
         sizes,
         [float(d * mpmath.log(1 + 4 * mpmath.mpf(b) * n)) for d, b, n in cases],
+        kind="transcription",
     )
     yield agrees(
         "theorem 6.2, covering",
         "that is the covering number at scale 1/n",
         [spectrum.log_covering_number(d, b, 1 / n) for d, b, n in cases],
         sizes,
+        kind="transcription",
     )
     ratios, distances = [], []
     for trial in range(200):
@@ -54,6 +56,7 @@ def _classes(rng: np.random.Generator) -> Iterator[Check]:
         "|log pi_theta/pi_theta'| <= 2 ||theta - theta'||",
         distances,
         ratios,
+        kind="inequality",
         attained=1 + 1e-3,
         note="200 random pairs",
     )
@@ -63,6 +66,7 @@ def _classes(rng: np.random.Generator) -> Iterator[Check]:
         "log N(eps) <= d log(1 + 4B/eps)",
         [spectrum.log_covering_number(1.0, radius, scale) for scale in scales],
         np.log(np.ceil(2 * radius / scales)),
+        kind="inequality",
         note="d = 1: intervals of length eps (radius eps/2 in theta) cover [-B, B]",
     )
     yield agrees(
@@ -70,6 +74,7 @@ def _classes(rng: np.random.Generator) -> Iterator[Check]:
         "d log(1 + 4B/eps)",
         [spectrum.log_covering_number(7.0, radius, scale) for scale in scales],
         [float(7 * mpmath.log(1 + 4 * radius / mpmath.mpf(scale))) for scale in scales],
+        kind="transcription",
     )
     bounds, changes = [], []
     for trial in range(300):
@@ -88,6 +93,7 @@ def _classes(rng: np.random.Generator) -> Iterator[Check]:
         "the squared residual changes by at most 8 beta Bc eps",
         bounds,
         changes,
+        kind="inequality",
         attained=1 + 1e-5,
         note="300 random residuals within the clip; sharp as eps falls",
     )
@@ -103,6 +109,7 @@ def _dimension(rng: np.random.Generator) -> Iterator[Check]:
         "d_lambda = sum_i lambda_i/(lambda_i + lambda) = tr Sigma (Sigma + lambda I)^(-1)",
         spectrum.effective_dimension(values, ridge),
         float(np.trace(np.linalg.solve(sigma + ridge * np.eye(12), sigma))),
+        kind="identity",
     )
     spectra = [(values, ridge), (np.array([1e12, 1e12, 1e-9, 1e-9]), 1.0), (np.ones(10), 0.5)]
     yield dominates(
@@ -110,6 +117,7 @@ def _dimension(rng: np.random.Generator) -> Iterator[Check]:
         "d_lambda <= k + (1/lambda) sum_{i>k} lambda_i for every k",
         [spectrum.effective_dimension_bound(one, level, k) for one, level in spectra for k in range(len(one) + 1)],
         [spectrum.effective_dimension(one, level) for one, level in spectra for k in range(len(one) + 1)],
+        kind="inequality",
         attained=1 + 1e-8,
         note="sharp where the first k eigenvalues are far above lambda and the others far below",
     )
@@ -118,6 +126,7 @@ def _dimension(rng: np.random.Generator) -> Iterator[Check]:
         "an isotropic spectrum with lambda at most the eigenvalue has at least half its rank",
         [spectrum.effective_dimension(np.full(8, level), level) for level in (0.01, 1.0, 50.0)],
         4.0,
+        kind="inequality",
         attained=1 + 1e-12,
     )
     small, full = spectrum.effective_dimension(values, ridge), 12.0
@@ -132,6 +141,7 @@ def _dimension(rng: np.random.Generator) -> Iterator[Check]:
         "d_lambda takes the place of d in the statistical factor",
         [*bounds, min(bounds)],
         [*written, written[0]],
+        kind="transcription",
         note="up to a universal constant and a logarithm (lemma G.2); a rate",
     )
 
@@ -152,9 +162,15 @@ def _regimes() -> Iterator[Check]:
         tail: Any = mpmath.nsum(lambda i, s=scale, r=rate: s * mpmath.exp(-r * i), [k + 1, mpmath.inf])
         direct.append(float(k + tail / ridge))
     yield dominates(
-        "lemma G.4 (A)", "exponential decay: d_lambda <= k + C e^{-a(k+1)}/(lambda(1 - e^{-a}))", bounds, exact
+        "lemma G.4 (A)",
+        "exponential decay: d_lambda <= k + C e^{-a(k+1)}/(lambda(1 - e^{-a}))",
+        bounds,
+        exact,
+        kind="inequality",
     )
-    yield agrees("lemma G.4 (A), tail", "that is k plus the geometric tail over lambda", bounds, direct)
+    yield agrees(
+        "lemma G.4 (A), tail", "that is k plus the geometric tail over lambda", bounds, direct, kind="transcription"
+    )
     bounds, exact, direct = [], [], []
     for scale, power, ridge in ((1.0, 2.0, 1e-4), (3.0, 1.5, 0.01), (0.5, 4.0, 1e-6), (0.01, 3.0, 1.0)):
         bounds.append(spectrum.polynomial_decay_bound(scale, power, ridge))
@@ -162,9 +178,16 @@ def _regimes() -> Iterator[Check]:
         k = max(1, math.ceil((scale / ridge) ** (1 / power) - 1e-12))
         tail = mpmath.quad(lambda x, s=scale, p=power: s * x**-p, [k, 10 * k, 1000 * k, mpmath.inf])
         direct.append(float(k + tail / ridge))
-    yield dominates("lemma G.4 (B)", "polynomial decay: d_lambda <= k + C k^{1-p}/((p-1) lambda)", bounds, exact)
+    yield dominates(
+        "lemma G.4 (B)", "polynomial decay: d_lambda <= k + C k^{1-p}/((p-1) lambda)", bounds, exact, kind="inequality"
+    )
     yield agrees(
-        "lemma G.4 (B), tail", "that is k plus the integral of the tail over lambda", bounds, direct, tolerance=1e-7
+        "lemma G.4 (B), tail",
+        "that is k plus the integral of the tail over lambda",
+        bounds,
+        direct,
+        kind="transcription",
+        tolerance=1e-7,
     )
     cases = [(50, 5, 0.01, 0.1), (10, 0, 1.0, 1.0), (8, 8, 0.5, 0.2)]
     yield dominates(
@@ -175,15 +198,16 @@ def _regimes() -> Iterator[Check]:
             spectrum.effective_dimension(np.r_[np.full(k, 1e15), np.full(d - k, tau)], ridge)
             for d, k, tau, ridge in cases
         ],
+        kind="inequality",
         attained=1 + 1e-9,
     )
     sizes = np.array([1e6, 1e12, 1e24])
     grown = np.diff([spectrum.exponential_decay_bound(1.0, 0.01, 1 / d) for d in sizes]) / np.diff(np.log(sizes))
-    yield agrees("corollary G.5", "lambda = 1/d gives order (log d)/a", grown, 1 / 0.01, tolerance=0.005,
-                 note="growth of the bound per unit of log d, a = 0.01")  # fmt: skip
+    yield agrees("corollary G.5", "lambda = 1/d gives order (log d)/a", grown, 1 / 0.01, kind="transcription",
+                 tolerance=0.005, note="growth of the bound per unit of log d, a = 0.01")  # fmt: skip
     ridges = np.array([1e-6, 1e-9, 1e-12])
     slope = np.diff(np.log([spectrum.polynomial_decay_bound(1.0, 3.0, r) for r in ridges])) / -np.diff(np.log(ridges))
-    yield agrees("corollary G.6", "order (C/lambda)^(1/p)", slope, 1 / 3, tolerance=0.005,
+    yield agrees("corollary G.6", "order (C/lambda)^(1/p)", slope, 1 / 3, kind="transcription", tolerance=0.005,
                  note="slope of log bound against log 1/lambda, p = 3")  # fmt: skip
 
 
@@ -216,6 +240,7 @@ def _fisher(rng: np.random.Generator) -> Check:
         "F(theta) is the Hessian of E_x[log Z(x; theta)]; its condition number is lambda_max/lambda_min",
         [*found.eigenvalues, found.condition_number],
         [*expected, expected[0] / expected[-1]],
+        kind="identity",
         tolerance=1e-4,
         note="central differences, step 1e-3. Not kappa, though some texts give it that name",
     )

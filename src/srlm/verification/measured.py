@@ -33,7 +33,12 @@ def _conditioning(rng: np.random.Generator) -> Iterator[Check]:
             written.append(float(mpmath.log(mpmath.fsum(terms) / mpmath.fsum(map(float, weights)))))
         found.append(conditioning.log_policy_condition_number(logs, weights))
     yield agrees(
-        "eq. 5, logarithm", "log kappa where kappa is beyond every float", found, written, note="40 digits, weights"
+        "eq. 5, logarithm",
+        "log kappa where kappa is beyond every float",
+        found,
+        written,
+        kind="identity",
+        note="40 digits, weights",
     )
     found, written = [], []
     for _ in range(50):
@@ -47,7 +52,11 @@ def _conditioning(rng: np.random.Generator) -> Iterator[Check]:
         written += [sum(one <= 1 - slack for one in tops) / len(tops), min(tops)]
         written += [math.fsum(tops) / len(tops), math.fsum(table[0, :3])]
     yield agrees(
-        "section 1, definitions", "failure rate, minimum confidence, mean probability and mass, counted", found, written
+        "section 1, definitions",
+        "failure rate, minimum confidence, mean probability and mass, counted",
+        found,
+        written,
+        kind="identity",
     )
 
 
@@ -84,16 +93,24 @@ def _prompt_by_prompt(rng: np.random.Generator) -> Iterator[Check]:
         "kappa after an exact round, where every prompt's other responses tie, is 1 + E[exp(-gamma/beta) (1/p - 1)]",
         found,
         exact,
+        kind="identity",
         note="100 policies of five prompts, one of them with a single response",
     )
-    yield dominates("P3, any policy", "prompt by prompt it bounds kappa after an exact round", bounds, reached)
-    yield dominates("P3, the smallest margin", "which gives a bound that is never smaller", smallest, bounds)
-    yield agrees("P3, margin over rounds", "the margin grows by (1 + 1/beta)^k", grown, after, tolerance=1e-7)
+    yield dominates(
+        "P3, any policy", "prompt by prompt it bounds kappa after an exact round", bounds, reached, kind="inequality"
+    )
+    yield dominates(
+        "P3, the smallest margin", "which gives a bound that is never smaller", smallest, bounds, kind="inequality"
+    )
+    yield agrees(
+        "P3, margin over rounds", "the margin grows by (1 + 1/beta)^k", grown, after, kind="identity", tolerance=1e-7
+    )
     yield agrees(
         "eq. 12-14, estimated",
         "the estimate of kappa after an exact round has that kappa as its expectation",
         estimates,
         powers,
+        kind="identity",
         note="expectation over one sample a prompt, enumerated",
     )
 
@@ -114,12 +131,15 @@ def _errors(rng: np.random.Generator) -> Iterator[Check]:
         factors.append(math.exp(contraction.certified_log_factor(margins(before).min(), beta, max(errors))))
         left = float(np.mean(1 / after[np.arange(len(after)), modes])) - 1
         shrunk.append(left / (kappa_of(before) - 1))
-    yield agrees("P4, the error", "eps is the largest log-ratio of ratios to the exact round's", found, written)
+    yield agrees(
+        "P4, the error", "eps is the largest log-ratio of ratios to the exact round's", found, written, kind="identity"
+    )
     yield dominates(
         "P4, measured",
         "kappa - 1 at the old modes shrinks by exp(eps - gamma/beta), eps measured over all responses",
         factors,
         shrunk,
+        kind="inequality",
         note="100 random updates of random policies",
     )
 
@@ -141,5 +161,13 @@ def _residuals(rng: np.random.Generator) -> Iterator[Check]:
         n, kappa, gamma = float(10 ** rng.uniform(0, 8)), float(10 ** rng.uniform(0.1, 4)), float(rng.uniform(0.1, 3))
         shares.append(contraction.failure_coefficient(kappa, 0.0, guarantees.beta_of_order(n, beta), gamma))
         roots.append(beta * math.log(kappa) / math.sqrt(n) / gamma)
-    yield agrees("eq. 3", "residuals of all pairs, their sum of squares and root mean square", found, written)
-    yield agrees("theorem 5.3, beta", "beta of its order adds log(kappa)/(gamma sqrt(n)) to A_t", shares, roots)
+    yield agrees(
+        "eq. 3", "residuals of all pairs, their sum of squares and root mean square", found, written, kind="identity"
+    )
+    yield agrees(
+        "theorem 5.3, beta",
+        "beta of its order adds log(kappa)/(gamma sqrt(n)) to A_t",
+        shares,
+        roots,
+        kind="transcription",
+    )

@@ -24,13 +24,14 @@ def checks(rng: np.random.Generator) -> Iterator[Check]:
     """Every check of section 3."""
     cases = [(kappa, level) for kappa in _KAPPAS for level in _LEVELS]
     found = [theory.failure_at_level(kappa, level) for kappa, level in cases]
-    plain = [(kappa, level) for kappa, level in cases if kappa <= 1e12 and level >= 1e-12]
-    given = [theory.failure_lower_bound(kappa, 8 * kappa / level, 4.0, 2.0) for kappa, level in plain]
+    plain = [(kappa, level) for kappa, level in cases if 2 <= kappa <= 1e12 and level >= 1e-12]
+    given = [theory.failure_lower_bound(kappa, 8 * kappa / level, 4.0, 2.0).value for kappa, level in plain]
     yield agrees(
         "theorem 4.1",
         "eps* is the root of eps^2 (1 + log(kappa_0/eps)) = a",
         [*found, *given],
         [_root(kappa, level) for kappa, level in [*cases, *plain]],
+        kind="identity",
         tolerance=1e-12,
         note="root by bisection with 60 digits, down to a = 1e-300; C0 is universal and unknown, 1 unless said",
     )
@@ -39,6 +40,7 @@ def checks(rng: np.random.Generator) -> Iterator[Check]:
         "eps* in closed form by the lower branch of Lambert W",
         found,
         [_lambert(kappa, level) for kappa, level in cases],
+        kind="transcription",
         tolerance=1e-12,
         note="W_{-1} by mpmath; its argument underflows float64 from kappa_0 = 1e154 on",
     )
@@ -47,8 +49,9 @@ def checks(rng: np.random.Generator) -> Iterator[Check]:
     yield agrees(
         "eq. 6",
         "the bound is of order sqrt(kappa_0 log|Pi| / (n log(n kappa_0/log|Pi|))), with constant sqrt(2) as n grows",
-        theory.failure_lower_bound(kappa, pairs, size),
+        theory.failure_lower_bound(kappa, pairs, size, 1.0).value,
         rate,
+        kind="transcription",
         tolerance=0.01,
         note="a rate: compared at n = 1e300, where the next term is below 1 %",
     )
@@ -56,8 +59,9 @@ def checks(rng: np.random.Generator) -> Iterator[Check]:
     yield agrees(
         "eq. 100",
         "for large n eps ~ sqrt(2a / log(e^2 kappa_0^2 / (2a)))",
-        theory.failure_lower_bound_asymptotic(kappa, ns, size),
+        theory.failure_lower_bound_asymptotic(kappa, ns, size, 1.0).value,
         [_asymptotic(kappa, kappa * size / n) for n in ns],
+        kind="transcription",
         tolerance=1e-12,
         note="a rate, not a bound: its relative error falls like log log n / log n",
     )
@@ -66,6 +70,7 @@ def checks(rng: np.random.Generator) -> Iterator[Check]:
         "a policy uniform over M responses has kappa = M",
         theory.near_uniform_kappa(7),
         condition(np.full((2, 7), -math.log(7))).policy_condition_number,
+        kind="identity",
     )
     uniform = TokenTree(tuple(np.full((2**d, 2), 0.5) for d in range(5)))
     yield agrees(
@@ -73,6 +78,7 @@ def checks(rng: np.random.Generator) -> Iterator[Check]:
         "top-1 token probability alpha at each of L steps gives kappa = alpha^(-L)",
         theory.autoregressive_kappa(0.5, 5),
         1 / uniform.responses().max(),
+        kind="identity",
     )
     yield from _hard_instance(rng)
     yield from _greedy_trap(rng)
@@ -110,6 +116,7 @@ def _hard_instance(rng: np.random.Generator) -> Iterator[Check]:
         "exact failure of the Bayes-optimal learner on the hard instance",
         [theory.bayes_failure(*case) for case in cases],
         [_enumerated(*case) for case in cases],
+        kind="identity",
         tolerance=1e-12,
         note="all sequences of n draws enumerated, the learner guessing among labels never seen",
     )
@@ -122,6 +129,7 @@ def _hard_instance(rng: np.random.Generator) -> Iterator[Check]:
         "a simulated learner fails as often as P7 says",
         predicted,
         observed,
+        kind="simulation",
         tolerance=4 * error / observed,
         note=f"{trials} trials, standard error {error:.1g}; four of them are allowed",
     )
@@ -130,7 +138,11 @@ def _hard_instance(rng: np.random.Generator) -> Iterator[Check]:
     with np.errstate(divide="ignore"):
         kappa = condition(np.log(table), weights=weights).policy_condition_number
     yield agrees(
-        "appendix D", "kappa = (1-p) + p*M/(1+g) on the hard instance", theory.hard_instance_kappa(0.6, 6, 1.0), kappa
+        "appendix D",
+        "kappa = (1-p) + p*M/(1+g) on the hard instance",
+        theory.hard_instance_kappa(0.6, 6, 1.0),
+        kappa,
+        kind="identity",
     )
     rows = [(20.0, 500.0, 3), (5.0, 50.0, 1), (200.0, 1e4, 2)]
     yield agrees(
@@ -138,6 +150,7 @@ def _hard_instance(rng: np.random.Generator) -> Iterator[Check]:
         "the best hard instance for given kappa_0, d and n",
         [theory.worst_hard_instance(kappa, n, d).failure_rate for kappa, n, d in rows],
         [_best_by_search(kappa, n, d) for kappa, n, d in rows],
+        kind="identity",
         tolerance=1e-9,
         note="every M up to 20,000 tried",
     )
@@ -147,6 +160,7 @@ def _hard_instance(rng: np.random.Generator) -> Iterator[Check]:
         "the adversary's value approaches sqrt(d kappa_0/(2 e n))",
         math.sqrt(2 * 100.0 / (2 * math.e * 1e12)),
         far.failure_rate * math.sqrt(100.0 / 99.0),
+        kind="identity",
         tolerance=1e-3,
         note="at kappa_0 = 100 the exact value has kappa_0 - 1 in place of kappa_0",
     )
@@ -205,6 +219,7 @@ def _greedy_trap(rng: np.random.Generator) -> Iterator[Check]:
         "for q <= 1/2 a policy exists whose unique mode, of probability q, greedy decoding misses",
         bounds,
         reached,
+        kind="inequality",
         note="the trap's first token wins, its best continuation stays below q; the fewest continuations are used",
     )
     unique = all(fewest) and all(stated) and all(r < b for r, b in zip(reached, bounds, strict=True))
@@ -221,6 +236,7 @@ def _greedy_trap(rng: np.random.Generator) -> Iterator[Check]:
         "if pi(y*|x) > 1/2 greedy decoding finds y*",
         safe,
         found,
+        kind="identity",
         tolerance=0.0,
         note=f"{safe} of 300 random token trees have such a mode",
     )
@@ -230,5 +246,6 @@ def _greedy_trap(rng: np.random.Generator) -> Iterator[Check]:
         "kappa = E_x[1/pi(y*|x)]",
         condition(np.log(table)).policy_condition_number,
         kappa_of(table),
+        kind="identity",
         tolerance=1e-12,
     )

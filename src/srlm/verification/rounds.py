@@ -39,12 +39,20 @@ def _objective(rng: np.random.Generator) -> Iterator[Check]:
         - objective.self_reward_residual(logps[j], reference[j], beta)
         for i, j in itertools.combinations(range(6), 2)
     ]
-    yield agrees("P1", "recorded log-probabilities are the reward and the reference", free, written, tolerance=1e-12)
+    yield agrees(
+        "P1",
+        "recorded log-probabilities are the reward and the reference",
+        free,
+        written,
+        kind="identity",
+        tolerance=1e-12,
+    )
     yield agrees(
         "P2",
         "all pairs of a group cost one sum over its responses",
         objective.group_loss(logps, reference, beta),
         sum(value**2 for value in written),
+        kind="identity",
         tolerance=1e-12,
         note="eq. 3 written out pair by pair",
     )
@@ -71,12 +79,13 @@ def _sharpening(rng: np.random.Generator) -> Iterator[Check]:
         hats.append(float(np.mean(1 / modes)) - 1)
         hat_bounds.append(contraction.certified_kappa_bound(kappa_of(table), gap, beta, eps) - 1)
         moved += int((direct.argmax(axis=1) != table.argmax(axis=1)).sum())
-    yield agrees("eq. 12-14", "the population optimum is pi_t to the power 1 + 1/beta", sharp, powers)
+    yield agrees("eq. 12-14", "the population optimum is pi_t to the power 1 + 1/beta", sharp, powers, kind="identity")
     yield dominates(
         "P3",
         "exact rounds contract: kappa_{t+1} - 1 <= exp(-gamma/beta) (kappa_t - 1)",
         bounds,
         kappas,
+        kind="inequality",
         attained=1 + 1e-9,
         note="kappa - 1 compared on 200 random policies; sharp where all responses but the mode tie",
     )
@@ -86,6 +95,7 @@ def _sharpening(rng: np.random.Generator) -> Iterator[Check]:
         "the margin grows by 1 + 1/beta",
         contraction.population_margin(condition(np.log(table)).margin, 0.8),
         margins(table**2.25 / (table**2.25).sum(axis=1, keepdims=True)).min(),
+        kind="identity",
     )
     path = [table := tied_table(rng)]
     for _ in range(3):
@@ -96,6 +106,7 @@ def _sharpening(rng: np.random.Generator) -> Iterator[Check]:
         "bounds over rounds, the margin growing along",
         contraction.population_kappa_bounds(kappa_of(table), float(margins(table).min()), 1.0, 3),
         [kappa_of(one) for one in path],
+        kind="identity",
         note="on a policy where P3 is sharp in every round",
     )
     yield agrees(
@@ -103,6 +114,7 @@ def _sharpening(rng: np.random.Generator) -> Iterator[Check]:
         "at margin 0 nothing contracts",
         contraction.population_kappa_bound(4.0, 0.0, 0.5),
         kappa_of(np.full((1, 4), 0.25)),
+        kind="identity",
         note="the theory is silent on ties: which of two tied modes wins is decided by noise",
     )
     yield dominates(
@@ -110,6 +122,7 @@ def _sharpening(rng: np.random.Generator) -> Iterator[Check]:
         "with log-ratios off by at most eps: kappa_hat - 1 <= exp(eps - gamma/beta) (kappa - 1)",
         hat_bounds,
         hats,
+        kind="inequality",
         attained=1 + 1e-9,
         note="kappa_hat here is the mean of 1/pi_hat(y*) at the old mode, which bounds the condition number",
     )
@@ -123,6 +136,7 @@ def _sharpening(rng: np.random.Generator) -> Iterator[Check]:
         "exact rounds end at the accuracy of the base model's modes",
         np.mean(np.exp(limit[np.arange(400), correct])) + moved,
         np.mean(base.argmax(axis=1) == correct),
+        kind="identity",
         note=f"30 rounds on 400 prompts; {moved} modes moved in 200 other policies",
     )
 
@@ -140,6 +154,7 @@ def _search(rng: np.random.Generator) -> Iterator[Check]:
         "uniform-cost search proves the mode within L/pi(y*|x) expansions" + ("" if proved else " (A MODE WAS MISSED)"),
         [contraction.expansions_bound(4, float(mode.max())) if proved else 0.0 for mode in chances],
         [expanded for _, expanded in found],
+        kind="inequality",
         attained=1 + 1e-9,
         note="61 token trees of depth 4, modes by enumeration; sharp on a deterministic one",
     )
@@ -173,6 +188,7 @@ def _lemmas(rng: np.random.Generator) -> Iterator[Check]:
         "fail(delta) <= (J(pi*) - J(pi)) / (gamma delta)",
         bounds,
         fails,
+        kind="inequality",
         attained=1 + 1e-9,
         note="no constants; 200 random pairs of policies, sharp with two responses. At gamma = 0 it says nothing (1)",
     )
@@ -181,6 +197,7 @@ def _lemmas(rng: np.random.Generator) -> Iterator[Check]:
         "E_pi[f] <= sqrt(C_pi) sqrt(E_{pi_t}[f^2])",
         rights,
         lefts,
+        kind="inequality",
         attained=1 + 1e-9,
         note="no constants; sharp at f = pi/pi_t",
     )
@@ -191,6 +208,7 @@ def _lemmas(rng: np.random.Generator) -> Iterator[Check]:
         "for the policy that always gives the mode C is kappa_t",
         condition(np.log(table)).policy_condition_number,
         float((sure * sure / table).sum(axis=1).mean()),
+        kind="identity",
     )
 
 
@@ -216,6 +234,7 @@ def _one_round(rng: np.random.Generator) -> Iterator[Check]:
         "fail_{t+1}(delta) <= min(1, A_t/delta)",
         found,
         expected,
+        kind="transcription",
         note="C is universal and unknown, 1 unless said; a value of 1 is vacuous",
     )
     cases = [(a, c) for c in (1e-6, 0.01, 0.05, 0.2, 0.5, 0.9, 1.0) for a in _coefficients(c)]
@@ -224,6 +243,7 @@ def _one_round(rng: np.random.Generator) -> Iterator[Check]:
         "kappa_{t+1} <= 1 + integral of min{1, A s/(s-1)} over [1, 1/c], closed and saturated",
         [contraction.tail_integral_bound(a, c) for a, c in cases],
         [_tail_integral(a, c) for a, c in cases],
+        kind="identity",
         tolerance=1e-8,
         note="adaptive quadrature, at both sides of each transition",
     )
@@ -244,6 +264,7 @@ def _one_round(rng: np.random.Generator) -> Iterator[Check]:
         "any law of mode probabilities >= c with fail(delta) <= A/delta has at most that kappa",
         bounds,
         kappas,
+        kind="inequality",
         attained=1 + 1e-4,
         note="read as the step from failure rates to kappa (eq. 52-56). "
         "Sharp on the extremal law, here with 200,000 atoms",
@@ -302,16 +323,22 @@ def _recurrence(rng: np.random.Generator) -> Iterator[Check]:
         "kappa_{t+1} <= F(kappa_t) = a + d sqrt(kappa_t)",
         [*steps, max(1.0, excess)],
         [*written, 1.0],
+        kind="transcription",
         note="log k <= sqrt k was checked along. F drops the logarithm of eq. 56, so it holds up to a constant only; "
         "eq. 52-56 is the bound without one",
     )
-    yield agrees("eq. 59-66, fixed point", "kappa_inf = ((d + sqrt(d^2+4a))/2)^2 solves F(k) = k", fixed, roots)
-    yield agrees("eq. 59-66, factor", "q = F'(kappa_inf) < 1/2", factors, slopes, note="numerical derivative")
+    yield agrees(
+        "eq. 59-66, fixed point", "kappa_inf = ((d + sqrt(d^2+4a))/2)^2 solves F(k) = k", fixed, roots, kind="identity"
+    )
+    yield agrees(
+        "eq. 59-66, factor", "q = F'(kappa_inf) < 1/2", factors, slopes, kind="identity", note="numerical derivative"
+    )
     yield dominates(
         "eq. 59-66",
         "kappa_t <= kappa_inf + q^t max(0, kappa_0 - kappa_inf)",
         bounds,
         reached,
+        kind="inequality",
         note="against F iterated, from below and above the fixed point",
     )
     yield dominates(
@@ -319,6 +346,7 @@ def _recurrence(rng: np.random.Generator) -> Iterator[Check]:
         "|F(k) - F(k')| <= q |k - k'| on [kappa_inf, inf)",
         gaps,
         shrunk,
+        kind="inequality",
         note="read as the contraction of the recurrence (eq. 59-66)",
     )
 
@@ -334,7 +362,7 @@ def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
         bound = guarantees.failure_bound(kappa, n, size, rounds=rounds, constant=constant, **given)
         found.append(bound.value)
         with mpmath.workdps(40):
-            front = constant * mpmath.log(n * mpmath.exp(size) / given["rho"])
+            front = constant * max(1.0, given["margin"]) * mpmath.log(n * mpmath.exp(size) / given["rho"])
             front /= mpmath.mpf(given["margin"]) * given["mass_slack"] * mpmath.sqrt(n)
             stable, shrink = front / mpmath.sqrt(c), 1 + mpmath.sqrt(mpmath.mpf(n) * c)
             expected.append(float(stable + front * mpmath.sqrt(kappa) / shrink ** (mpmath.mpf(rounds - 1) / 2)))
@@ -346,16 +374,23 @@ def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
         rates.append(1 / math.sqrt(float(shrink)))
         first.append(guarantees.rounds_to_suppress(kappa, n, c))
         at_first.append(guarantees.failure_bound(kappa, n, size, rounds=first[-1], constant=constant, **given).value)
-        doubled.append(guarantees.stable_failure_bound(n, size, constant=constant, **given))
+        doubled.append(guarantees.stable_failure_bound(n, size, constant=constant, **given).value)
         twice.append(float(2 * stable))
-    yield agrees("eq. 7", "theorem 5.3's bound, stable and transient term", found, expected,
+    yield agrees("eq. 7", "theorem 5.3's bound, stable and transient term", found, expected, kind="transcription",
                  note="C is universal and unknown, 1 unless said")  # fmt: skip
-    yield agrees("theorem 5.3", "the start is forgotten by a factor (1 + sqrt(n c))^(-1/2) a round", decays, rates)
+    yield agrees(
+        "theorem 5.3",
+        "the start is forgotten by a factor (1 + sqrt(n c))^(-1/2) a round",
+        decays,
+        rates,
+        kind="transcription",
+    )
     yield agrees(
         "corollary 5.7",
         "the fewest rounds after which the transient is at most the stable term",
         first,
         scanned,
+        kind="identity",
         tolerance=0.0,
         note="rounds counted up one by one with 40 digits",
     )
@@ -364,6 +399,7 @@ def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
         "from then on the bound is at most 2C log(n|Pi|/rho)/(gamma delta sqrt(n c))",
         [*doubled, *(max(one, two) for one, two in zip(at_first, doubled, strict=True))],
         [*twice, *doubled],
+        kind="transcription",
         note="eq. 8 is read as corollary 5.7's bound",
     )
     table = random_table(rng)
@@ -376,5 +412,6 @@ def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
         "with c over all rounds, round 0 included, the transient never exceeds the stable term",
         bound.stable_term,
         bound.transient_term,
+        kind="inequality",
         note="kappa_0 <= 1/c then; use c over rounds t >= 1 where the start is to be seen",
     )
