@@ -39,6 +39,10 @@ SMALL: dict[str, list[str]] = {
     "margin-collapse": ["prompts=5", "seeds=4", "rounds=2"],
     "faithfulness": ["prompts=20", "seeds=3", "rounds=2", "pairs=50,200"],
     "fisher": ["prompts=20", "responses=6", "dimensions=4", "seeds=2", "rounds=3", "pairs=100"],
+    "non-linear": ["prompts=12", "responses=6", "dimensions=3", "hidden=4", "seeds=2", "rounds=3", "pairs=120"],
+    "answers": ["prompts=20", "responses=8", "rounds=3", "draws=2,8", "sampled_prompts=5", "runs=200"],
+    "search-or-sample": ["trials=60", "pairs=50,200,1000"],
+    "certificates": ["runs=30", "draws=40", "looks=8"],
     "tightness": ["prompts=20", "seeds=3", "rounds=2", "pairs=100"],
 }
 

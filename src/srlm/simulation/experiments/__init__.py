@@ -5,6 +5,8 @@ from typing import Any
 
 from srlm.errors import InputError
 from srlm.simulation.experiments import (
+    answers,
+    certificates,
     contraction,
     digits,
     effective_dimension,
@@ -15,9 +17,11 @@ from srlm.simulation.experiments import (
     initialisation,
     margin_collapse,
     noisy_reward,
+    non_linear,
     realizability,
     reward_design,
     sample_size,
+    search_or_sample,
     tightness,
     update_rules,
 )
@@ -43,6 +47,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         initialisation,
         sample_size,
         hard_instance,
+        search_or_sample,
         greedy_trap,
         effective_dimension,
         digits,
@@ -53,6 +58,9 @@ EXPERIMENTS: dict[str, Experiment] = {
         margin_collapse,
         faithfulness,
         fisher,
+        non_linear,
+        answers,
+        certificates,
         tightness,
     )
 }

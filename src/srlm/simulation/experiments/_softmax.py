@@ -100,14 +100,15 @@ def premises(run: Trajectory, values: Mapping[str, Any], last: int) -> dict[str,
     over all seeds; the class holds everything that exact rounds reach.
     """
     beta = beta_of(values)
+    # A margin of 0 makes every statement vacuous; so does this one, without dividing by it.
+    margin = max(float(run.margin[:, :last].min()), 1e-12)
     radius = values["norm"] * math.exp(min(values["rounds"] * math.log1p(1 / beta), 600.0))
     size = float(linear_softmax_log_class_size(values["dimensions"], radius, values["pairs"]))
     return {
         "beta": beta,
         "log_class_size": size,
-        "eps_stat": float(statistical_error(values["pairs"], size)),
-        # A margin of 0 makes every statement vacuous; so does this one, without dividing by it.
-        "margin": max(float(run.margin[:, :last].min()), 1e-12),
+        "eps_stat": float(statistical_error(values["pairs"], size, reward_range=max(1.0, margin))),
+        "margin": margin,
         "min_confidence": float(run.min_confidence[:, 1 : last + 1].min()),
     }
 

@@ -106,9 +106,9 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     return Reading(
         f"At n = {sizes[-1]} the best learner that samples fails at {sampling[-1]:.3g} of the prompts (simulated "
         f"{measured['sampling'][-1]:.3g}), {factor:.3g} times as often as one that searches, at {search[-1]:.3g} "
-        f"(simulated {measured['search'][-1]:.3g}). The searcher fails {agrees}, and P9's bound {holds}. It is {beyond}, "
-        f"which is about sampling. At equal cost, with L kappa_0 = {values['length'] * values['kappa0']:g} expansions a "
-        f"prompt (P6), {cost}.",
+        f"(simulated {measured['search'][-1]:.3g}). The searcher fails {agrees}, and {beyond}, which is about "
+        f"sampling; P9's bound {holds}. At equal cost, with L kappa_0 = {values['length'] * values['kappa0']:g} "
+        f"expansions a prompt (P6), {cost}.",
         charts,
         {
             "factor": factor,
