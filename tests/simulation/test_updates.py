@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from srlm.policies.networks import Linear, TwoLayer
-from srlm.simulation.descent import Differences, descend
 from srlm.simulation.updates import (
     UPDATES,
     Sampled,
@@ -216,11 +215,11 @@ def test_regression_of_a_network_finds_no_better_point_by_a_generic_solver() -> 
 
 
 def test_gauss_newton_on_a_linear_network_is_least_squares() -> None:
+    class Unknown:  # linear, but not known to be
+        size, scores, jacobian = Linear.size, Linear.scores, Linear.jacobian
+
     one = sampled(np.random.default_rng(13), k=3)
-    wanted = np.einsum("gkd,d->gk", one.chosen[0], one.theta[0]) + one.rewards[0] / one.beta
-    assert descend(one.theta[0], Differences(Linear(), one.chosen[0], wanted)) == pytest.approx(
-        regression(one)[0], rel=1e-6
-    )
+    assert regression(Sampled(**{**one.__dict__, "network": Unknown()})) == pytest.approx(regression(one), rel=1e-6)
 
 
 @pytest.mark.parametrize("modes", [False, True])
@@ -245,5 +244,5 @@ def test_projection_maximises_the_likelihood_of_its_target(kind: str, modes: boo
             return -float((target * (scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))).sum())
 
         assert loss(fitted[s]) < loss(one.theta[s])
-        slack = 0.01 if kind == "two layers" else 1e-6  # a curved valley is left after sixty steps
+        slack = 0.02 if kind == "two layers" else 1e-6  # the last of a curved valley is left
         assert minimize(loss, fitted[s], tol=1e-10).fun >= loss(fitted[s]) * (1 - slack)

@@ -11,19 +11,14 @@ import numpy as np
 
 
 class Network(Protocol):
-    """What the engine and its updates ask of a parametrised policy."""
+    """`size`: D for features of d dimensions. `scores`: (S, P, M) for theta (S, D) and phi (P, M, d). `jacobian`:
+    (N, D) for theta (D,) and phi (N, d)."""
 
-    def size(self, dimensions: int) -> int:
-        """D, the number of parameters for features of d dimensions."""
-        ...
+    def size(self, dimensions: int) -> int: ...
 
-    def scores(self, theta: np.ndarray, phi: np.ndarray) -> np.ndarray:
-        """(S, P, M) scores for parameters (S, D) and features (P, M, d)."""
-        ...
+    def scores(self, theta: np.ndarray, phi: np.ndarray) -> np.ndarray: ...
 
-    def jacobian(self, theta: np.ndarray, phi: np.ndarray) -> np.ndarray:
-        """(N, D) derivatives of the scores of features (N, d) at parameters (D,)."""
-        ...
+    def jacobian(self, theta: np.ndarray, phi: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -50,22 +45,19 @@ class TwoLayer:
         return self.hidden * (dimensions + 1)
 
     def scores(self, theta: np.ndarray, phi: np.ndarray) -> np.ndarray:
-        return np.stack([self._layers(one, phi)[0] for one in theta])
+        return np.stack([self._active(one, phi) @ one[-self.hidden :] for one in theta])
 
     def jacobian(self, theta: np.ndarray, phi: np.ndarray) -> np.ndarray:
-        _, active, outer = self._layers(theta, phi)
-        inner = ((1 - active**2) * outer)[:, :, None] * phi[:, None, :]
+        active = self._active(theta, phi)
+        inner = ((1 - active**2) * theta[-self.hidden :])[:, :, None] * phi[:, None, :]
         return np.concatenate([inner.reshape(len(phi), -1), active], axis=1)
 
     def start(self, rng: np.random.Generator, features: np.ndarray, spread: float) -> np.ndarray:
         """Random parameters (D,) whose scores differ by `spread` nats at a prompt (standard deviation)."""
-        dimensions = features.shape[2]
-        inner = 2 * rng.standard_normal((self.hidden, dimensions)) / np.linalg.norm(features, axis=2).mean()
+        inner = 2 * rng.standard_normal((self.hidden, features.shape[2])) / np.linalg.norm(features, axis=2).mean()
         theta = np.concatenate([inner.ravel(), rng.standard_normal(self.hidden)])
         theta[inner.size :] *= spread / self.scores(theta[None], features)[0].std(axis=1).mean()
         return theta
 
-    def _layers(self, theta: np.ndarray, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        inner, outer = theta[: -self.hidden].reshape(self.hidden, -1), theta[-self.hidden :]
-        active = np.tanh(phi @ inner.T)
-        return active @ outer, active, outer
+    def _active(self, theta: np.ndarray, phi: np.ndarray) -> np.ndarray:
+        return np.tanh(phi @ theta[: -self.hidden].reshape(self.hidden, -1).T)

@@ -1,7 +1,7 @@
 """Updates of a policy's parameters from one round's samples, for many seeds at once.
 
 Knows: eq. 3 by exact least squares with the minimum-norm change and the exact ball constraint (docs/theory:
-linear-softmax), and by damped Gauss-Newton where scores are not linear; projection (P8); DPO, IPO and best-of-K
+linear-softmax), and by Gauss-Newton where scores are not linear; projection (P8); DPO, IPO and best-of-K
 fine-tuning as their authors define them. S seeds, G groups (prompts drawn), K responses each. Refuses to know: how
 responses were drawn, and what rewards mean.
 """
@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import optimize
 
 from srlm.policies.networks import Linear, Network
-from srlm.simulation.descent import Differences, Likelihood, descend
 from srlm.theory import projection_weights
 from srlm.theory.objective import group_rows, pair_differences
 
@@ -62,11 +62,7 @@ Update = Callable[[Sampled], np.ndarray]
 def regression(sampled: Sampled) -> np.ndarray:
     """Eq. 3: least squares of beta*(change of the difference of scores) on Delta; returns theta_{t+1}, (S, D)."""
     if not isinstance(sampled.network, Linear):
-        network, fitted = sampled.network, []
-        for theta, chosen, rewards in zip(sampled.theta, sampled.chosen, sampled.rewards, strict=True):
-            wanted = network.scores(theta[None], chosen)[0] + rewards / sampled.beta
-            fitted.append(descend(theta, Differences(network, chosen, wanted)))
-        return _into_ball(np.stack(fitted), sampled.radius)
+        return _into_ball(np.stack([_differences(sampled, seed) for seed in range(len(sampled.theta))]), sampled.radius)
     rows, targets = _pair_rows(sampled.chosen, sampled.rewards)
     return least_squares(sampled.theta, rows, targets / sampled.beta, sampled.radius)
 
@@ -257,14 +253,51 @@ def _counts(sampled: Sampled, responses: np.ndarray) -> np.ndarray:
     return np.bincount(places.ravel(), minlength=size * prompts * width).reshape(size, prompts, width).astype(float)
 
 
+def _differences(sampled: Sampled, seed: int) -> np.ndarray:
+    """Eq. 3 over all pairs of one seed's groups (P2), by a trust region around theta_t."""
+    network, theta, phi = sampled.network, sampled.theta[seed], sampled.chosen[seed]
+    wanted = network.scores(theta[None], phi)[0] + sampled.rewards[seed] / sampled.beta
+
+    def rows(values: np.ndarray) -> np.ndarray:
+        return group_rows(values, values.mean(axis=1, keepdims=True), phi.shape[1]).reshape(-1, *values.shape[2:])
+
+    def slopes(at: np.ndarray) -> np.ndarray:
+        return rows(network.jacobian(at, phi.reshape(-1, phi.shape[2])).reshape(*phi.shape[:2], -1))
+
+    residual = lambda at: rows(network.scores(at[None], phi)[0] - wanted)  # noqa: E731
+    return optimize.least_squares(residual, theta, slopes, max_nfev=100).x  # pyright: ignore[reportArgumentType]
+
+
 def _likelihood(sampled: Sampled, target: np.ndarray) -> np.ndarray:
     """Maximum of sum target*log pi, (S, P, M) weights, from theta_t; then within the ball."""
     fitted = []
     for theta, weights in zip(sampled.theta, target, strict=True):
         used = weights.sum(axis=1) > 0
         phi = sampled.features[used].astype(np.float64, copy=False)
-        fitted.append(descend(theta, Likelihood(sampled.network, phi, weights[used] / weights.sum())))
+        fitted.append(_fit(sampled.network, theta, phi, weights[used] / weights.sum()))
     return _into_ball(np.stack(fitted), sampled.radius)
+
+
+def _fit(network: Network, start: np.ndarray, phi: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Least mean of -log pi, weighted by a target (P, M) with sum 1, by a trust region with the Gauss-Newton matrix."""
+    share = target.sum(axis=1, keepdims=True)
+
+    def chances(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        scores = network.scores(theta[None], phi)[0]
+        total = np.logaddexp.reduce(scores, axis=1, keepdims=True)
+        return scores - total, share * np.exp(scores - total)
+
+    def gradient(theta: np.ndarray) -> np.ndarray:
+        return network.jacobian(theta, phi.reshape(-1, phi.shape[2])).T @ (chances(theta)[1] - target).ravel()
+
+    def matrix(theta: np.ndarray) -> np.ndarray:
+        slopes, weights = network.jacobian(theta, phi.reshape(-1, phi.shape[2])), chances(theta)[1]
+        mean = np.einsum("pm,pmd->pd", weights, slopes.reshape(*weights.shape, -1))
+        return slopes.T @ (slopes * weights.reshape(-1, 1)) - mean.T @ (mean / share)
+
+    loss = lambda theta: -float((target * chances(theta)[0]).sum())  # noqa: E731
+    options = {"maxiter": 100, "initial_trust_radius": 10.0, "gtol": 1e-8}
+    return optimize.minimize(loss, start, jac=gradient, hess=matrix, method="trust-exact", options=options).x
 
 
 def _into_ball(theta: np.ndarray, radius: float | None) -> np.ndarray:
