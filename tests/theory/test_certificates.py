@@ -13,7 +13,7 @@ from srlm import theory
 from srlm.errors import InputError
 
 RUNS = 2000
-LOOKS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 22, 27, 33, 40, 50, 62, 77, 96, 120)
+LOOKS = (2, 3, 4, 5, 6, 7, 9, 12, 17, 25, 38, 60, 100)
 
 
 def allowed(alpha: float, runs: int = RUNS) -> float:
@@ -132,7 +132,7 @@ def test_errors_at_any_look_stay_within_alpha(name: str, named: bool) -> None:
         assert wrong.sum() <= allowed(alpha)
     assert missed.sum() <= allowed(alpha)
     if name == "clear":
-        assert certified.mean() > 0.95
+        assert certified.mean() > 0.85
     if name == "two nearly tied":  # the statement has something to fear
         assert wrong.sum() > 0
         assert missed.sum() > 0
@@ -143,13 +143,16 @@ def test_several_prompts_hold_at_once_at_any_look() -> None:
     chosen = [SOURCES[name] for name in ("two nearly tied", "clear", "unbounded", "nearly tied over a tail")]
     truth = np.array([one[2] for one in chosen])
     draws = [[list(one) for one in source[0](rng, (RUNS, 60)).tolist()] for source in chosen]
-    alpha, slack, looks = 0.2, 0.45, (3, 6, 10, 15, 22, 33, 45, 60)
-    missed = np.zeros(RUNS, dtype=bool)
+    alpha, slack, looks = 0.2, 0.45, (4, 8, 13, 22, 38, 60)
+    missed, wrong = np.zeros(RUNS, dtype=bool), np.zeros(RUNS, dtype=bool)
+    modes = np.array([one[1] for one in chosen])
     for look in looks:
         groups = [[prompt[run][:look] for prompt in draws] for run in range(RUNS)]
         flat = theory.majorities([one for group in groups for one in group], alpha / 4)
         ends = np.array([(one.lower, one.upper) for one in flat]).reshape(RUNS, 4, 2)
         missed |= ((ends[..., 0] > truth) | (ends[..., 1] < truth)).any(axis=1)
+        certified = np.array([one.log_evidence >= math.log(4 / alpha) for one in flat]).reshape(RUNS, 4)
+        wrong |= (certified & (np.array([one.leader for one in flat]).reshape(RUNS, 4) != modes)).any(axis=1)
         if look == 22:
             for run in range(0, RUNS, 50):  # the means follow from these ends
                 found = theory.simultaneous_bracket(groups[run], alpha, slack)
@@ -158,6 +161,8 @@ def test_several_prompts_hold_at_once_at_any_look() -> None:
                 shares = [(ends[run, :, end] <= 1 - slack).mean() for end in (1, 0)]
                 assert found.failure_rate == pytest.approx(shares)
     assert missed.sum() <= allowed(alpha)
+    assert wrong.sum() <= allowed(alpha)
+    assert certified[:, 1].mean() > 0.3  # of the clear prompt
 
 
 def test_a_list_by_e_bh_is_mostly_right() -> None:
@@ -201,9 +206,9 @@ def test_draws_needed_solve_their_equation_and_match_what_happens() -> None:
     assert theory.draws_needed(0.5, 0.0) == pytest.approx(
         (math.log(40) + 0.5 * math.log(theory.draws_needed(0.5, 0.0))) / (0.5 * math.log(2))
     )
-    draws = SOURCES["clear"][0](rng, (1000, 150)).tolist()
-    waiting, needed = list(range(1000)), np.full(1000, 151.0)
-    for look in range(5, 151):
+    draws = SOURCES["clear"][0](rng, (700, 100)).tolist()
+    waiting, needed = list(range(700)), np.full(700, 101.0)
+    for look in range(8, 101):
         found = theory.majorities([draws[run][:look] for run in waiting], 0.05)
         done = [one.log_evidence >= math.log(20) for one in found]
         needed[[run for run, yes in zip(waiting, done, strict=True) if yes]] = look

@@ -65,7 +65,6 @@ from srlm.theory.forecasting import (
 )
 from srlm.theory.guarantees import (
     BetaRate,
-    FailureBound,
     RoundsRate,
     beta_of_order,
     failure_bound,
@@ -98,10 +97,7 @@ from srlm.theory.objective import (
     self_reward_residual,
     sharpen,
 )
-from srlm.theory.planning import (
-    Plan,
-    plan,
-)
+from srlm.theory.planning import Plan, plan
 from srlm.theory.projection import (
     Ends,
     MeanBracket,
@@ -113,11 +109,7 @@ from srlm.theory.projection import (
     projection_divergence,
     projection_weights,
 )
-from srlm.theory.rates import (
-    LowerRate,
-    Rate,
-    UpperRate,
-)
+from srlm.theory.rates import LowerRate, Rate, UpperRate
 from srlm.theory.search_bounds import (
     held_out_failure_bound,
     hellinger_gap,
@@ -143,7 +135,6 @@ __all__ = [
     "Conditioning",
     "Ends",
     "ErrorForecast",
-    "FailureBound",
     "FisherSpectrum",
     "Forecast",
     "GreedyTrap",

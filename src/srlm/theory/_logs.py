@@ -16,7 +16,8 @@ LARGEST_POWER = 1e150  # S = s^t beyond it changes nothing in floats, and times 
 
 
 def log_probabilities(name: str, value: ArrayLike) -> np.ndarray:
-    """`value` (..., M) as float64 in nats, -inf for what is impossible or for padding; rounding above 0 is cut.
+    """`value` (..., M) as float64 in nats, -inf for padding and for what is impossible; rounding above 0 is cut. Below
+    -1e100 everything is taken to be impossible, so that no power overflows.
 
     Raises:
         InputError: names the argument where an entry is nan or above 1e-9, or where it is no array.
@@ -27,7 +28,7 @@ def log_probabilities(name: str, value: ArrayLike) -> np.ndarray:
         raise InputError(f"{name} must be an array of log-probabilities; pad shorter rows with -inf") from error
     if table.ndim == 0 or np.isnan(table).any() or (table > 1e-9).any():
         raise InputError(f"{name} must be an array of log-probabilities (..., M), each at most 0")
-    return np.minimum(table, 0.0)
+    return np.where(table < -1e100, -np.inf, np.minimum(table, 0.0))
 
 
 def log_sum(terms: np.ndarray) -> np.ndarray:
@@ -36,7 +37,7 @@ def log_sum(terms: np.ndarray) -> np.ndarray:
         return np.full(terms.shape[:-1], -np.inf)
     top = terms.max(axis=-1)
     shift = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return np.log(np.exp(terms - shift[..., None]).sum(axis=-1)) + shift
 
 

@@ -88,12 +88,12 @@ def majorities(
     if not tallies:
         return []
     most = np.array([(one.most, one.total) for one in tallies], dtype=np.float64)
-    upper = _root(most[:, 0], most[:, 1], np.log(2 / level), upper=True)
+    upper = _root(most[:, 0], most[:, 1], np.log(2) - np.log(level), upper=True)
     owner = np.array([at for at, one in enumerate(tallies) for _ in one.repeated], dtype=np.intp)
     repeated = np.array([row for one in tallies for row in one.repeated], dtype=np.float64).reshape(-1, 3)
     number, count, after = repeated.T
     lower = np.zeros(len(tallies))
-    np.maximum.at(lower, owner, _root(count, after, np.log(2 * number * (number + 1) / level), upper=False))
+    np.maximum.at(lower, owner, _root(count, after, np.log(2 * number * (number + 1)) - np.log(level), upper=False))
     evidence = _log_evidence(tallies)
     return [
         Majority(one.leader, float(e), float(low), float(high))
@@ -160,10 +160,12 @@ def draws_needed(first: float, second: float, alpha: float = 0.05, *, number: in
     if p2 >= p1 or p1 + p2 > 1 + 1e-9:
         raise InputError(f"second is {p2:g}; it must be below first, {p1:g}, and both add up to at most 1")
     share = p1 / (p1 + p2)
-    rate = (p1 + p2) * float(np.log(2) - special.entr(share) - special.entr(1 - share))
-    n = 1.0
-    for _ in range(200):  # concave and increasing: the iterates rise to the fixed point
-        n = max(1.0, (np.log(j * (j + 1) / level) + 0.5 * np.log(n)) / rate)
+    kl = float(np.log(2) - special.entr(share) - special.entr(1 - share))
+    rate = (p1 + p2) * max(kl, 2 * (share - 0.5) ** 2)  # its own lower bound, where it cancels
+    goal, n = np.log(j) + np.log1p(j) - np.log(level), 1.0
+    with np.errstate(over="ignore", divide="ignore"):
+        for _ in range(200):  # concave and increasing: the iterates rise to the fixed point
+            n = max(1.0, (goal + 0.5 * np.log(n)) / np.float64(rate))
     return float(n)
 
 

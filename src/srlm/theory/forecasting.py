@@ -13,7 +13,7 @@ from scipy import special
 
 from srlm.errors import InputError
 from srlm.theory._domain import Array, real, result
-from srlm.theory._logs import log_sum, plain, powers, round_power
+from srlm.theory._logs import log_probabilities, log_sum, plain, powers, round_power
 from srlm.theory.answers import plugin_target
 from srlm.theory.projection import Ends, failing, log_ends, log_outside, mean_bracket, relative_masses
 
@@ -97,14 +97,16 @@ def forecast(
         One record a round, t = 0..T.
     """
     steps = powers(round_power(beta, slope), int(real("rounds", rounds, 0)))
-    if len(prompts) == 0:
-        raise InputError("prompts is empty; give at least one")
     known = _packed([one.known for one in prompts], -np.inf)
+    if len(prompts) == 0 or (projection and (known.max(axis=1, initial=-np.inf) < -1e100).any()):
+        raise InputError("prompts is empty, or there is nothing to project onto; give at least one, with its responses")
     prefixes = np.zeros((len(prompts), 1)) if projection else _packed([one.open_prefixes for one in prompts], -np.inf)
     certified = np.array([one.certified for one in prompts], dtype=bool) | projection
     mass, largest = np.array([one.dropped for one in prompts], dtype=np.float64).T
     parts = relative_masses(known, prefixes, (mass * (not projection), largest))
     judged = np.array([one.right is not None for one in prompts])
+    if any(np.size(one.right) != np.size(one.known) for one in prompts if one.right is not None):
+        raise InputError("right must have one entry for each known response")
     right = _packed([() if one.right is None else one.right for one in prompts], 0.0, known.shape[1]) > 0
     drawn = None if projection else _drawn(prompts, parts.best)
     shares = _resamples(judged, rng)
@@ -156,7 +158,7 @@ def answer_forecast(
     if not laws or any(one.ndim != 1 or abs(one.sum() - 1) > 1e-6 for one in laws):
         raise InputError("answers must hold one vector of probabilities a prompt, each with sum 1; give at least one")
     truth = [None] * len(laws) if right is None else list(right)
-    limits = None if ends is None else np.array([tuple(one) for one in ends], dtype=np.float64).reshape(-1, 2)
+    limits = None if ends is None else real("ends", [tuple(one) for one in ends], 0, 1).reshape(-1, 2)
     if len(truth) != len(laws) or (limits is not None and len(limits) != len(laws)):
         raise InputError(f"right and ends must have an entry for each of {len(laws)} prompts")
     shares = _resamples(np.array([one is not None for one in truth]), rng)
@@ -174,7 +176,7 @@ def answer_forecast(
             with np.errstate(divide="ignore"):
                 lower, upper = -np.log(limits[:, 1]) * (at == 0), -np.log(limits[:, 0])
             if draws is None and at > 0:
-                with np.errstate(divide="ignore", invalid="ignore"):
+                with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                     rest, k = np.modf(1 / limits[:, 0])
                     upper = np.where(limits[:, 0] > 0, np.log(k + rest**power), np.inf)
         of_point = np.array([law[a] if a >= 0 else 0.0 for law, a in zip(current, truth, strict=True) if a is not None])
@@ -252,7 +254,8 @@ def forecast_error_bound(
                 logs = np.log(np.maximum([low - 1, high - 1], 0.0))
             kappa = Ends(1 + plain(logs[0] - growth), 1 + plain(logs[1] + growth))
         if start is not None and margins is not None:
-            bound = 1 + (plain(np.log(start - 1) + growth - margins.min() * (power - 1)) if start > 1 else 0.0)
+            with np.errstate(over="ignore", divide="ignore"):
+                bound = 1 + plain(np.log(start - 1) + growth - margins.min() * (power - 1))
         unmoved = growth / power
         share = None if margins is None else float((margins > unmoved).mean())
         found.append(ErrorForecast(at, power, growth, plain(growth), unmoved, share, kappa, bound))
@@ -278,10 +281,8 @@ def drift_chance(
     """
     apart, noise, s = real("distance", distance, 0), real("sigma", sigma, 0, open_low=True), round_power(beta, slope)
     steps = rounds if rounds == np.inf else float(real("rounds", rounds, 1))
-    if s == 1:  # a random walk
-        return result(special.ndtr(-apart / (noise * np.sqrt(steps))))
-    scale = np.sqrt((min(s, 1e150) ** 2 - 1) / -np.expm1(-2 * steps * np.log(s)))
-    with np.errstate(over="ignore"):  # a noise near 0
+    with np.errstate(over="ignore"):  # s = 1 is a random walk
+        scale = steps**-0.5 if s == 1 else np.sqrt((s**2 - 1) / -np.expm1(-2 * steps * np.log(s)))
         return result(special.ndtr(-apart / noise * scale))
 
 
@@ -305,7 +306,9 @@ def _drawn(prompts: Sequence[KnownPrompt], best: np.ndarray) -> _Drawn | None:
         return None
     if not all(sizes) or sizes != [np.size(one.sample_known) for one in prompts]:
         raise InputError("give samples at every prompt or at none, and one entry of sample_known for each")
-    draws = _packed([one.samples for one in prompts], -np.inf)
+    draws = log_probabilities("samples", _packed([one.samples for one in prompts], -np.inf))
+    if ((draws > -np.inf).sum(axis=1) != sizes).any():
+        raise InputError("samples must be possible responses")
     new = (_packed([one.sample_known for one in prompts], 1.0) == 0) & (draws > -np.inf)
     right = _packed([() if one.sample_right is None else one.sample_right for one in prompts], 0.0, draws.shape[1]) > 0
     nothing = np.array([np.size(one.known) == 0 for one in prompts])
@@ -367,7 +370,7 @@ def _resampled(lower: Array, upper: Array, shares: np.ndarray) -> Ends:
 def _packed(rows: Sequence[ArrayLike], fill: float, width: int = 0) -> np.ndarray:
     """One array (P, longest row, or `width` where that is longer)."""
     arrays = [np.asarray(one, dtype=np.float64).ravel() for one in rows]
-    table = np.full((len(arrays), max(width, *(len(one) for one in arrays))), fill)
+    table = np.full((len(arrays), max([width, *(len(one) for one in arrays)])), fill)
     for row, one in zip(table, arrays, strict=True):
         row[: len(one)] = one
     return table

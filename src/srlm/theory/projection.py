@@ -209,7 +209,7 @@ def outside_estimate(
     draws, inside = log_probabilities("samples", samples), np.asarray(in_known, dtype=bool)
     if draws.shape != inside.shape or draws.shape[-1] == 0 or (draws == -np.inf).any():
         raise InputError(f"samples have shape {draws.shape} and in_known {inside.shape}; give possible draws, N >= 1")
-    best = real("mode_logprob", mode_logprob, high=1e-9)
+    best = real("mode_logprob", mode_logprob, -1e100, 1e-9)
     return plain(log_outside(draws - best[..., None], ~inside, best, strength) - np.log(draws.shape[-1]))
 
 

@@ -53,7 +53,8 @@ def search_failure_bound(
     k = -np.log1p(-slack) if threshold is None else real("threshold", threshold, 0, open_low=True)
     complexity = size - np.log(real("rho", rho, 0, 1, open_low=True, open_high=True))
     strength = 1.0 if eta is None else float(real("eta", eta, 0, open_low=True))
-    bound = (complexity + strength * reached) / (n * -np.expm1(-strength * k))
+    with np.errstate(over="ignore", divide="ignore"):
+        bound = (complexity + strength * reached) / (n * -np.expm1(-strength * k))
     return result(np.where(reached == 0, complexity / n, bound) if eta is None else bound)
 
 
@@ -83,13 +84,13 @@ def held_out_failure_bound(failures: Array, prompts: Array, rho: Array = 0.05) -
 
     Args:
         failures: f in [0, n].
-        prompts: n >= 1.
-        rho: in (0, 1).
+        prompts: n in [1, 1e12].
+        rho: in [1e-300, 1).
 
     >>> held_out_failure_bound(0, 200).__round__(10)
     0.0148670392
     """
-    n, level = real("prompts", prompts, 1), real("rho", rho, 0, 1, open_low=True, open_high=True)
+    n, level = real("prompts", prompts, 1, 1e12), real("rho", rho, 1e-300, 1, open_high=True)
     f = real("failures", failures, 0)
     if (f > n).any():
         raise InputError(f"failures is {f.max():g}; it must not exceed prompts, {n.min():g}")
@@ -125,7 +126,8 @@ def sampled_target_failure_bound(
     """
     size, n = real("log_class_size", log_class_size, 0), real("prompts", prompts, 1)
     complexity = size - np.log(real("rho", rho, 0, 1, open_low=True, open_high=True))
-    return result(2 * complexity / (n * np.asarray(hellinger_gap(mass_slack, target_slack))))
+    with np.errstate(over="ignore", divide="ignore"):
+        return result(2 * complexity / (n * np.asarray(hellinger_gap(mass_slack, target_slack))))
 
 
 def worst_search_failure(kappa0: float, prompts: float, informative_prompts: int = 1, bias: float = 1.0) -> float:
@@ -133,23 +135,26 @@ def worst_search_failure(kappa0: float, prompts: float, informative_prompts: int
     1/M), here at the adversary's best p. `worst_hard_instance` says what sampling does on its own worst instance.
 
     Args:
-        kappa0: kappa_0 >= 1; at 1 the failure rate is 0.
-        prompts: n >= 1.
+        kappa0: kappa_0 in [1, 1e100]; at 1 the failure rate is 0.
+        prompts: n in [1, 1e100].
         informative_prompts: d >= 1.
-        bias: g > 0.
+        bias: g in (0, 1e100].
 
     >>> worst_search_failure(50, 1000, 4).__round__(10)
     0.0014707225
     """
-    kappa, n = float(real("kappa0", kappa0, 1)), float(real("prompts", prompts, 1))
-    d, g = float(real("informative_prompts", informative_prompts, 1)), float(real("bias", bias, 0, open_low=True))
+    kappa, n = float(real("kappa0", kappa0, 1, 1e100)), float(real("prompts", prompts, 1, 1e100))
+    d = float(real("informative_prompts", informative_prompts, 1, 1e100))
+    g = float(real("bias", bias, 0, 1e100, open_low=True))
     if kappa == 1:
         return 0.0
     spread = (1 + g) * (kappa - 1)  # M = (1+g) + spread/p
 
-    def slope(p: float) -> float:  # of log p + n log(1-p/d) + log(1-1/M)
-        return 1 / p - n / (d - p) - spread / (((1 + g) * p + spread) * (spread + g * p))
+    def slope(p: float) -> float:  # of log p + n log(1-p/d) + log(1-1/M), arranged so that nothing cancels
+        more, less = (1 + g) * p + spread, g * p + spread  # M and M - 1, times p
+        return less / (p * more) + g * p / (more * less) - n / (d - p)
 
     most = min(1.0, d / (n + 1))
-    p: Any = most if slope(most) >= 0 else optimize.brentq(slope, most * 1e-6, most, xtol=1e-300)
-    return float(p * np.exp(n * np.log1p(-p / d)) * (spread + g * p) / ((1 + g) * p + spread))
+    least = min(spread, most / (8 + 4 * g)) * 1e-3
+    p: Any = most if slope(most) >= 0 else optimize.brentq(slope, least, most, xtol=1e-300)
+    return float(p * np.exp(n * np.log1p(-p / d)) * (g * p + spread) / ((1 + g) * p + spread))
