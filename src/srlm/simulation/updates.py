@@ -279,7 +279,7 @@ def _likelihood(sampled: Sampled, target: np.ndarray) -> np.ndarray:
 
 
 def _fit(network: Network, start: np.ndarray, phi: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Least mean of -log pi, weighted by a target (P, M) with sum 1, by a trust region with the Gauss-Newton matrix."""
+    """Least mean of -log pi, weighted by a target (P, M) with sum 1, by Newton-CG with the Gauss-Newton matrix."""
     share = target.sum(axis=1, keepdims=True)
 
     def chances(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -296,8 +296,8 @@ def _fit(network: Network, start: np.ndarray, phi: np.ndarray, target: np.ndarra
         return slopes.T @ (slopes * weights.reshape(-1, 1)) - mean.T @ (mean / share)
 
     loss = lambda theta: -float((target * chances(theta)[0]).sum())  # noqa: E731
-    options = {"maxiter": 100, "initial_trust_radius": 10.0, "gtol": 1e-8}
-    return optimize.minimize(loss, start, jac=gradient, hess=matrix, method="trust-exact", options=options).x
+    options = {"maxiter": 100}
+    return optimize.minimize(loss, start, jac=gradient, hess=matrix, method="Newton-CG", options=options).x
 
 
 def _into_ball(theta: np.ndarray, radius: float | None) -> np.ndarray:

@@ -167,9 +167,9 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
 EXPERIMENT = Experiment(
     "non-linear",
     "What is left of P3, P8 and P12 where the policy is not linear in its parameters?",
-    shared(prompts=60, responses=12, dimensions=6, beta=1.0, pairs=900, rounds=5, seeds=4)
+    shared(prompts=40, responses=10, dimensions=5, beta=1.0, pairs=600, rounds=5, seeds=4)
     | {
-        "hidden": Setting(12, 1, 200, "units of the hidden layer"),
+        "hidden": Setting(8, 1, 200, "units of the hidden layer"),
         "responses_per_prompt": Setting(4, 2, 100, "K"),
         "score_spread": Setting(1.5, 0.01, 100.0, "standard deviation of the start's scores, nats"),
     },
