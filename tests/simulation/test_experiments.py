@@ -11,9 +11,9 @@ from srlm.cli.main import run
 from srlm.errors import InputError
 from srlm.simulation.experiments import EXPERIMENTS, run_experiment
 from srlm.simulation.experiments._table import (
+    chart,
     column,
     course,
-    curves,
     entry,
     interval,
     power_law,
@@ -201,8 +201,12 @@ def test_tables_are_stacked_selected_and_drawn() -> None:
     half = 1.96 * np.sqrt(2) / np.sqrt(2)  # sd of two values 2 apart, over the root of their number
     assert entry(select(table, rule="a"), "kappa").high == pytest.approx(3 + half)
     assert np.isnan(column(table, "kappa")[3])
-    first, second = curves(table, "round", "kappa", "rule", label="rule {}", less=1, least=1.5)
+    lines = {"rule {} --": "kappa", "the first o": "kappa"}
+    panel = chart("title", table, "round", "kappa", lines, by="rule", less=1, least=1.5, log="y")
+    first, second, alone = panel.series
     assert (first.label, first.y, second.y) == ("rule a", (1.5, 2.0), (4.0, None))
+    assert (first.style, alone.label, alone.style, alone.colour) == ("dashed", "the first", "points", 2)
+    assert (alone.y, panel.x_label, panel.x_log, panel.y_log) == (first.y, "round", False, True)
 
 
 def test_a_course_says_which_way() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from srlm.simulation.experiments._result import Series, Style
+from srlm.simulation.experiments._result import Chart, Series, Style
 
 Table = Mapping[str, Sequence[Any]]
 
@@ -104,38 +104,47 @@ def entry(table: Table, name: str, row: int = -1) -> Interval:
     return Interval(*(math.nan if v is None else float(v) for v in cells))
 
 
-def curves(
+_STYLES: dict[str, Style] = {" --": "dashed", " o": "points", " |": "bars"}
+
+
+def chart(
+    title: str,
     table: Table,
     x: str,
-    y: str,
-    by: str = "",
+    y_label: str,
+    lines: Mapping[str, str],
     *,
-    label: str = "{}",
-    style: Style = "line",
-    colour: int = 0,
+    by: str = "",
+    x_label: str = "",
     less: float = 0.0,
     least: float = -math.inf,
-) -> tuple[Series, ...]:
-    """Column y against column x, one series for each value of column `by`, with its interval where the table has it.
+    log: str = "",
+) -> Chart:
+    """A panel of columns of one table against its column x, each with its interval where the table has one.
 
     Args:
-        table, x, y, by: without `by` all rows are one series.
-        label: of a series; {} stands for its value of `by`.
-        style, colour: of the first; the next colours follow.
+        title: computed from the table.
+        lines: column by label. A label that ends in " --" is dashed, in " o" points, in " |" bars; one with {} stands
+            for a series for each value of column `by`; one without is drawn for the first value only.
+        x_label: where it is not the column's name.
         less: subtracted from y, as in kappa - 1.
         least: numbers below it are drawn there, since a logarithmic axis has no zero.
+        log: which axes are logarithmic, "x", "y" or "xy".
     """
 
     def numbers(part: Table, name: str) -> tuple[Any, ...]:
-        return tuple(None if v is None else max(v - less, least) for v in part[name])
+        return tuple(None if v is None else max(v - less, least) for v in part.get(name, ()))
 
-    drawn = []
-    for at, value in enumerate(kinds(table, by) if by else [y]):
-        part = select(table, **({by: value} if by else {}))
-        low, high = (numbers(part, f"{y}{end}") if f"{y}{end}" in table else () for end in ("_low", "_high"))
-        name = label.format(f"{value:g}" if isinstance(value, float) else value)
-        drawn.append(Series(name, tuple(part[x]), numbers(part, y), low, high, style, colour + at))
-    return tuple(drawn)
+    drawn: list[Series] = []
+    for label, y in lines.items():
+        mark = next((mark for mark in _STYLES if label.endswith(mark)), "")
+        for value in kinds(table, by)[: None if "{}" in label else 1] if by else [None]:
+            part = select(table, **{by: value}) if by else table
+            text = label.removesuffix(mark).format(f"{value:g}" if isinstance(value, float) else value)
+            low, high = numbers(part, f"{y}_low"), numbers(part, f"{y}_high")
+            style = _STYLES.get(mark, "line")
+            drawn.append(Series(text, tuple(part[x]), numbers(part, y), low, high, style, len(drawn)))
+    return Chart(title, x_label or x, y_label, tuple(drawn), "x" in log, "y" in log)
 
 
 def course(name: str, first: float, last: float, form: str = ".3g") -> str:

@@ -7,9 +7,9 @@ import numpy as np
 
 from srlm.policies.tabular import TabularPolicy
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, Reading
+from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import shared
-from srlm.simulation.experiments._table import Table, column, course, curves, entry, kinds, select, spread, stacked
+from srlm.simulation.experiments._table import Table, chart, column, course, entry, kinds, select, spread, stacked
 from srlm.simulation.sweep import Cell
 from srlm.theory import answer_logprobs, answer_round, answer_weights, plugin_target, population_kappa_bound, sharpen
 
@@ -130,27 +130,16 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     tied = ", ".join(f"K = {k} {entry(ties, 'sure', at).percent}" for at, k in enumerate(ties["draws"]))
     fair = f"{np.nanmin(column(ties, 'first')):.0%} to {np.nanmax(column(ties, 'first')):.0%}"
     broke = f"Draws break ties, towards the first answer in {fair}" if sure.max() > 0.5 else "Draws seldom break ties"
+    share = f"{fall[0]:.0%} of an exact round at K = {plug['draws'][0]}, {fall[-1]:.0%} at K = {plug['draws'][-1]}"
+    lines = {"{} weights": "kappa_a", "exact round --": "exact"}
+    split, tie = (
+        f"{broke.split(',')[0]}: in {sure.min():.0%} to {sure.max():.0%} of the runs",
+        {"tied at the start": "sure"},
+    )
     charts = (
-        Chart(
-            promise, "round", "kappa_A", curves(rounds, "round", "kappa_a", "reward", label="{} as reward"), y_log=True
-        ),
-        Chart(
-            f"{fall[0]:.0%} of an exact round at K = {plug['draws'][0]}, {fall[-1]:.0%} at K = {plug['draws'][-1]}",
-            "draws K",
-            "kappa_A after one round",
-            (
-                *curves(draws, "draws", "kappa_a", "weights", label="{} weights"),
-                *curves(plug, "draws", "exact", label="exact round", style="dashed", colour=3),
-            ),
-            x_log=True,
-        ),
-        Chart(
-            f"{broke.split(',')[0]}: in {sure.min():.0%} to {sure.max():.0%} of the runs",
-            "draws K",
-            "share of runs sure of one of two tied answers",
-            curves(ties, "draws", "sure", label=f"after {values['rounds']} rounds"),
-            x_log=True,
-        ),
+        chart(promise, rounds, "round", "kappa_A", {"{} as reward": "kappa_a"}, by="reward", log="y"),
+        chart(share, draws, "draws", "kappa_A after one round", lines, by="weights", log="x"),
+        chart(split, ties, "draws", "share of runs sure of one of two tied answers", tie, log="x"),
     )
     return Reading(
         f"After {values['rounds']} exact rounds (95 % over prompts), {each}. {promise}. One round of plug-in weights "

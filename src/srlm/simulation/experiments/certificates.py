@@ -9,8 +9,8 @@ from scipy.special import zeta
 from scipy.stats import binom
 
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, Reading
-from srlm.simulation.experiments._table import Table, column, curves, listed, spread, stacked
+from srlm.simulation.experiments._result import Reading
+from srlm.simulation.experiments._table import Table, chart, column, listed, spread, stacked
 from srlm.simulation.sweep import Cell
 from srlm.theory import draws_needed, majorities
 
@@ -92,26 +92,12 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
         + ("" if forecast is None else f" (P11 says about {forecast:.0f})")
         for law, median, forecast in zip(laws, table["median_draws"], table["needed"], strict=True)
     )
+    within = f"certified within {values['draws']} draws: {shares['certified']}"
+    errors = {"certified what is no mode |": "wrong", "bracket without p_max |": "outside", "naive test |": "peeking"}
+    counts = {"simulated |": "median_draws", "P11's forecast |": "needed"}
     charts = (
-        Chart(
-            promise,
-            "law of answers",
-            "share of runs with an error at some look",
-            (
-                *curves(table, "law", "wrong", label="certified what is no mode", style="bars"),
-                *curves(table, "law", "outside", label="bracket without p_max", style="bars", colour=1),
-                *curves(table, "law", "peeking", label="test at every look", style="bars", colour=2),
-            ),
-        ),
-        Chart(
-            f"certified within {values['draws']} draws: {shares['certified']}",
-            "law of answers",
-            "draws to a certificate, median",
-            (
-                *curves(table, "law", "median_draws", label="simulated", style="bars"),
-                *curves(table, "law", "needed", label="P11's forecast", style="bars", colour=1),
-            ),
-        ),
+        chart(promise, table, "law", "share of runs with an error at some look", errors),
+        chart(within, table, "law", "draws to a certificate, median", counts),
     )
     return Reading(
         f"Over {values['runs']} runs of {values['draws']} draws, looked at {values['looks']} times: {words['wrong']} "

@@ -7,8 +7,8 @@ import numpy as np
 
 from srlm.simulation.experiments import _softmax
 from srlm.simulation.experiments._registry import Experiment, Workers
-from srlm.simulation.experiments._result import Chart, Reading
-from srlm.simulation.experiments._table import Table, column, course, curves, entry, stacked
+from srlm.simulation.experiments._result import Reading
+from srlm.simulation.experiments._table import Table, chart, column, course, entry, stacked
 from srlm.theory import recurrence
 
 
@@ -40,37 +40,16 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     recur, trivial = (float(column(table, name)[-1]) for name in ("recurrence", "one_over_c"))
     says = "vacuous beside" if recur >= trivial else "below"
     beta, error, margin = (column(table, name)[0] for name in ("beta", "eps_stat", "margin"))
+    title = f"{course('kappa - 1', first.mean - 1, last.mean - 1)}; P3 exceeded in {share:.1%}"
+    lines = {
+        "measured": "kappa",
+        "P3 from the round before --": "population_bound",
+        "infinitely many samples o": "exact",
+    }
+    bounds = {"measured": "kappa", "eq. 66 --": "recurrence", "1/c --": "one_over_c"}
     charts = (
-        Chart(
-            f"{course('kappa - 1', first.mean - 1, last.mean - 1)}; P3 exceeded in {share:.1%}",
-            "round",
-            "kappa - 1",
-            (
-                *curves(table, "round", "kappa", label="measured", less=1),
-                *curves(
-                    table,
-                    "round",
-                    "population_bound",
-                    label="P3 from the round before",
-                    style="dashed",
-                    colour=1,
-                    less=1,
-                ),
-                *curves(table, "round", "exact", label="infinitely many samples", style="points", colour=2, less=1),
-            ),
-            y_log=True,
-        ),
-        Chart(
-            f"the recurrence (C = 1) is {says} 1/c",
-            "round",
-            "bound on kappa",
-            (
-                *curves(table, "round", "kappa", label="measured"),
-                *curves(table, "round", "recurrence", label="eq. 66", style="dashed", colour=1),
-                *curves(table, "round", "one_over_c", label="1/c", style="dashed", colour=2),
-            ),
-            y_log=True,
-        ),
+        chart(title, table, "round", "kappa - 1", lines, less=1, log="y"),
+        chart(f"the recurrence (C = 1) is {says} 1/c", table, "round", "bound on kappa", bounds, log="y"),
     )
     return Reading(
         f"One round leaves {entry(table, 'kappa', 1).over(first.mean - 1, 1)} of kappa - 1, and "

@@ -8,9 +8,9 @@ import numpy as np
 from srlm.policies.instances import digits
 from srlm.simulation.engine import simulate
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, Reading
+from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import exact_rounds, shared
-from srlm.simulation.experiments._table import Table, course, curves, entry, spread
+from srlm.simulation.experiments._table import Table, chart, course, entry, spread
 from srlm.simulation.sweep import Cell
 
 _MEASURES = ("kappa", "failure_rate", "accuracy", "mode_accuracy", "mode_drift")
@@ -49,24 +49,13 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
         "over_control", "training adds to it", "training takes from it", "training adds nothing that the interval shows"
     )
     modes = verdict("modes_gained", "a gain", "a loss", "no change that the interval shows")
+    title = f"{accuracy}; without training {entry(table, 'control_accuracy').mean:.1%}"
+    lines = {"of samples": "accuracy", "of modes": "mode_accuracy", "no training --": "control_accuracy"}
+    moved = f"{entry(table, 'mode_drift').mean:.1%} of the modes moved"
     charts = (
-        Chart(kappa, "round", "kappa", curves(table, "round", "kappa", label="measured")),
-        Chart(
-            f"{accuracy}; without training {entry(table, 'control_accuracy').mean:.1%}",
-            "round",
-            "accuracy",
-            (
-                *curves(table, "round", "accuracy", label="of samples"),
-                *curves(table, "round", "mode_accuracy", label="of modes", colour=1),
-                *curves(table, "round", "control_accuracy", label="no training", style="dashed", colour=2),
-            ),
-        ),
-        Chart(
-            f"{entry(table, 'mode_drift').mean:.1%} of the modes moved",
-            "round",
-            "share of prompts",
-            curves(table, "round", "mode_drift", label="mode drift"),
-        ),
+        chart(kappa, table, "round", "kappa", {"measured": "kappa"}),
+        chart(title, table, "round", "accuracy", lines),
+        chart(moved, table, "round", "share of prompts", {"mode drift": "mode_drift"}),
     )
     return Reading(
         f"Over {values['splits']} splits of the images, {kappa} and {accuracy} ({entry(table, 'gained').points}, 95 % "

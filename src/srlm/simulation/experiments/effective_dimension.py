@@ -14,9 +14,9 @@ from srlm.policies.instances import Regime, controlled_spectrum
 from srlm.policies.linear_softmax import LinearSoftmaxPolicy
 from srlm.simulation.engine import simulate
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, Reading
+from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import shared
-from srlm.simulation.experiments._table import Table, column, curves, listed, spread, stacked
+from srlm.simulation.experiments._table import Table, chart, column, listed, spread, stacked
 from srlm.simulation.rewards import Noisy
 from srlm.simulation.sweep import Cell
 from srlm.theory import effective_dimension
@@ -94,22 +94,18 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
         numbers[name] = {"d_lambda": pairs[0, 0], "d": pairs[0, 1], "low": float(low), "high": float(high)}
         if low > 0 or high < 0:
             (better if low > 0 else worse).append(words)
-    charts = tuple(
-        Chart(
-            f"{words}: rank correlation {numbers[name]['d_lambda']:.2f} with d_lambda, {numbers[name]['d']:.2f} with d",
-            "d_lambda",
-            f"{words} after one round",
-            curves(table, "d_lambda", name, "regime", label="regime {}", style="points", least=1e-12),
-            x_log=True,
-            y_log=name == "error",
+    charts = []
+    for name, words in _OUTCOMES.items():
+        title = (
+            f"{words}: rank correlation {numbers[name]['d_lambda']:.2f} with d_lambda, {numbers[name]['d']:.2f} with d"
         )
-        for name, words in _OUTCOMES.items()
-    )
+        lines, log = {"regime {} o": name}, "xy" if name == "error" else "x"
+        charts.append(chart(title, table, "d_lambda", f"{words} after one round", lines, by="regime", log=log))
     return Reading(
         f"Over {len(small)} settings of regimes A, B and C, one noisy round, rank correlations (95 % of the "
         f"difference, over seeds): {'; '.join(correlations)}. The better guide is d_lambda to {listed(better)}; "
         f"d to {listed(worse)}.",
-        charts,
+        tuple(charts),
         numbers,
         (
             "d_lambda at one lambda, where noise and the bound |theta| <= B balance, with the optimum on that bound: "

@@ -7,13 +7,13 @@ import numpy as np
 
 from srlm.simulation.experiments import _softmax
 from srlm.simulation.experiments._registry import Experiment, Workers
-from srlm.simulation.experiments._result import Chart, Reading
+from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._table import (
     Interval,
     Table,
+    chart,
     column,
     course,
-    curves,
     entry,
     kinds,
     select,
@@ -58,27 +58,13 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
     few, many = moved[sizes[0]], moved[sizes[-1]]
     trend = "More pairs keep more modes" if many.high < few.low else "More pairs do not clearly keep more modes"
+    moves = f"{trend}: {few.mean:.0%} move at n = {sizes[0]}, {many.mean:.0%} at n = {sizes[-1]}"
+    gains = f"accuracy of modes {gained[sizes[0]].mean:+.1%} at n = {sizes[0]}, {gained[sizes[-1]].mean:+.1%} at n = "
+    kappa = course(f"kappa at n = {sizes[0]}", entry(table, "kappa", 0).mean, entry(parts[sizes[0]], "kappa").mean)
     charts = (
-        Chart(
-            f"{trend}: {few.mean:.0%} move at n = {sizes[0]}, {many.mean:.0%} at n = {sizes[-1]}",
-            "round",
-            "share of modes that moved",
-            curves(table, "round", "mode_drift", "pairs", label="n = {}"),
-        ),
-        Chart(
-            f"accuracy of modes {gained[sizes[0]].mean:+.1%} at n = {sizes[0]}, {gained[sizes[-1]].mean:+.1%} "
-            f"at n = {sizes[-1]}",
-            "round",
-            "accuracy of modes",
-            curves(table, "round", "mode_accuracy", "pairs", label="n = {}"),
-        ),
-        Chart(
-            course(f"kappa at n = {sizes[0]}", entry(table, "kappa", 0).mean, entry(parts[sizes[0]], "kappa").mean),
-            "round",
-            "kappa",
-            curves(table, "round", "kappa", "pairs", label="n = {}"),
-            y_log=True,
-        ),
+        chart(moves, table, "round", "share of modes that moved", {"n = {}": "mode_drift"}, by="pairs"),
+        chart(f"{gains}{sizes[-1]}", table, "round", "accuracy of modes", {"n = {}": "mode_accuracy"}, by="pairs"),
+        chart(kappa, table, "round", "kappa", {"n = {}": "kappa"}, by="pairs", log="y"),
     )
     return Reading(
         f"With rewards noisy by {values['noise']:g} nats, modes moved after {values['rounds']} rounds (95 % over "

@@ -7,9 +7,9 @@ import numpy as np
 
 from srlm.policies.linear_softmax import LinearSoftmaxPolicy
 from srlm.simulation.experiments._registry import Experiment, Workers
-from srlm.simulation.experiments._result import Chart, Reading
+from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import SOFTMAX, by_round, shared, simulated, start_of
-from srlm.simulation.experiments._table import Table, column, course, curves, stacked
+from srlm.simulation.experiments._table import Table, chart, column, course, stacked
 
 
 def measure(values: Mapping[str, Any], workers: Workers) -> Table:
@@ -43,24 +43,12 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     spectrum = stacked(
         *({"round": t, "place": places, "eigenvalue": [table[f"eigenvalue_{k}"][t] for k in places]} for t in shown)
     )
+    title = f"kappa times {factors[0]:.2g}, the Fisher condition number times {factors[1]:.2g}"
+    lines = {"kappa": "kappa", "Fisher condition number": "fisher_condition_number"}
+    top = course("the largest eigenvalue", largest[0], largest[-1], ".2g")
     charts = (
-        Chart(
-            f"kappa times {factors[0]:.2g}, the Fisher condition number times {factors[1]:.2g}",
-            "round",
-            "value",
-            (
-                *curves(table, "round", "kappa"),
-                *curves(table, "round", "fisher_condition_number", label="Fisher condition number", colour=1),
-            ),
-            y_log=True,
-        ),
-        Chart(
-            course("the largest eigenvalue", largest[0], largest[-1], ".2g"),
-            "number",
-            "eigenvalue",
-            curves(spectrum, "place", "eigenvalue", "round", label="round {}", least=1e-16),
-            y_log=True,
-        ),
+        chart(title, table, "round", "value", lines, log="y"),
+        chart(top, spectrum, "place", "eigenvalue", {"round {}": "eigenvalue"}, by="round", least=1e-16, log="y"),
     )
     return Reading(
         f"{course('kappa', kappa[first], kappa[last])}, and "

@@ -8,8 +8,8 @@ import numpy as np
 
 from srlm.policies.instances import greedy_trap_tree
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, Reading
-from srlm.simulation.experiments._table import Table, column, course, curves, select, stacked
+from srlm.simulation.experiments._result import Reading
+from srlm.simulation.experiments._table import Table, chart, column, course, select, stacked
 from srlm.theory import sharpen
 
 
@@ -67,24 +67,15 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     with np.errstate(invalid="ignore"):
         rate = column(bins, "missed") / column(bins, "policies")
     drawn = {
-        "middle": (column(bins, "from") + column(bins, "to")) / 2,
+        "probability of the mode": (column(bins, "from") + column(bins, "to")) / 2,
         "share": [None if np.isnan(v) else v for v in rate],
     }
+    binned = f"greedy misses {share[0]:.0%} of the modes, {safe} of {sure} above 1/2"
+    over = course("share missed over exact rounds", share[0], share[-1], ".1%")
+    by_round = stacked({"round": column(rounds, "from"), "share": share})
     charts = (
-        Chart(
-            f"greedy misses {share[0]:.0%} of the modes, {safe} of {sure} above 1/2",
-            "probability of the mode",
-            "share of policies missed",
-            curves(stacked(drawn), "middle", "share", label="random token trees", style="bars"),
-        ),
-        Chart(
-            course("share missed over exact rounds", share[0], share[-1], ".1%"),
-            "round",
-            "share missed",
-            curves(
-                stacked({"round": column(rounds, "from"), "share": share}), "round", "share", label="random token trees"
-            ),
-        ),
+        chart(binned, stacked(drawn), "probability of the mode", "share missed", {"random token trees |": "share"}),
+        chart(over, by_round, "round", "share missed", {"random token trees": "share"}),
     )
     gain = (
         "so greedy decoding gives other answers over rounds although no mode moves"

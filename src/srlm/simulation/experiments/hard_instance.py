@@ -8,8 +8,8 @@ import numpy as np
 from scipy.stats import norm
 
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, Reading
-from srlm.simulation.experiments._table import Table, column, curves, stacked
+from srlm.simulation.experiments._result import Reading
+from srlm.simulation.experiments._table import Table, chart, column, stacked
 from srlm.simulation.sweep import Cell
 from srlm.theory import failure_lower_bound, worst_hard_instance
 from srlm.theory.lower_bound import LOWER_CONSTANT
@@ -72,24 +72,14 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     over = [f"n = {n}" for n, rate, p7 in zip(sizes, lower, exact, strict=True) if rate > p7]
     above = f"above the exact failure at {', '.join(over)}: there C0 is too large"
     rate = above if over else "below the exact failure at every n"
-    chart = Chart(
-        f"the simulated learner is at most {far:.1f} standard errors from P7",
-        "samples n",
-        "failure rate",
-        (
-            *curves(table, "pairs", "simulated", style="points"),
-            *curves(table, "pairs", "p7", label="P7, exact", colour=1),
-            *curves(table, "pairs", "theorem_4_1", label="theorem 4.1, a rate", style="dashed", colour=2),
-            *curves(table, "pairs", "limit", label="sqrt(d kappa_0/(2 e n))", style="dashed", colour=3),
-        ),
-        x_log=True,
-        y_log=True,
-    )
+    title = f"the simulated learner is at most {far:.1f} standard errors from P7"
+    lines = {"simulated o": "simulated", "P7, exact": "p7", "theorem 4.1, a rate --": "theorem_4_1"}
+    charts = (chart(title, table, "pairs", "failure rate", lines | {"sqrt(d kappa_0/(2 e n)) --": "limit"}, log="xy"),)
     return Reading(
         f"The simulated learner differs from P7 by at most {far:.2f} standard errors over {len(sizes)} sample sizes "
         f"({values['trials']} trials each), {agrees}; at n = {sizes[-1]} it fails at {simulated[-1]:.2%} of the "
         f"prompts. Theorem 4.1's rate with C0 = {values['lower_constant']:.3g} lies {rate}.",
-        (chart,),
+        charts,
         {"largest_z": far, "failure_at_largest_n": float(simulated[-1]), "rate_above": over},
         ("Theorem 4.1 holds up to an unknown constant C0 and from kappa_0 = 2 on; P7 is exact.",),
     )

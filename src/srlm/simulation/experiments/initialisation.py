@@ -8,8 +8,8 @@ import numpy as np
 
 from srlm.simulation.experiments import _softmax
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, Reading
-from srlm.simulation.experiments._table import Table, column, course, curves, entry, kinds, select, spread, stacked
+from srlm.simulation.experiments._result import Reading
+from srlm.simulation.experiments._table import Table, chart, column, course, entry, kinds, select, spread, stacked
 from srlm.theory import failure_bound
 
 _KEPT = 0.5  # a start whose disagreement keeps more than this share is not forgotten
@@ -83,17 +83,11 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
         for angle, part in wrong.items()
     )
     kappa = course("the gap in kappa", column(unsure, "kappa_gap")[0], column(unsure, "kappa_gap")[-1])
+    turned, wide = {"turned by {} degrees": "disagreement"}, select(table, norm=max(norms))
     charts = (
-        Chart(kappa, "round", "kappa", curves(right, "round", "kappa", "norm", label="norm {}"), y_log=True),
-        Chart(
-            title, "round", "failure rate above the surest start's", curves(unsure, "round", "failure_gap", label="gap")
-        ),
-        Chart(
-            verdict,
-            "round",
-            "share of prompts that disagree with the surest start",
-            curves(select(table, norm=max(norms)), "round", "disagreement", "angle", label="turned by {} degrees"),
-        ),
+        chart(kappa, right, "round", "kappa", {"norm {}": "kappa"}, by="norm", log="y"),
+        chart(title, unsure, "round", "failure rate above the surest start's", {"gap": "failure_gap"}),
+        chart(verdict, wide, "round", "share of prompts that disagree with the surest start", turned, by="angle"),
     )
     return Reading(
         f"Started surer or less sure of the same modes (kappa {entry(unsure, 'kappa', 0).mean:.3g} and "

@@ -7,9 +7,9 @@ import numpy as np
 
 from srlm.simulation.engine import simulate
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, Reading
+from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import by_round, shared
-from srlm.simulation.experiments._table import Table, column, course, curves, entry, kinds, select, stacked
+from srlm.simulation.experiments._table import Table, chart, column, course, entry, kinds, select, stacked
 from srlm.simulation.rewards import Noisy
 from srlm.simulation.sweep import Cell
 
@@ -52,21 +52,13 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
         worst[noise] = float(unsafe.max()) if len(unsafe) else None
     small, kappas = select(table, noise=noises[-1], margin=margins[0]), select(table, noise=noises[-1])
     kappa = course("kappa there", entry(small, "kappa", 0).mean, entry(small, "kappa").mean)
+    flip = f"modes moved at noise {noises[-1]:g}: {flips[0]:.0%} at margin {margins[0]:g}, {flips[-1]:.0%} at "
+    log, lines = "x" * (margins[0] > 0), {"noise {} nats": "mode_drift"}
     charts = (
-        Chart(
-            f"modes moved at noise {noises[-1]:g}: {flips[0]:.0%} at margin {margins[0]:g}, {flips[-1]:.0%} at "
-            f"{margins[-1]:g}",
-            "margin, nats",
-            "share of modes that moved",
-            curves(last, "margin", "mode_drift", "noise", label="noise {} nats", least=0.0),
-            x_log=margins[0] > 0,
+        chart(
+            f"{flip}{margins[-1]:g}", last, "margin", "share of modes that moved", lines, by="noise", least=0, log=log
         ),
-        Chart(
-            f"{kappa} (noise {noises[-1]:g}, margin {margins[0]:g})",
-            "round",
-            "kappa",
-            curves(kappas, "round", "kappa", "margin", label="margin {}"),
-        ),
+        chart(f"{kappa} (noise {noises[-1]:g})", kappas, "round", "kappa", {"margin {}": "kappa"}, by="margin"),
     )
     limits = ", ".join(
         f"at noise {noise:g} " + ("at none of the margins" if limit is None else f"up to a margin of {limit:g} nats")

@@ -7,8 +7,8 @@ import numpy as np
 
 from srlm.simulation.experiments import _softmax
 from srlm.simulation.experiments._registry import Experiment, Workers
-from srlm.simulation.experiments._result import Chart, Reading
-from srlm.simulation.experiments._table import Table, course, curves, entry, kinds, listed, select, stacked
+from srlm.simulation.experiments._result import Reading
+from srlm.simulation.experiments._table import Table, chart, course, entry, kinds, listed, select, stacked
 from srlm.simulation.rewards import Noisy
 from srlm.simulation.sweep import Cell
 
@@ -49,27 +49,14 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
         else f"No run is as sure as that with {noises[0]} and clearly less often right."
     )
     moved = [entry(one, "mode_drift").mean for one in ends.values()]
+    kappa = course("kappa with the most noise", entry(table, "kappa", 0).mean, entry(ends[noises[-1]], "kappa").mean)
+    modes = f"modes right: {right.mean:.0%} with {noises[0]}, "
+    modes += f"{entry(ends[noises[-1]], 'mode_accuracy').mean:.0%} with {noises[-1]}"
+    drift = f"{min(moved):.0%} to {max(moved):.0%} of the modes move"
     charts = (
-        Chart(
-            course("kappa with the most noise", entry(table, "kappa", 0).mean, entry(ends[noises[-1]], "kappa").mean),
-            "round",
-            "kappa",
-            curves(table, "round", "kappa", "noise"),
-            y_log=True,
-        ),
-        Chart(
-            f"{min(moved):.0%} to {max(moved):.0%} of the modes move",
-            "round",
-            "share of modes that moved",
-            curves(table, "round", "mode_drift", "noise"),
-        ),
-        Chart(
-            f"modes right: {right.mean:.0%} with {noises[0]}, "
-            f"{entry(ends[noises[-1]], 'mode_accuracy').mean:.0%} with {noises[-1]}",
-            "round",
-            "accuracy of modes",
-            curves(table, "round", "mode_accuracy", "noise"),
-        ),
+        chart(kappa, table, "round", "kappa", {"{}": "kappa"}, by="noise", log="y"),
+        chart(drift, table, "round", "share of modes that moved", {"{}": "mode_drift"}, by="noise"),
+        chart(modes, table, "round", "accuracy of modes", {"{}": "mode_accuracy"}, by="noise"),
     )
     each = "; ".join(
         f"{name}: kappa {entry(one, 'kappa')}, {entry(one, 'mode_drift').percent} of the modes moved, modes right "

@@ -10,9 +10,9 @@ from srlm.policies.networks import TwoLayer
 from srlm.policies.tabular import TabularPolicy
 from srlm.simulation.engine import simulate
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, Reading
+from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import by_round, exact_rounds, shared
-from srlm.simulation.experiments._table import Table, column, curves, entry, kinds, listed, select, spread, stacked
+from srlm.simulation.experiments._table import Table, chart, column, entry, kinds, listed, select, spread, stacked
 from srlm.simulation.sweep import Cell
 from srlm.simulation.updates import Sampled, known_responses, projection, regression
 from srlm.theory import exact_round_bracket, forecast_error_bound, log_ratio_error, projection_weights
@@ -123,33 +123,13 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     near = f"{'within' if far <= 0.05 else 'up to'} {far:.1%} of"
     says = ", ".join(f"{count} of {values['rounds']} rounds of {name}" for name, count in useful.items())
     ends = ", ".join(f"{name} {entry(part, 'kappa').mean:.3g}" for name, part in parts.items())
+    title = f"kappa {exact:.3g} after exact rounds; {ends}"
+    target = f"projection's kappa is {near} its target"
+    lines, aims = {"{}": "kappa", "exact rounds --": "exact"}, {"target of {}": "target"}
     charts = (
-        Chart(
-            f"kappa {exact:.3g} after exact rounds; {ends}",
-            "round",
-            "kappa - 1",
-            (
-                *curves(table, "round", "kappa", "update", less=1),
-                *curves(
-                    parts[next(iter(parts))], "round", "exact", label="exact rounds", style="dashed", colour=3, less=1
-                ),
-            ),
-            y_log=True,
-        ),
-        Chart(
-            f"projection's kappa is {near} its target",
-            "round",
-            "kappa - 1 of the target",
-            curves(stacked(*projections.values()), "round", "target", "update", label="target of {}", less=1),
-            y_log=True,
-        ),
-        Chart(
-            f"P12 says something in {says}",
-            "round",
-            "eps, nats",
-            curves(table, "round", "eps", "update", least=1e-12),
-            y_log=True,
-        ),
+        chart(title, table, "round", "kappa - 1", lines, by="update", less=1, log="y"),
+        chart(target, stacked(*projections.values()), "round", "kappa - 1", aims, by="update", less=1, log="y"),
+        chart(f"P12 says something in {says}", table, "round", "eps, nats", {"{}": "eps"}, by="update", log="y"),
     )
     return Reading(
         f"From kappa {kappa0:.3g}, {values['rounds']} rounds lead {each}; exact rounds lead to {exact:.3g} (95 % over "

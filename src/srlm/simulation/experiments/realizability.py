@@ -7,9 +7,9 @@ import numpy as np
 
 from srlm.policies.linear_softmax import LinearSoftmaxPolicy
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, Reading
+from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import SOFTMAX, by_round, exact_rounds, shared, simulated, start_of
-from srlm.simulation.experiments._table import Table, column, course, curves, entry, kinds, listed, select, stacked
+from srlm.simulation.experiments._table import Table, chart, column, course, entry, kinds, listed, select, stacked
 from srlm.simulation.sweep import Cell
 from srlm.simulation.updates import least_squares
 
@@ -67,25 +67,12 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
         f"B = {factor:g} x start: {floors[factor]}, {gaps[factor]:+.1%} from exact rounds within the class, {verdict}"
         for factor, verdict in verdicts.items()
     )
+    where = f"at most {max(map(abs, gaps.values())):.1%} from exact rounds within the class"
+    lines = {"measured o": "kappa", "exact rounds within the class --": "in_class", "of any policy --": "any_policy"}
+    title = f"stopped by the radius at B = {listed(stopped)} x start"
     charts = (
-        Chart(
-            f"stopped by the radius at B = {listed(stopped)} x start",
-            "round",
-            "kappa",
-            curves(table, "round", "kappa", "radius", label="B = {} x start"),
-            y_log=True,
-        ),
-        Chart(
-            f"at most {max(map(abs, gaps.values())):.1%} from exact rounds within the class",
-            "B / norm of the start",
-            "kappa at the end",
-            (
-                *curves(last, "radius", "kappa", label="measured", style="points"),
-                *curves(last, "radius", "in_class", label="exact rounds within the class", style="dashed", colour=1),
-                *curves(last, "radius", "any_policy", label="exact rounds of any policy", style="dashed", colour=2),
-            ),
-            y_log=True,
-        ),
+        chart(title, table, "round", "kappa", {"B = {} x start": "kappa"}, by="radius", log="y"),
+        chart(where, last, "radius", "kappa at the end", lines, x_label="B / norm of the start", log="y"),
     )
     verdict = f"Realizability is what stops it at B = {listed(stopped)} x start" if stopped else "The radius stops none"
     return Reading(

@@ -13,13 +13,13 @@ from scipy.optimize import root_scalar
 from srlm.policies.autoregressive import AutoregressivePolicy
 from srlm.policies.tabular import TabularPolicy
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, Reading
+from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import shared
 from srlm.simulation.experiments._table import (
     Table,
+    chart,
     column,
     course,
-    curves,
     entry,
     kinds,
     listed,
@@ -150,28 +150,13 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
         f"{lengths[name]}"
         for name, part in parts.items()
     )
+    right = f"modes more often right by {listed(better)}"
+    length = f"{lengths['log-probability']} (log-probability)"
     charts = (
-        Chart(
-            f"kappa halved by {listed(halved)}", "round", "kappa", curves(table, "round", "kappa", "reward"), y_log=True
-        ),
-        Chart(
-            f"modes kept by {listed(kept)}",
-            "round",
-            "share of modes that moved",
-            curves(table, "round", "mode_drift", "reward"),
-        ),
-        Chart(
-            f"modes more often right by {listed(better)}",
-            "round",
-            "accuracy of modes",
-            curves(table, "round", "mode_accuracy", "reward"),
-        ),
-        Chart(
-            f"{lengths['log-probability']} (log-probability)",
-            "round",
-            "mean length, tokens",
-            curves(table, "round", "length", "reward"),
-        ),
+        chart(f"kappa halved by {listed(halved)}", table, "round", "kappa", {"{}": "kappa"}, by="reward", log="y"),
+        chart(f"modes kept by {listed(kept)}", table, "round", "share that moved", {"{}": "mode_drift"}, by="reward"),
+        chart(right, table, "round", "accuracy of modes", {"{}": "mode_accuracy"}, by="reward"),
+        chart(length, table, "round", "mean length, tokens", {"{}": "length"}, by="reward"),
     )
     return Reading(
         f"From kappa {column(first, 'kappa')[0]:.3g} and modes right {column(first, 'mode_accuracy')[0]:.0%}, every "

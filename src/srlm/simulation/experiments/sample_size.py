@@ -8,8 +8,8 @@ import numpy as np
 from srlm.policies.linear_softmax import LinearSoftmaxPolicy
 from srlm.simulation.experiments import _softmax
 from srlm.simulation.experiments._registry import Experiment, Workers
-from srlm.simulation.experiments._result import Chart, Reading
-from srlm.simulation.experiments._table import Table, column, curves, entry, power_law, spread, stacked
+from srlm.simulation.experiments._result import Reading
+from srlm.simulation.experiments._table import Table, chart, column, entry, power_law, spread, stacked
 from srlm.simulation.rewards import Noisy
 from srlm.simulation.sweep import Cell
 
@@ -55,33 +55,15 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
             verdict += "-1/2 of theorem 5.3"
             numbers["exponent"] = law.exponent.mean
         numbers |= {"low": law.exponent.low, "high": law.exponent.high, "curvature": law.curvature.mean}
-    guide = excess[-1] * (sizes / sizes[-1]) ** -0.5
-    chart = Chart(
-        title,
-        "pairs n",
-        "failure rate (of the start's modes)",
-        (
-            *curves(table, "pairs", "failure", label="measured"),
-            *curves(table, "pairs", "excess", label="above exact rounds", colour=1, least=1e-9),
-            *curves(
-                stacked({"pairs": sizes, "guide": guide}),
-                "pairs",
-                "guide",
-                label="n^(-1/2)",
-                style="dashed",
-                colour=2,
-                least=1e-9,
-            ),
-        ),
-        x_log=True,
-        y_log=True,
-    )
+    guided = dict(table) | {"guide": (excess[-1] * (sizes / sizes[-1]) ** -0.5).tolist()}
+    lines = {"measured": "failure", "above exact rounds": "excess", "n^(-1/2) --": "guide"}
+    charts = (chart(title, guided, "pairs", "failure rate (of the start's modes)", lines, least=1e-9, log="xy"),)
     return Reading(
         f"With beta = {values['beta_scale']:g}/sqrt(n) and rewards noisy by {values['noise']:g} nats, after "
         f"{values['rounds']} rounds {entry(table, 'failure', 0).percent} of the start's modes fail at n = "
         f"{sizes[0]:.0f} and {entry(table, 'failure').percent} at n = {sizes[-1]:.0f}; exact rounds leave "
         f"{entry(table, 'floor', 0).mean:.1%} and {entry(table, 'floor').mean:.1%}. What is above that {verdict}.",
-        (chart,),
+        charts,
         numbers,
         (
             "Without noise self-rewards are fitted exactly as soon as the pairs span the features: then n does not "

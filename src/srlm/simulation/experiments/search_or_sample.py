@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, Reading
-from srlm.simulation.experiments._table import Table, column, curves, interval, stacked
+from srlm.simulation.experiments._result import Reading
+from srlm.simulation.experiments._table import Table, chart, column, interval, stacked
 from srlm.simulation.experiments.hard_instance import SETTINGS, simulate_bayes_learner
 from srlm.simulation.sweep import Cell
 from srlm.theory import failure_lower_bound, search_failure_bound, worst_hard_instance, worst_search_failure
@@ -73,35 +73,14 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     better = [n for n, one, other in zip(sizes, equal, sampling, strict=True) if one < other]
     cost = f"search is better from n = {min(better)} on" if better else "search is nowhere better"
     factor = sampling[-1] / search[-1]
+    title = f"at n = {sizes[-1]} sampling fails {factor:.3g} times as often as search"
+    lines = {"sampling, simulated o": "sampling_simulated", "sampling, P7": "sampling_p7"}
+    lines |= {"search, simulated o": "search_simulated", "search, worst instance (P9)": "search_p9"}
+    lines |= {"P9's bound --": "search_bound", "theorem 4.1, a rate about sampling --": "theorem_4_1"}
+    costs = {"sampling": "sampling_p7", "search of n/(L kappa_0) prompts": "search_at_equal_cost"}
     charts = (
-        Chart(
-            f"at n = {sizes[-1]} sampling fails {factor:.3g} times as often as search",
-            "n: responses drawn, or prompts searched",
-            "failure rate",
-            (
-                *curves(table, "n", "sampling_simulated", label="sampling, simulated", style="points"),
-                *curves(table, "n", "sampling_p7", label="sampling, P7"),
-                *curves(table, "n", "search_simulated", label="search, simulated", style="points", colour=1),
-                *curves(table, "n", "search_p9", label="search, worst instance (P9)", colour=1),
-                *curves(table, "n", "search_bound", label="P9's bound", style="dashed", colour=1),
-                *curves(
-                    table, "n", "theorem_4_1", label="theorem 4.1, a rate about sampling", style="dashed", colour=2
-                ),
-            ),
-            x_log=True,
-            y_log=True,
-        ),
-        Chart(
-            f"at equal cost {cost}",
-            "model calls",
-            "failure rate",
-            (
-                *curves(table, "n", "sampling_p7", label="sampling"),
-                *curves(table, "n", "search_at_equal_cost", label="search of n/(L kappa_0) prompts", colour=1),
-            ),
-            x_log=True,
-            y_log=True,
-        ),
+        chart(title, table, "n", "failure rate", lines, x_label="n: responses drawn, or prompts searched", log="xy"),
+        chart(f"at equal cost {cost}", table, "n", "failure rate", costs, x_label="model calls", log="xy"),
     )
     return Reading(
         f"At n = {sizes[-1]} the best learner that samples fails at {sampling[-1]:.3g} of the prompts (simulated "

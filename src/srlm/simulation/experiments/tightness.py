@@ -8,8 +8,8 @@ import numpy as np
 from srlm.policies.linear_softmax import LinearSoftmaxPolicy
 from srlm.simulation.experiments import _softmax
 from srlm.simulation.experiments._registry import Experiment, Workers
-from srlm.simulation.experiments._result import Chart, Reading
-from srlm.simulation.experiments._table import Table, curves, kinds, select, stacked
+from srlm.simulation.experiments._result import Reading
+from srlm.simulation.experiments._table import Table, chart, kinds, select, stacked
 from srlm.theory import (
     certified_kappa_bound,
     failure_bound,
@@ -105,23 +105,18 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
         held += f", the loosest {loosest['tightness']:.3g} times what was measured ({loosest['statement']}, round "
         held += f"{loosest['round']})"
     useful = [f"{row['statement']}, round {row['round']}" for row in hidden if not row["vacuous"]]
-    charts = tuple(
-        Chart(
-            f"round {t}: {sum(row['vacuous'] for row in rows if row['round'] == t)} of "
-            f"{sum(row['round'] == t for row in rows)} bounds are vacuous",
-            "statement",
-            "bound / measured",
-            curves(_by_constants(select(table, round=t)), "statement", "tightness", "constants", style="bars"),
-            y_log=True,
-        )
-        for t in kinds(table, "round")
-    )
+    charts = []
+    for t in kinds(table, "round"):
+        part = [row for row in rows if row["round"] == t]
+        title = f"round {t}: {sum(row['vacuous'] for row in part)} of {len(part)} bounds are vacuous"
+        bars, lines = _by_constants(select(table, round=t)), {"{} |": "tightness"}
+        charts.append(chart(title, bars, "statement", "bound / measured", lines, by="constants", log="y"))
     return Reading(
         f"{held}. Of the {len(hidden)} with a universal constant set to 1, {vacuous} are vacuous at n = "
         f"{values['pairs']}"
         + (f" (not: {', '.join(useful)})" if useful else "")
         + f"; {_softmax.domain(table['beta'][0], table['eps_stat'][0])}.",
-        charts,
+        tuple(charts),
         {
             "explicit_held": len(explicit) - len(failed),
             "explicit": len(explicit),

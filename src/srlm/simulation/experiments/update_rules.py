@@ -8,9 +8,9 @@ import numpy as np
 
 from srlm.policies.tabular import TabularPolicy
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, Reading
+from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import SOFTMAX, by_round, shared, simulated, start_of
-from srlm.simulation.experiments._table import Table, column, curves, entry, kinds, listed, select, stacked
+from srlm.simulation.experiments._table import Table, chart, column, entry, kinds, listed, select, stacked
 from srlm.simulation.population import RULES, population_round
 from srlm.simulation.sweep import Cell
 from srlm.simulation.updates import UPDATES, dpo
@@ -80,21 +80,11 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     apart = max(ridged) / min(ridged) - 1
     ridge = f"DPO's ridge {'matters' if apart > 0.05 else 'hardly matters'} (kappa {apart:.1%} apart)"
     bars = stacked(*({"reward": name, "rule": list(by), "factor": list(by.values())} for name, by in factors.items()))
+    y_label = f"kappa - 1 after {values['rounds']} exact rounds, over the start's"
+    few = f"{values['pairs']} pairs a round: {ridge}"
     charts = (
-        Chart(
-            verdict.split(":")[0],
-            "rule",
-            f"kappa - 1 after {values['rounds']} exact rounds, over the start's",
-            curves(bars, "rule", "factor", "reward", style="bars", least=1e-6),
-            y_log=True,
-        ),
-        Chart(
-            f"{values['pairs']} pairs a round: {ridge}",
-            "round",
-            "kappa",
-            curves(finite, "round", "kappa", "rule"),
-            y_log=True,
-        ),
+        chart(verdict.split(":")[0], bars, "rule", y_label, {"{} |": "factor"}, by="reward", least=1e-6, log="y"),
+        chart(few, finite, "round", "kappa", {"{}": "kappa"}, by="rule", log="y"),
     )
     multiplied = "; ".join(
         f"{name}: " + ", ".join(f"{rule} {by:.2g}" for rule, by in one.items()) for name, one in factors.items()
