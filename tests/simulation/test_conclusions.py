@@ -173,7 +173,7 @@ FLIPS: list[tuple[str, Callable[[Table], Table], str]] = [
     (
         "non-linear",
         lambda t: altered(t, {"update": "projection", "round": 1}, kappa=2.2),
-        "round's with projection with modes.",
+        "round's with projection with modes (tau",
     ),
     ("non-linear", lambda t: altered(t, {"round": 2}, p12_broken=0.25), "P12 was broken at up to 25.0%"),
     ("non-linear", lambda t: altered(t, {"round": 2}, unmoved_broken=0.5), "P12 was broken at up to 50.0%"),

@@ -43,27 +43,11 @@ __all__ = [
 EXPERIMENTS: dict[str, Experiment] = {
     module.EXPERIMENT.name: module.EXPERIMENT
     for module in (
-        contraction,
-        initialisation,
-        sample_size,
-        hard_instance,
-        search_or_sample,
-        greedy_trap,
-        effective_dimension,
-        digits,
-        noisy_reward,
-        reward_design,
-        update_rules,
-        realizability,
-        margin_collapse,
-        faithfulness,
-        fisher,
-        non_linear,
-        answers,
-        certificates,
-        tightness,
+        contraction, initialisation, sample_size, hard_instance, search_or_sample, greedy_trap, effective_dimension,
+        digits, noisy_reward, reward_design, update_rules, realizability, margin_collapse, faithfulness, fisher,
+        non_linear, answers, certificates, tightness,
     )
-}
+}  # fmt: skip
 
 
 def run_experiment(

@@ -16,7 +16,7 @@ from srlm.policies.tabular import TabularPolicy
 from srlm.simulation.engine import Trajectory, simulate
 from srlm.simulation.experiments._registry import Setting
 from srlm.simulation.experiments._table import spread
-from srlm.theory import linear_softmax_log_class_size, sharpen, statistical_error
+from srlm.theory import linear_softmax_log_class_size, log_ratio_error, sharpen, statistical_error
 
 _SHARED: dict[str, tuple[Any, float, float, str]] = {
     "prompts": (200, 2, math.inf, "P"),
@@ -91,6 +91,13 @@ def by_round(run: Trajectory, *names: str) -> dict[str, list[Any]]:
             values = np.hstack([missing, values] if name == "population_bound" else [values, missing])
         columns |= spread(name, values)
     return columns
+
+
+def largest_error(before: np.ndarray, after: np.ndarray, modes: np.ndarray, beta: float) -> float:
+    """P4's eps over all responses of all prompts; before, after: (P, M) log-probabilities, y* = modes (P,)."""
+    first = np.argsort(np.arange(before.shape[1]) != modes[:, None], axis=1, kind="stable")  # the mode first
+    rows = zip(np.take_along_axis(before, first, 1), np.take_along_axis(after, first, 1), strict=True)
+    return max(log_ratio_error(old, new, beta) for old, new in rows)
 
 
 def premises(run: Trajectory, values: Mapping[str, Any], last: int) -> dict[str, float]:

@@ -54,14 +54,10 @@ def _draws(cell: Cell, stream: np.random.SeedSequence) -> Table:
         weights = (counts * answer_weights(counts, beta)).sum(axis=1)
         seen["leave-one-out"], aimed["leave-one-out"] = weights / weights.sum(axis=1, keepdims=True), exact
     top = (np.arange(len(laws)), np.argmax(laws, axis=1))
+    known = {"part": "draws", "draws": k, "start": (1 / np.max(laws, axis=1)).mean(), "exact": (1 / exact[top]).mean()}
     parts = [
-        {
-            "part": "draws",
-            "draws": k,
-            "weights": name,
-            "start": (1 / np.max(laws, axis=1)).mean(),
-            "exact": (1 / exact[top]).mean(),
-        }
+        known
+        | {"weights": name}
         | spread("kappa_a", (1 / seen[name][top])[:, None])
         | spread("off", (seen[name][top] / aimed[name][top] - 1)[:, None])
         for name in seen
@@ -72,12 +68,8 @@ def _draws(cell: Cell, stream: np.random.SeedSequence) -> Table:
         law = power / power.sum(axis=1, keepdims=True)
     sure = law[:, :2].max(axis=1) > _SURE
     kept = (_TIED / _TIED.max()) ** ((1 + 1 / beta) ** cell["rounds"])
-    tie = {
-        "part": "ties",
-        "draws": k,
-        "exact": kept.sum(),
-        "first": (law[sure, 0] > _SURE).mean() if sure.any() else None,
-    }
+    tie = {"part": "ties", "draws": k, "exact": kept.sum()}
+    tie["first"] = (law[sure, 0] > _SURE).mean() if sure.any() else None
     return stacked(*parts, tie | spread("sure", sure[:, None].astype(float)))
 
 
@@ -108,21 +100,18 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
         for reward, part in by.items()
     )
     kept = [reward for reward in by if moved[reward].mean == 0 and broken[reward] == 0]
-    promise = (
-        f"P3 and P5 hold for answers with the {' and the '.join(kept)} as reward"
-        if kept
-        else "No reward keeps P3 and P5"
-    )
+    holds = f"P3 and P5 hold for answers with the {' and the '.join(kept)} as reward"
+    promise = holds if kept else "No reward keeps P3 and P5"
     plug = select(draws, weights="plug-in")
-    fall = np.log(column(plug, "kappa_a") / column(plug, "start")) / np.log(
-        column(plug, "exact") / column(plug, "start")
-    )
+    logs = {name: np.log(column(plug, name)) for name in ("kappa_a", "start", "exact")}
+    fall = (logs["start"] - logs["kappa_a"]) / (logs["start"] - logs["exact"])
     most = [k for k, by in zip(plug["draws"], fall, strict=True) if by >= _MOST]
     reached = ", ".join(f"K = {k} {by:.0%}" for k, by in zip(plug["draws"], fall, strict=True))
     enough = f"{_MOST:.0%} from K = {min(most)} on" if most else f"{_MOST:.0%} at none"
     aims = []
     for name in kinds(draws, "weights"):
-        off = [entry(select(draws, weights=name), "off", at) for at in range(len(select(draws, weights=name)["draws"]))]
+        part = select(draws, weights=name)
+        off = [entry(part, "off", at) for at in range(len(part["draws"]))]
         elsewhere = any(one.sign and abs(one.mean) > 0.02 for one in off)
         where = "elsewhere than" if elsewhere else "where"
         aims.append(f"{name} weights aim {where} P10 says (at most {max(abs(one.mean) for one in off):.1%} off)")
@@ -132,10 +121,8 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     broke = f"Draws break ties, towards the first answer in {fair}" if sure.max() > 0.5 else "Draws seldom break ties"
     share = f"{fall[0]:.0%} of an exact round at K = {plug['draws'][0]}, {fall[-1]:.0%} at K = {plug['draws'][-1]}"
     lines = {"{} weights": "kappa_a", "exact round --": "exact"}
-    split, tie = (
-        f"{broke.split(',')[0]}: in {sure.min():.0%} to {sure.max():.0%} of the runs",
-        {"tied at the start": "sure"},
-    )
+    split = f"{broke.split(',')[0]}: in {sure.min():.0%} to {sure.max():.0%} of the runs"
+    tie = {"tied at the start": "sure"}
     charts = (
         chart(promise, rounds, "round", "kappa_A", {"{} as reward": "kappa_a"}, by="reward", log="y"),
         chart(share, draws, "draws", "kappa_A after one round", lines, by="weights", log="x"),
@@ -148,11 +135,7 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
         f"round one of them has more than {_SURE:g} after {values['rounds']} rounds in this share of the runs: "
         f"{tied}. {broke}.",
         charts,
-        {
-            "kept": kept,
-            "reached": dict(zip(map(str, plug["draws"]), fall.tolist(), strict=True)),
-            "most_from": min(most, default=None),
-        },
+        {"kept": kept, "reached": fall.tolist(), "most_from": min(most, default=None)},
         ("Rounds of draws fit the policy to each prompt's counts exactly: what is random is the counts.",),
     )
 

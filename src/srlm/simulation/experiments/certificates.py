@@ -64,28 +64,19 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     def over(name: str) -> list[str]:
         """Laws whose share of errors alpha does not explain."""
         errors = np.round(column(table, name) * column(table, "runs"))
-        return [
-            law for law, k, n in zip(laws, errors, table["runs"], strict=True) if binom.sf(k - 1, n, alpha) < _UNLIKELY
-        ]
+        chances = binom.sf(errors - 1, table["runs"], alpha)
+        return [law for law, chance in zip(laws, chances, strict=True) if chance < _UNLIKELY]
 
     bad = {name: over(name) for name in ("wrong", "outside", "peeking")}
     shares = {
         name: ", ".join(f"{law} {share:.1%}" for law, share in zip(laws, column(table, name), strict=True))
         for name in (*bad, "certified")
     }
-    kept = [name for name in ("wrong", "outside") if not bad[name]]
     words = {"wrong": "certificates of what is no mode", "outside": "brackets that leave out p_max"}
-    promise = (
-        f"Both stay consistent with alpha = {alpha:g}"
-        if len(kept) == 2
-        else "More than alpha allows: "
-        + "; ".join(f"{words[name]} at {listed(bad[name])}" for name in words if bad[name])
-    )
-    naive = (
-        f"a test at every look as if it were the only one is wrong more often than alpha at {listed(bad['peeking'])}"
-        if bad["peeking"]
-        else "a test at every look as if it were the only one is not seen to be wrong more often than alpha"
-    )
+    broken = "; ".join(f"{words[name]} at {listed(bad[name])}" for name in words if bad[name])
+    promise = f"More than alpha allows: {broken}" if broken else f"Both stay consistent with alpha = {alpha:g}"
+    naive = "a test at every look as if it were the only one is wrong more often than alpha at "
+    naive += listed(bad["peeking"])
     needed = "; ".join(
         f"{law}: "
         + ("no majority of the runs certified" if median is None else f"median {median:.0f}")
@@ -97,7 +88,7 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     counts = {"simulated |": "median_draws", "P11's forecast |": "needed"}
     charts = (
         chart(promise, table, "law", "share of runs with an error at some look", errors),
-        chart(within, table, "law", "draws to a certificate, median", counts),
+        chart(within, table, "law", "draws to a certificate, median", counts, log="y"),
     )
     return Reading(
         f"Over {values['runs']} runs of {values['draws']} draws, looked at {values['looks']} times: {words['wrong']} "

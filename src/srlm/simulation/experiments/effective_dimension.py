@@ -12,10 +12,9 @@ from scipy.stats import rankdata
 
 from srlm.policies.instances import Regime, controlled_spectrum
 from srlm.policies.linear_softmax import LinearSoftmaxPolicy
-from srlm.simulation.engine import simulate
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
 from srlm.simulation.experiments._result import Reading
-from srlm.simulation.experiments._softmax import shared
+from srlm.simulation.experiments._softmax import shared, simulated
 from srlm.simulation.experiments._table import Table, chart, column, listed, spread, stacked
 from srlm.simulation.rewards import Noisy
 from srlm.simulation.sweep import Cell
@@ -40,17 +39,8 @@ def _cell(cell: Cell, stream: np.random.SeedSequence) -> dict[str, Any]:
     start = LinearSoftmaxPolicy(start.features, scale * start.theta)
     goal = start.theta * (1 + 1 / cell["beta"])
     radius = float(np.linalg.norm(goal))  # the optimum on the edge of the class: the constraint carries information
-    run = simulate(
-        start.features,
-        start.theta,
-        beta=cell["beta"],
-        pairs=cell["pairs"],
-        rounds=1,
-        seeds=cell["seeds"],
-        seed=int(stream.generate_state(1)[0]),
-        reward=Noisy(cell["noise"]),
-        radius=radius,
-    )
+    seed = int(stream.generate_state(1)[0])
+    run = simulated(start, {**cell, "rounds": 1}, seed, reward=Noisy(cell["noise"]), radius=radius)
     chance = np.exp(start.tabular().logprobs)[..., None]
     centred = (start.features - (chance * start.features).sum(axis=1, keepdims=True)).reshape(-1, cell["dimensions"])
     covariance = 2 * centred.T @ (centred * (chance / len(start.features)).reshape(-1, 1))  # of phi(x,y) - phi(x,y')

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from srlm.simulation.engine import simulate
+from srlm.policies.linear_softmax import LinearSoftmaxPolicy
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
 from srlm.simulation.experiments._result import Reading
-from srlm.simulation.experiments._softmax import by_round, shared
+from srlm.simulation.experiments._softmax import by_round, shared, simulated
 from srlm.simulation.experiments._table import Table, chart, column, course, entry, kinds, select, stacked
 from srlm.simulation.rewards import Noisy
 from srlm.simulation.sweep import Cell
@@ -22,16 +22,9 @@ def _cell(cell: Cell, stream: np.random.SeedSequence) -> Table:
     features = np.zeros((count, 2, count))
     features[np.arange(count), 0, np.arange(count)] = 0.5
     features[np.arange(count), 1, np.arange(count)] = -0.5
-    run = simulate(
-        features,
-        np.full(count, cell["margin"]),
-        beta=cell["beta"],
-        pairs=cell["pairs_per_prompt"] * count,
-        rounds=cell["rounds"],
-        seeds=cell["seeds"],
-        seed=int(stream.generate_state(1)[0]),
-        reward=Noisy(cell["noise"]),
-    )
+    start = LinearSoftmaxPolicy(features, np.full(count, cell["margin"]))
+    asked = {**cell, "pairs": cell["pairs_per_prompt"] * count}
+    run = simulated(start, asked, int(stream.generate_state(1)[0]), reward=Noisy(cell["noise"]))
     return {"noise": cell["noise"], "margin": cell["margin"]} | by_round(run, "kappa", "mode_drift")
 
 
