@@ -24,6 +24,7 @@ from srlm.simulation.experiments._table import (
 from srlm.simulation.experiments.greedy_trap import greedy_of
 from srlm.simulation.experiments.reward_design import Sequences
 
+LISTED = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text(encoding="utf-8")
 SMALL: dict[str, list[str]] = {
     "contraction": ["prompts=20", "seeds=3", "rounds=3", "pairs=100"],
     "initialisation": ["prompts=20", "seeds=3", "rounds=3", "pairs=100"],
@@ -51,6 +52,7 @@ def test_every_experiment_that_the_theory_calls_for_is_there() -> None:
     assert set(SMALL) == set(EXPERIMENTS)
     for experiment in EXPERIMENTS.values():
         assert experiment.question.endswith("?")
+        assert f"| `{experiment.name}` | {experiment.question} |" in LISTED
         assert all(setting.help for setting in experiment.settings.values())
 
 
