@@ -104,6 +104,16 @@ def test_no_failing_policy_is_closer_to_the_target_than_h2() -> None:
     assert gap == pytest.approx(written, rel=1e-6, abs=1e-12)
 
 
+def test_the_smallest_arguments_are_accepted() -> None:
+    assert theory.search_failure_bound(0.0, 1, rho=math.exp(-1)) == pytest.approx(1.0)
+    assert theory.sampled_target_failure_bound(0.0, 1, target_slack=0.0, rho=math.exp(-1)) == pytest.approx(
+        2 / theory.hellinger_gap(0.5, 0.0)
+    )
+    assert theory.linear_softmax_search_bound(1.0, 0.25, 1, loss=0.0, rho=0.5) == pytest.approx(2 * (math.log(4) + 2))
+    assert theory.held_out_failure_bound(0, 1) == pytest.approx(0.95)
+    assert theory.worst_search_failure(5, 1, 1) > 0.1
+
+
 def test_clopper_pearson_meets_its_tail() -> None:
     rng = np.random.default_rng(7)
     n = rng.integers(1, 500, RUNS)
@@ -165,6 +175,12 @@ def test_the_adversary_of_a_searching_learner_by_grid() -> None:
         (lambda: theory.search_failure_bound(1.0, 10, loss=-1.0), "loss is -1"),
         (lambda: theory.search_failure_bound(1.0, 10, mass_slack=1.0), "mass_slack is 1"),
         (lambda: theory.search_failure_bound(1.0, 10, rho=0.0), "rho is 0"),
+        (lambda: theory.search_failure_bound(1.0, 10, rho=1.5), "rho is 1.5"),
+        (lambda: theory.search_failure_bound(1.0, 10, mass_slack=1.5), "mass_slack is 1.5"),
+        (lambda: theory.sampled_target_failure_bound(1.0, 10, target_slack=0.1, rho=1.5), "rho is 1.5"),
+        (lambda: theory.hellinger_gap(1.5, 0.1), "mass_slack is 1.5"),
+        (lambda: theory.hellinger_gap(0.5, 1.5), "target_slack is 1.5"),
+        (lambda: theory.held_out_failure_bound(1, 10, 1.5), "rho is 1.5"),
         (lambda: theory.search_failure_bound(1.0, 10, eta=0.0), "eta is 0"),
         (lambda: theory.search_failure_bound(1.0, 10, threshold=0.0), "threshold is 0"),
         (lambda: theory.linear_softmax_search_bound(0, 1, 10, loss=1.0), "dimension is 0"),

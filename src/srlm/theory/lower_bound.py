@@ -13,7 +13,7 @@ from srlm.errors import InputError
 from srlm.theory._domain import Array, real, result, whole
 from srlm.theory.rates import LowerRate
 
-# What the hard instance supports: its implied C0 tends to (1 - 1/kappa_0)/(2e) (P7's limit), so a larger one is false.
+# What the hard instance supports: its implied C0 tends to (1 - 1/kappa_0)/(2e), by the limit of P7.
 LOWER_CONSTANT = 1 / (2 * math.e)
 
 
@@ -176,7 +176,7 @@ def bayes_failure(
     unseen = math.exp(n * math.log1p(-hit))
     # Chance that a sample shows another label of x_i, given that it does not show the favourite.
     others = min((p / d) * (1 - (1 + g) / m) / (1 - hit), 1.0)
-    return float(p * unseen * (1 - _guess(m, n, others)))
+    return float(p * unseen * _wrong_guess(m, n, others))
 
 
 def worst_hard_instance(kappa0: float, pairs: float, informative_prompts: int = 1, bias: float = 1.0) -> HardInstance:
@@ -194,9 +194,14 @@ def worst_hard_instance(kappa0: float, pairs: float, informative_prompts: int = 
     d, least = whole("informative_prompts", informative_prompts, 1), _fewest_labels(kappa, g)
     if kappa == 1.0:
         return HardInstance(0.0, float(least), d, g, n, 0.0)
-    best = _worst_labels(kappa, n, d, g)
-    numbers = {max(least, math.floor(best)), max(least, math.ceil(best))}
-    return max((_instance(kappa, n, d, g, float(labels)) for labels in numbers), key=lambda one: one.failure_rate)
+    worst = _instance(kappa, n, d, g, float(max(least, round(_worst_labels(kappa, n, d, g)))))
+    for step in (-1.0, 1.0):  # a guess among the labels never seen moves the optimum by a few labels
+        while worst.responses + step >= least:
+            other = _instance(kappa, n, d, g, worst.responses + step)
+            if other.failure_rate <= worst.failure_rate:
+                break
+            worst = other
+    return worst
 
 
 def worst_hard_instance_within(kappa0: float, pairs: float, log_class_size: float, bias: float = 1.0) -> HardInstance:
@@ -228,7 +233,7 @@ def worst_hard_instance_within(kappa0: float, pairs: float, log_class_size: floa
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
-    for d in range(low + 1, 0, -1):  # `round` may differ by one label from what P7 prefers
+    for d in range(low + 2, 0, -1):  # P7 prefers a few labels more or fewer than `_worst_labels`
         one = worst_hard_instance(kappa, n, d, g)
         if d * math.log(one.responses) <= size:
             return one
@@ -269,24 +274,25 @@ def _worst_labels(kappa: float, n: float, d: int, g: float) -> float:
     return math.exp(low)
 
 
-def _guess(m: float, n: float, others: float) -> float:
-    """E[1/(labels never seen)], favourite among them: n samples, each one of the m - 1 other labels with chance
+def _wrong_guess(m: float, n: float, others: float) -> float:
+    """E[1 - 1/(labels never seen)], favourite among them: n samples, each one of the m - 1 other labels with chance
     `others`.
     """
     each = others / (m - 1)
     if n == 0 or each >= 1:
-        return 1.0 if n else 1 / m
+        return 0.0 if n else 1 - 1 / m
     unseen = math.exp(n * math.log1p(-each))
     if m <= 1e6 and m * math.log1p(unseen) < 9:
-        # By inclusion and exclusion it is sum_{i=1}^m (-1)^(i-1) C(m, i) (1 - (i-1) each)^n / m; the terms are at most
+        # By inclusion and exclusion it is sum_{i=2}^m (-1)^i C(m, i) (1 - (i-1) each)^n / m; the terms are at most
         # about exp(9)/m and fall fast.
-        i = np.arange(1.0, min(m, 60.0) + 1)
+        i = np.arange(2.0, min(m, 60.0) + 1)
         with np.errstate(divide="ignore"):
             chances = np.exp(n * np.log1p(-np.minimum((i - 1) * each, 1.0)))
-        return float((-1) ** (i - 1) @ (np.cumprod((m + 1 - i) / i) * chances) / m)
+        return float((-1) ** i @ (np.cumprod((m + 1 - i) / i) * chances))
     if m * n > 5e5:
         # E[1/(1 + U)] for U binomial with m - 1 trials of chance q is (1 - (1-q)^m) / (m q).
-        return -math.expm1(m * math.log1p(-min(unseen, 1 - 1e-16))) / (m * unseen) if unseen > 0 else 1.0
+        left = m * unseen
+        return 1 + math.expm1(m * math.log1p(-min(unseen, 1 - 1e-16))) / left if left > 1e-5 else left / 2
     labels = np.arange(int(m))
     distinct = (labels == 0).astype(float)  # law of the number of other labels seen
     fresh = others * (1 - labels / (m - 1))
@@ -294,7 +300,7 @@ def _guess(m: float, n: float, others: float) -> float:
         moved = distinct * fresh
         distinct -= moved
         distinct[1:] += moved[:-1]
-    return float(distinct @ (1 / (m - labels)))
+    return float(distinct @ (1 - 1 / (m - labels)))
 
 
 @dataclass(frozen=True, slots=True)

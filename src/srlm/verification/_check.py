@@ -3,7 +3,7 @@
 Knows: the kinds of evidence, tolerances, and how the worst of many cases is kept. Refuses to know: any formula.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
@@ -85,6 +85,33 @@ def dominates(
     worst = int(np.argmin(ratio))
     sharp = attained is None or bool(ratio[worst] <= attained)
     return _check(label, statement, kind, left, right, worst, holds and sharp, note)
+
+
+@dataclass(slots=True)
+class Cases:
+    """Numbers of the formula beside those of the other route, gathered case by case.
+
+    Attributes:
+        formula: predicted values, or bounds.
+        direct: what the other route gives.
+    """
+
+    formula: list[float] = field(default_factory=list)
+    direct: list[float] = field(default_factory=list)
+
+    def add(self, formula: ArrayLike, direct: ArrayLike) -> None:
+        """One case, or an array of them."""
+        left, right = _pair(formula, direct)
+        self.formula += left.tolist()
+        self.direct += right.tolist()
+
+    def agree(self, label: str, statement: str, kind: Kind, tolerance: float = 1e-9, note: str | None = None) -> Check:
+        """`agrees` of all cases."""
+        return agrees(label, statement, self.formula, self.direct, kind=kind, tolerance=tolerance, note=note)
+
+    def dominate(self, label: str, statement: str, attained: float | None = None, note: str | None = None) -> Check:
+        """`dominates` in all cases."""
+        return dominates(label, statement, self.formula, self.direct, kind="inequality", attained=attained, note=note)
 
 
 def _pair(first: ArrayLike, second: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

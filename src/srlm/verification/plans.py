@@ -1,0 +1,134 @@
+"""Plans checked: what they say about numbers of pairs is tried, costs are counted, targets are reached.
+
+Knows: that a plan's claims are about other plans, which can be made.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from srlm.theory import contraction, guarantees, lower_bound, planning
+from srlm.verification._check import Cases, Check
+
+
+def checks(rng: np.random.Generator) -> Iterator[Check]:
+    """Every check of plans."""
+    yield from _thresholds(rng)
+    yield from _single(rng)
+    yield from _cost(rng)
+
+
+def _numbers(rng: np.random.Generator) -> dict[str, Any]:
+    size: dict[str, Any] = (
+        {"log_class_size": float(10 ** rng.uniform(0, 3))}
+        if rng.random() < 0.5
+        else {"dim": float(rng.integers(1, 200)), "radius": float(10 ** rng.uniform(-1, 2))}
+    )
+    return size | {
+        "kappa0": float(10 ** rng.uniform(0, 4)), "pairs": float(10 ** rng.uniform(1, 5)),
+        "rounds": int(rng.integers(1, 6)), "margin": float(10 ** rng.uniform(-1, 1)),
+        "mass_slack": float(rng.uniform(0.1, 0.9)), "rho": float(rng.uniform(0.01, 0.5)),
+        "constant": float(10 ** rng.uniform(-1, 1)), "min_confidence": float(rng.uniform(0.05, 0.95)),
+    }  # fmt: skip
+
+
+def _thresholds(rng: np.random.Generator) -> Iterator[Check]:
+    turns, targets, holds, stuck = (Cases() for _ in range(4))
+    for trial in range(12):
+        given = _numbers(rng)
+        if trial % 3:  # one plan in three has beta = n^(-1/2)
+            given["beta"] = float(10 ** rng.uniform(-4, -1) if trial % 3 == 1 else 10 ** rng.uniform(0, 2))
+        plan, goal = planning.plan(**given, target_failure=0.2), 0.2
+        many, rates = plan.iterative, partial(_rates, given)
+        rate, theorem = rates(given["pairs"], given["rounds"])[0], given.get("beta", 0.0) <= given["pairs"] ** -0.5
+        for name in ("stable_term", "transient_term") if theorem else ("sampling_term", "beta_term"):
+            holds.add(many[name], getattr(rate, name))
+        holds.add([many["failure_bound"], many["statement"] == "theorem 5.3"], [rate.value, theorem])
+        for at, (one, last) in enumerate(zip(plan.statements, (1, given["rounds"], given["rounds"]), strict=True)):
+            trivial = 1 / given["min_confidence"] if at == 2 else 1.0
+            since, values = one["informative_from_pairs"], [(given["pairs"], one["value"])]
+            holds.add([one["value"], one["vacuous"]], [_of(rates(given["pairs"], last), at), one["value"] >= trivial])
+            for n in (since * 0.999, since * 1.001, 1e18) if since else (1e6, 1e12, 1e18):
+                if n >= 1:
+                    values.append((n, _of(rates(n, last), at)))
+            turns.add([value >= trivial for n, value in values[1:]], [not since or n < since for n, _ in values[1:]])
+        stuck.add(many["pairs_help"], rates(1e200, given["rounds"])[0].value < 1)
+        target = plan.target or {}
+        if target["pairs"] is not None:
+            targets.add(goal, rates(target["pairs"], target["rounds"])[0].value)
+            if target["pairs"] > 2:
+                targets.add(rates(target["pairs"] / 1.03, 1000)[0].value, goal)
+            if target["rounds"] > 1:
+                targets.add(rates(target["pairs"], target["rounds"] - 1)[0].value, goal)
+    yield holds.agree(
+        "theorem 5.3, in a plan", "beta at most n^(-1/2) has theorem 5.3, any other eq. 43", "identity", 1e-12
+    )
+    yield turns.agree(
+        "eq. 7, from how many pairs on", "each statement of a plan says something exactly from there on", "identity",
+        0.0, note="0.1 % fewer and more pairs tried",
+    )  # fmt: skip
+    yield stuck.agree(
+        "Care 5, in a plan", "where no number of pairs helps, none does", "identity", 0.0, note="1e200 pairs tried"
+    )
+    yield targets.dominate(
+        "eq. 7, a target",
+        "the pairs and rounds found reach the target; fewer rounds, or 3 % fewer pairs with 1,000 rounds, do not",
+    )
+
+
+def _rates(given: dict[str, Any], n: float, last: int) -> tuple[Any, float]:
+    """(theorem 5.3 or eq. 43, whichever is about this beta; eq. 59-66 on kappa) at n pairs and `last` rounds."""
+    size = given.get("log_class_size") or guarantees.linear_softmax_log_class_size(given["dim"], given["radius"], n)
+    common = {name: given[name] for name in ("margin", "min_confidence", "mass_slack", "rho", "constant")}
+    beta = given.get("beta", n**-0.5)
+    if beta <= n**-0.5 * (1 + 1e-9):
+        rate: Any = guarantees.failure_bound(given["kappa0"], n, size, rounds=last, **common)
+    else:
+        rate = guarantees.failure_bound_at_beta(given["kappa0"], n, size, beta, rounds=last, **common)
+    eps = contraction.statistical_error(n, size, given["rho"], given["constant"], max(1.0, given["margin"]))
+    recur = contraction.recurrence(eps, beta, given["margin"], given["min_confidence"])
+    return rate, recur.bound_after(given["kappa0"], last)
+
+
+def _of(rates: tuple[Any, float], statement: int) -> float:
+    return rates[1] if statement == 2 else rates[0].value
+
+
+def _single(rng: np.random.Generator) -> Iterator[Check]:
+    within, applies = Cases(), Cases()
+    for trial in range(12):
+        kappa, n = float(10 ** rng.uniform(0.05, 3)), float(10 ** rng.uniform(0, 6))
+        size = float(10 ** rng.uniform(-0.5, 3))
+        single = planning.plan(kappa, n, size, lower_constant=0.1 + trial / 10).single_step
+        hard, rate = single["hard_instance"], lower_bound.failure_lower_bound(kappa, n, size, 0.1 + trial / 10)
+        within.add(size, hard["informative_prompts"] * math.log(hard["responses"]))
+        applies.add(single["applies"], kappa >= 2)
+        applies.add([single["failure_lower_bound"] or 0.0], [rate.value])
+        if hard["informative_prompts"]:
+            exact = lower_bound.bayes_failure(
+                hard["informative_mass"], hard["responses"], hard["informative_prompts"], n
+            )
+            applies.add(hard["failure_rate"], exact)
+    yield within.dominate("P7, in a plan", "the hard instance's class is at most the one asked for")
+    yield applies.agree(
+        "Care 1", "theorem 4.1 is said from kappa_0 = 2 on, P7 always", "identity", 1e-12, note="random plans"
+    )
+
+
+def _cost(rng: np.random.Generator) -> Iterator[Check]:
+    cost = Cases()
+    for _ in range(10):
+        n, responses, rounds = int(rng.integers(1, 400)), int(rng.integers(2, 7)), int(rng.integers(1, 5))
+        tokens = float(rng.integers(1, 50))
+        said = planning.plan(
+            5.0, n, 3.0, rounds=rounds, responses_per_prompt=responses, tokens_per_response=tokens
+        ).cost
+        pairs = len(list(itertools.combinations(range(responses), 2)))
+        prompts = next(count for count in itertools.count(1) if count * pairs >= n)
+        cost.add([said["prompts_per_round"], said["responses_per_round"]], [prompts, prompts * responses])
+        cost.add([said["responses"], said["tokens"]], np.array([1, tokens]) * prompts * responses * rounds)
+    yield cost.agree("P2, the cost of a plan", "K responses give K(K-1)/2 pairs, counted", "identity", 0.0)
