@@ -9,7 +9,9 @@ import pytest
 
 from srlm.cli.main import run
 from srlm.errors import InputError
+from srlm.policies.instances import random_softmax
 from srlm.simulation.experiments import EXPERIMENTS, run_experiment
+from srlm.simulation.experiments._softmax import exact_rounds, largest_error
 from srlm.simulation.experiments._table import (
     chart,
     column,
@@ -22,7 +24,9 @@ from srlm.simulation.experiments._table import (
     stacked,
 )
 from srlm.simulation.experiments.greedy_trap import greedy_of
+from srlm.simulation.experiments.realizability import within_class
 from srlm.simulation.experiments.reward_design import Sequences
+from srlm.simulation.experiments.search_or_sample import simulate_searcher
 
 LISTED = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text(encoding="utf-8")
 SMALL: dict[str, list[str]] = {
@@ -142,6 +146,47 @@ def test_the_list_names_experiments_and_settings(capsys: pytest.CaptureFixture[s
 def test_the_simulated_learner_of_the_hard_instance_matches_p7() -> None:
     found = run_experiment("hard-instance", {"trials": 800, "pairs": (100, 1000), "kappa0": 30.0})
     assert found.numbers["largest_z"] < 4
+
+
+def test_a_simulated_searcher_fails_as_often_as_prompts_stay_unseen() -> None:
+    mass, labels, d, n, trials = 0.2, 20.0, 4, 40, 4000
+    failures = simulate_searcher(np.random.default_rng(0), mass, labels, d, n, trials)
+    expected = mass * (1 - mass / d) ** n * (1 - 1 / labels)
+    assert abs(failures.mean() - expected) < 4 * failures.std() / np.sqrt(trials)
+
+
+def test_exact_rounds_in_a_class_that_holds_them_are_exact_rounds() -> None:
+    start = random_softmax(np.random.default_rng(0), 20, 8, 4, 3.0)
+    free = [one.conditioning().policy_condition_number for one in exact_rounds(start.tabular(), 1.5, 3)]
+    assert within_class(start, 1.5, 1e6, 3) == pytest.approx(free)
+    bound = within_class(start, 1.5, 3.0, 30)
+    assert bound[-1] > 1.2 * free[-1]
+    assert bound[-1] == pytest.approx(bound[-2], rel=5e-3)
+
+
+def test_every_reward_moves_the_policy_as_far_in_the_first_round() -> None:
+    columns = run_experiment("reward-design", {"prompts": 10, "length": 3, "rounds": 1}).columns
+    kl = np.array(columns["first_kl"])
+    assert kl == pytest.approx(np.full(len(kl), kl[0]), rel=1e-6)
+    assert len(set(columns["beta"])) == len(set(columns["reward"]))
+
+
+def test_p12_is_never_broken_by_a_policy_whose_every_response_is_known() -> None:
+    columns = run_experiment("non-linear", dict(one.split("=") for one in SMALL["non-linear"])).columns
+    assert {v for name in ("p12_broken", "unmoved_broken") for v in columns[name]} == {0.0, None}
+    assert max(v for v in columns["eps"] if v is not None) > 1  # though rounds were far from exact
+
+
+def test_the_largest_error_is_the_supremum_of_p4() -> None:
+    rng = np.random.default_rng(0)
+    before, after = (np.log(rng.dirichlet(np.ones(5), 6)) for _ in range(2))
+    modes = before.argmax(axis=1)
+    by_hand = max(
+        abs(after[x, y] - after[x, modes[x]] - 1.5 * (before[x, y] - before[x, modes[x]]))
+        for x in range(6)
+        for y in range(5)
+    )
+    assert largest_error(before, after, modes, beta=2.0) == pytest.approx(by_hand)
 
 
 def test_explicit_bounds_hold_in_the_table_of_tightness() -> None:

@@ -114,7 +114,9 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
         off = [entry(part, "off", at) for at in range(len(part["draws"]))]
         elsewhere = any(one.sign and abs(one.mean) > 0.02 for one in off)
         where = "elsewhere than" if elsewhere else "where"
-        aims.append(f"{name} weights aim {where} P10 says (at most {max(abs(one.mean) for one in off):.1%} off)")
+        aims.append(
+            f"{name.capitalize()} weights aim {where} P10 says (at most {max(abs(one.mean) for one in off):.1%} off)"
+        )
     sure = column(ties, "sure")
     tied = ", ".join(f"K = {k} {entry(ties, 'sure', at).percent}" for at, k in enumerate(ties["draws"]))
     fair = f"{np.nanmin(column(ties, 'first')):.0%} to {np.nanmax(column(ties, 'first')):.0%}"
@@ -130,7 +132,7 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
     return Reading(
         f"After {values['rounds']} exact rounds (95 % over prompts), {each}. {promise}. One round of plug-in weights "
-        f"does this much of an exact round's fall of log kappa_A: {reached}; {enough}. {'; '.join(aims)}. Of two "
+        f"does this much of an exact round's fall of log kappa_A: {reached}; {enough}. {'. '.join(aims)}. Of two "
         f"answers with {_TIED[0]:g} each, exact rounds leave either {1 / column(ties, 'exact')[0]:.2g}; with K draws a "
         f"round one of them has more than {_SURE:g} after {values['rounds']} rounds in this share of the runs: "
         f"{tied}. {broke}.",

@@ -32,9 +32,8 @@ def measure(values: Mapping[str, Any], workers: Workers) -> Table:
 def read(table: Table, values: Mapping[str, Any]) -> Reading:
     exceeded, pairs = column(table, "p3_exceeded")[1:], column(table, "informative_pairs")[:-1]
     share, worst = float(exceeded.mean()), float(pairs[exceeded > 0].max(initial=0))
-    where = (
-        f"only where at most {worst:.0%} of the pairs differed" if worst < pairs.max() else "the first round included"
-    )
+    few = f"only in rounds where on average at most {worst:.0%} of the pairs differed"
+    where = few if worst < pairs.max() else "the first round included"
     p3 = f"in {share:.1%} of the seed-rounds, {where}" if share else "in none of the seed-rounds"
     first, last = entry(table, "kappa", 0), entry(table, "kappa")
     recur, trivial = (float(column(table, name)[-1]) for name in ("recurrence", "one_over_c"))

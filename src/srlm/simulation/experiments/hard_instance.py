@@ -68,7 +68,7 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     lower, sizes = column(table, "theorem_4_1"), table["pairs"]
     far = float((np.abs(simulated - exact) / np.maximum(error, 1e-300)).max())
     allowed = float(norm.isf(0.0005 / len(sizes)))  # two-sided 0.1 % for all sizes together
-    agrees = "as chance would have it" if far <= allowed else f"more than chance allows ({allowed:.2f})"
+    agrees = "as chance allows" if far <= allowed else f"more than chance allows ({allowed:.2f})"
     over = [f"n = {n}" for n, rate, p7 in zip(sizes, lower, exact, strict=True) if rate > p7]
     above = f"above the exact failure at {', '.join(over)}: there C0 is too large"
     rate = above if over else "below the exact failure at every n"

@@ -76,8 +76,8 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     kept = {angle: column(part, "disagreement")[-1] / column(part, "disagreement")[0] for angle, part in wrong.items()}
     remembered = [f"{angle:g} degrees" for angle, share in kept.items() if share > _KEPT]
     verdict = f"A wrong start is not forgotten: {', '.join(remembered)}" if remembered else "Wrong starts are forgotten"
-    each = "; ".join(
-        f"turned by {angle:g} degrees a start disagrees with the surest one's modes at "
+    each = ". ".join(
+        f"Turned by {angle:g} degrees a start disagrees with the surest one's modes at "
         f"{entry(part, 'disagreement', 0).mean:.1%} of the prompts, and after {values['rounds']} rounds at "
         f"{entry(part, 'disagreement').percent}"
         for angle, part in wrong.items()

@@ -103,8 +103,8 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     exceeded = {name: float(column(part, "p3_exceeded")[1:].mean()) for name, part in parts.items()}
     moved = {name: entry(part, "mode_drift") for name, part in parts.items()}
     each = "; ".join(
-        f"{name} to {entry(part, 'kappa')}, {moved[name].percent} of modes moved, P3 exceeded in {exceeded[name]:.0%}, "
-        f"eps {eps[name][0]:.2g} in the first round and {eps[name].max():.2g} at most"
+        f"{name} to {entry(part, 'kappa')}, {moved[name].percent} of modes moved, P3 exceeded in {exceeded[name]:.0%} "
+        f"of the seed-rounds, eps {eps[name][0]:.2g} in the first round and {eps[name].max():.2g} at most"
         for name, part in parts.items()
     )
     near = f"{'within' if far <= 0.05 else 'up to'} {far:.1%} of"

@@ -16,7 +16,7 @@ from srlm.simulation.updates import least_squares
 _STILL, _NEAR = 0.01, 0.05  # stopped: the last round changes kappa by less; explained: within this of the class
 
 
-def _within_class(start: LinearSoftmaxPolicy, beta: float, radius: float, rounds: int) -> list[float]:
+def within_class(start: LinearSoftmaxPolicy, beta: float, radius: float, rounds: int) -> list[float]:
     """kappa of rounds with infinitely many pairs under |theta| <= B: least squares in the pairs' own covariance."""
     policy, kappas = start, []
     for t in range(rounds + 1):
@@ -38,7 +38,7 @@ def _cell(cell: Cell, stream: np.random.SeedSequence) -> dict[str, Any]:
     run = simulated(start, cell, int(stream.generate_state(1)[0]), radius=radius)
     free = exact_rounds(start.tabular(), cell["beta"], cell["rounds"])
     return {"radius": cell["factor"], **by_round(run, "kappa", "informative_pairs")} | {
-        "in_class": _within_class(start, cell["beta"], radius, cell["rounds"]),
+        "in_class": within_class(start, cell["beta"], radius, cell["rounds"]),
         "any_policy": [one.conditioning().policy_condition_number for one in free],
     }
 

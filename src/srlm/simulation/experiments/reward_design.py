@@ -162,7 +162,7 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
         f"From kappa {column(first, 'kappa')[0]:.3g} and modes right {column(first, 'mode_accuracy')[0]:.0%}, every "
         f"reward moving the policy by {equal}, after {values['rounds']} exact rounds (95 % over prompts): {each}. "
         f"At least halved by {listed(halved)}; modes kept (under 1 % moved) by {listed(kept)}; modes more often right "
-        f"by {listed(better)}.",
+        f"(by over a point) by {listed(better)}.",
         charts,
         {
             "halved": halved,

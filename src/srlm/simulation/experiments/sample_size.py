@@ -51,8 +51,8 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
             verdict += f"{law.exponent} in the middle, 95 %)"
         else:
             inside = "contains" if law.exponent.low <= -0.5 <= law.exponent.high else "does not contain"
-            verdict = f"falls like n^{law.exponent} (95 %; curvature {law.curvature}), which {inside} the exponent "
-            verdict += "-1/2 of theorem 5.3"
+            verdict = f"falls like n^{law.exponent} (curvature {law.curvature}; 95 %), an interval that {inside} "
+            verdict += "-1/2, the exponent of theorem 5.3"
             numbers["exponent"] = law.exponent.mean
         numbers |= {"low": law.exponent.low, "high": law.exponent.high, "curvature": law.curvature.mean}
     guided = dict(table) | {"guide": (excess[-1] * (sizes / sizes[-1]) ** -0.5).tolist()}
