@@ -172,6 +172,7 @@ FLIPS: list[tuple[str, Callable[[Table], Table], str]] = [
         lambda t: altered(t, {"statement": "P4, kappa - 1"}, bound=0.0),
         "(not: P4, kappa - 1, round 1, P4, kappa - 1, round 2)",
     ),
+    ("tightness", lambda t: altered(t, vacuous=False), "bounds with explicit constants held (0 vacuous)"),
     ("tightness", lambda t: altered(t, vacuous=False), "0 are vacuous at n = 100 (not: eq. 43"),
     ("tightness", lambda t: altered(t, beta=100.0), "is outside theorem 5.3's domain"),
     ("non-linear", lambda t: altered(t, {"round": 3}, kappa=9.0, p3_exceeded=1.0), "Projection's kappa is up to "),

@@ -98,7 +98,8 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     vacuous = sum(row["vacuous"] for row in hidden)
     rated = [row for row in explicit if row["tightness"] is not None]
     loosest = max(rated, key=lambda row: row["tightness"], default=None)
-    held = f"{len(explicit) - len(failed)} of the {len(explicit)} bounds with explicit constants held"
+    idle = sum(row["vacuous"] for row in explicit)
+    held = f"{len(explicit) - len(failed)} of the {len(explicit)} bounds with explicit constants held ({idle} vacuous)"
     if failed:
         held += " (not: " + ", ".join(f"{row['statement']}, round {row['round']}" for row in failed) + ")"
     if loosest:
