@@ -116,6 +116,7 @@ def test_the_plug_in_target_against_every_outcome() -> None:
         if draws <= 2:
             assert found == pytest.approx(one, rel=1e-9)
     assert theory.plugin_target([1.0, 0.0], 1.0, 5).tolist() == [1.0, 0.0]
+    assert theory.plugin_target([1.0], 1.0, 5).tolist() == [1.0]
     assert theory.plugin_target([0.6, 0.4], 1 / 99, 64)[0] == pytest.approx(
         1 - stats.binom.cdf(31, 64, 0.6) - stats.binom.pmf(32, 64, 0.6) / 2, abs=1e-3
     )  # a large power takes the majority

@@ -1,5 +1,6 @@
 """P8 to P12 at arguments from the ends of the float range: refused in a sentence or answered, never nan, no warning."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -78,3 +79,18 @@ def test_extreme_arguments_are_refused_or_answered(name: str) -> None:
         answered += 1
         assert not any(math.isnan(one) for one in numbers(found)), (trial, found)
     assert answered > 2
+
+
+def test_levels_and_slacks_are_the_documented_ones_unless_said() -> None:
+    documented = {"mass_slack": 0.5, "rho": 0.05, "alpha": 0.05, "power": None, "slope": None, "eta": None}
+    checked = 0
+    for name in theory.__all__:
+        function = getattr(theory, name)
+        if not inspect.isfunction(function):
+            continue
+        for parameter in inspect.signature(function).parameters.values():
+            if parameter.name in documented and parameter.default is not inspect.Parameter.empty:
+                checked += 1
+                wanted = 1.0 if name == "linear_softmax_search_bound" and parameter.name == "eta" else None
+                assert parameter.default == (wanted or documented[parameter.name]), (name, parameter.name)
+    assert checked > 20
