@@ -82,14 +82,14 @@ def test_brackets_hold_the_truth_at_every_budget(truths: tuple[Any, list[Any]], 
 def test_samples_carry_their_true_log_probability(truths: tuple[Any, list[Any]]) -> None:
     model, tables = truths
     uniforms = draw_uniforms(0, 0, range(len(PROMPTS)), 12, LIMIT)
-    drawn = sample_responses(model, PROMPTS, uniforms, end_token_ids={0}, tree_attention=has_tree_attention(model))
-    for responses, table in zip(drawn, tables, strict=True):
-        for one in responses:
+    rollouts = sample_responses(model, PROMPTS, uniforms, end_token_ids={0}, tree_attention=has_tree_attention(model))
+    for rollout, table in zip(rollouts, tables, strict=True):
+        for one in rollout.responses:
             assert one.logprob == pytest.approx(table[one.tokens], abs=1e-4)
-    groups = [(prompt, [one.tokens for one in one_by_one]) for prompt, one_by_one in zip(PROMPTS, drawn, strict=True)]
+    groups = [(prompt, rollout.tokens) for prompt, rollout in zip(PROMPTS, rollouts, strict=True)]
     scored = score_responses(model, groups, tree_attention=has_tree_attention(model))
-    for values, responses in zip(scored, drawn, strict=True):
-        assert values == pytest.approx([one.logprob for one in responses], abs=1e-4)
+    for values, rollout in zip(scored, rollouts, strict=True):
+        assert values == pytest.approx(rollout.logprobs, abs=1e-4)
 
 
 def test_sliding_windows_never_pass_for_tree_attention_however_long_the_window() -> None:

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srlm.lm.mode_search import ModeBracket, SearchStatus, bracket_without_search, search_modes
+from srlm.lm.mode_search import bracket_without_search, search_modes
 from srlm.lm.sampling import draw_uniforms, sample_responses
-from srlm.records.responses import Complete
+from srlm.records.responses import Complete, ModeBracket, SearchStatus
 
 PROMPTS = [[3, 4, 5], [3, 4], [2], [5, 4, 3, 2, 3]]
 VOCABULARY = 6
@@ -107,7 +107,7 @@ def test_brackets_without_a_search_contain_the_truth(
         assert greedy is not None
         assert bound is not None
         known = [one.known for one in (*rollout.responses, greedy)]
-        bracket = bracket_without_search(known[:-1], known[-1], greedy.bound)
+        bracket = bracket_without_search(known[:-1], known[-1], bound)
         truth = max(every_response(model, prompt, limit, {0}).values())
         assert bracket.logprob_lower - 1e-5 <= truth <= bracket.logprob_upper + 1e-5
         assert bracket.logprob_lower == max(one.logprob for one in known)
