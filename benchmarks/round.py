@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from srlm.lm.loading import load_model
-from srlm.tasks.prompts import load_prompts
 from srlm.lm.scoring import PackedTree
+from srlm.records.progress import Observer
+from srlm.tasks.prompts import load_prompts
 from srlm.training.config import SelfRewardingConfig
-from srlm.training.rounds import Observer
 from srlm.training.trainer import SelfRewardingTrainer
 
 
@@ -68,7 +68,7 @@ class Clock(Observer):
         self.close()
         self._open, self._began = (round_number, name), time.perf_counter()
 
-    def round_done(self, directory: Any, round_number: int, metrics: dict[str, Any]) -> None:
+    def round_done(self, directory: Any, record: Any) -> None:
         self.close()
 
     def close(self) -> None:

@@ -28,11 +28,11 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from srlm.measure.signatures import SIGNATURES
 from srlm.lm.loading import as_loaded
+from srlm.measure.decision import checked_actions, decide
+from srlm.measure.signatures import SIGNATURES
 from srlm.tasks.prompts import Prompt
 from srlm.training.config import SelfRewardingConfig
-from srlm.measure.decision import checked_actions, decide
 from srlm.training.trainer import SelfRewardingTrainer
 
 WORDS = [f"w{n}" for n in range(30)]

@@ -15,10 +15,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from srlm.training.updates import LOSS_TYPES
+from srlm.records.progress import Observer
 from srlm.rewards import REWARDS
-from srlm.training.rounds import Observer
 from srlm.training.start import start_run
+from srlm.training.updates import UPDATES
 
 PROMPTS, ROUNDS = 24, 2
 
@@ -37,9 +37,9 @@ class SharedBase(Observer):
             for path in self._kept.glob("*"):
                 shutil.copy(path, self._run / "rounds" / "00" / path.name)
 
-    def round_done(self, directory: Any, round_number: int, metrics: dict[str, Any]) -> None:
+    def round_done(self, directory: Any, record: Any) -> None:
         for pattern in ("samples.*", "modes.*"):
-            for path in (self._run / "rounds" / "00").glob(pattern) if round_number == 0 else ():
+            for path in (self._run / "rounds" / "00").glob(pattern) if record.round == 0 else ():
                 shutil.copy(path, self._kept / path.name)
 
 
@@ -97,8 +97,8 @@ def main() -> None:
             known[record["reward"], record["loss"]] = record
     kept = Path(tempfile.mkdtemp())
     # Those that differ from the theory's pair in one thing come first, so that an interrupted table says most.
-    default = LOSS_TYPES[0], next(iter(REWARDS))
-    pairs = sorted(product(LOSS_TYPES, REWARDS), key=lambda one: sum(a != b for a, b in zip(one, default, strict=True)))
+    default = next(iter(UPDATES)), next(iter(REWARDS))
+    pairs = sorted(product(UPDATES, REWARDS), key=lambda one: sum(a != b for a, b in zip(one, default, strict=True)))
     for loss, reward in () if "--print" in sys.argv else pairs:
         if (reward, loss) not in known:
             known[reward, loss] = measure(reward, loss, kept)
@@ -114,7 +114,7 @@ def print_table(known: dict[tuple[str, str], dict[str, Any]]) -> None:
         "| signatures |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
-    for loss, reward in product(LOSS_TYPES, REWARDS):
+    for loss, reward in product(UPDATES, REWARDS):
         if (reward, loss) in known:
             print(row(known[reward, loss]))
 

@@ -105,6 +105,100 @@ def linear_softmax() -> None:
     _save(figure, axes, "linear-softmax")
 
 
+def projection() -> None:
+    """P8 on one long-tailed policy: ends of 1/p^(S)(y*) as more responses are known."""
+    figure, axes = _axes(
+        "What is known of a round, by responses known (P8)", "responses known, likeliest first", "1/p*"
+    )
+    p = np.arange(1.0, 401) ** -1.1
+    logs = np.log(p / p.sum())
+    sizes = np.unique(np.geomspace(1, 400, 40).astype(int))
+    for beta, colour in ((2.0, "C0"), (0.7, "C1")):
+        # What is not known lies under two prefixes of about equal mass.
+        rests = [[np.logaddexp.reduce(logs[k + j :: 2]) for j in (0, 1) if k + j < 400] for k in sizes]
+        ends = [theory.exact_round_bracket(logs[:k], rest, beta) for k, rest in zip(sizes, rests, strict=True)]
+        axes.fill_between(sizes, [one.lower for one in ends], [one.upper for one in ends], color=colour, alpha=0.2)
+        exact = float(theory.exact_round_bracket(logs, [], beta).upper)
+        axes.loglog(sizes, [one.upper for one in ends], color=colour, label=f"bracket, beta = {beta:g}")
+        axes.axhline(exact, color=colour, linewidth=0.9, linestyle=":", label="exact")
+    _save(figure, axes, "projection")
+
+
+def search() -> None:
+    """P9 beside P7: failure on the adversary's best instance, with and without search."""
+    figure, axes = _axes("Search moves kappa out of the statistics (P9)", "prompts n", "failure rate")
+    sizes = np.geomspace(10, 1e5, 24)
+    for at, kappa in enumerate((10.0, 1000.0)):
+        sampled = [theory.worst_hard_instance(kappa, float(n), 4).failure_rate for n in sizes]
+        axes.loglog(sizes, sampled, color=f"C{at}", label=f"sampling, kappa = {kappa:g} (P7)")
+        axes.loglog(sizes, [theory.worst_search_failure(kappa, float(n), 4) for n in sizes], "--", color=f"C{at}")
+    axes.plot([], [], "--", color="#777777", label="search, any kappa")
+    held = theory.held_out_failure_bound(np.zeros(24), sizes)
+    axes.loglog(sizes, held, color="#555555", linewidth=0.9, linestyle=":", label="n held out, none fails")
+    _save(figure, axes, "search")
+
+
+def answers() -> None:
+    """P10: the leading answer's target over the number of samples."""
+    title = "Rewarding answers by their counts (P10), pi_A = (.5, .3, .2)"
+    figure, axes = _axes(title, "samples K", "target of the leading answer")
+    sizes = np.unique(np.geomspace(1, 64, 24).astype(int))
+    law = np.array([0.5, 0.3, 0.2])
+    for at, beta in enumerate((1.0, 0.5)):
+        plug = [theory.plugin_target(law, beta, int(k))[0] for k in sizes]
+        axes.semilogx(sizes, plug, "o-", markersize=3, color=f"C{at}", label=f"plug-in, beta = {beta:g}")
+        exact = law ** (1 + 1 / beta)
+        axes.axhline((exact / exact.sum())[0], color=f"C{at}", linewidth=0.9, linestyle=":", label="exact round")
+    _save(figure, axes, "answers")
+
+
+def certificates() -> None:
+    """P11: ends of p_max while draws come in, and the draw at which the leader is certified."""
+    figure, axes = _axes("Draws until the majority is certain (P11)", "draws", "largest answer's probability")
+    draws = np.random.default_rng(3).choice(4, size=120, p=[0.6, 0.2, 0.1, 0.1]).tolist()
+    at = np.arange(1, 121)
+    ends = np.array([theory.majority_bracket(draws[:n], alpha=0.05) for n in at])
+    axes.fill_between(at, ends[:, 0], ends[:, 1], color="C0", alpha=0.2, label="95 % at all draws at once")
+    axes.axhline(0.6, color="#555555", linewidth=0.9, linestyle=":", label="truth")
+    evidence = np.array([theory.majority_evidence(draws[:n]) for n in at])
+    axes.axvline(int(np.argmax(evidence >= np.log(20))) + 1, color="C1", label="leader certified at 5 %")
+    _save(figure, axes, "certificates")
+
+
+def forecast() -> None:
+    """P12: the forecast's bracket and point beside exact rounds, 20 of 200 responses known."""
+    figure, axes = _axes("Rounds to come, foreseen before training", "round", "kappa")
+    rng = np.random.default_rng(5)
+    logits = 1.5 * rng.standard_normal((60, 200))
+    table = np.sort(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True), axis=1)[:, ::-1]
+    prompts = []
+    for row in table:
+        seen = rng.choice(200, size=64, p=np.exp(row))
+        rest = [np.logaddexp.reduce(row[20 + j :: 36]) for j in range(36)]
+        prompts.append(theory.KnownPrompt(row[:20], rest, row[seen], seen < 20))
+    found = theory.forecast(prompts, beta=2.0, rounds=5)
+    steps = [one.round for one in found]
+    exact = [np.mean([1 / np.exp(one.power * row - np.logaddexp.reduce(one.power * row)).max() for row in table])
+             for one in found]  # fmt: skip
+    lower, upper = [one.kappa.lower for one in found], [one.kappa.upper for one in found]
+    axes.fill_between(steps, lower, upper, color="C0", alpha=0.2, label="bracket")
+    axes.semilogy(steps, [one.kappa_point or np.nan for one in found], "o-", color="C0", label="forecast")
+    axes.semilogy(steps, exact, "x", color="C1", label="exact rounds")
+    _save(figure, axes, "forecast")
+
+
 if __name__ == "__main__":
-    for draw in (setting, sharpening, one_step, iterating, linear_softmax):
+    pictures = (
+        setting,
+        sharpening,
+        one_step,
+        iterating,
+        linear_softmax,
+        projection,
+        search,
+        answers,
+        certificates,
+        forecast,
+    )
+    for draw in pictures:
         draw()

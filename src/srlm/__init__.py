@@ -26,7 +26,14 @@ __all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAl
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
-        return getattr(import_module(_PUBLIC[name]), name)
+        try:
+            return getattr(import_module(_PUBLIC[name]), name)
+        except ModuleNotFoundError as error:
+            from srlm.errors import what_to_install
+
+            if sentence := what_to_install(error):
+                raise ImportError(sentence) from error
+            raise
     raise AttributeError(f"module 'srlm' has no attribute {name!r}")
 
 

@@ -5,11 +5,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from srlm.cli.main import run
+from srlm.records.atomic import write_json
+from srlm.records.bracket import Bracket
+from srlm.records.diagnosis import DiagnosisRecord
 
 PLAN = ["plan", "--kappa0", "130", "--pairs", "192", "--dim", "64", "--radius", "10", "--rounds", "3"]
 
@@ -102,42 +104,29 @@ def test_wrong_input_is_one_sentence_and_exit_2(
     assert shown.err.count("\n") == 1
 
 
-# What makes a document a diagnosis, beside what a plan reads.
-WHOLE: dict[str, Any] = {
-    "format": 1, "model": "m", "failure_rate": {}, "accuracy": {}, "verdict": [{}], "bootstrap": {}, "settings": {}
-}  # fmt: skip
+@pytest.fixture
+def diagnosis(record: DiagnosisRecord, tmp_path: Path) -> Path:
+    """A diagnosis without spectra."""
+    prompts = [record.prompts[0].model_copy(update={"margin_lower": margin}) for margin in (0.4, 0.1, 0.0, None)]
+    brackets = {"kappa": Bracket(lower=20.0, upper=25.0), "min_confidence": Bracket(lower=0.01, upper=0.02)}
+    write_json(tmp_path / "diagnosis.json", record.model_copy(update={"prompts": tuple(prompts)} | brackets).as_dict())
+    return tmp_path / "diagnosis.json"
 
 
-def test_a_diagnosis_fills_what_was_not_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    diagnosis: dict[str, Any] = WHOLE | {
-        "kappa": {"lower": 20.0, "upper": 25.0},
-        "min_confidence": {"lower": 0.01, "upper": 0.02},
-        "prompts": [{"margin_lower": 0.4}, {"margin_lower": 0.1}, {"margin_lower": 0.0}, {"margin_lower": None}],
-        "effective_dimension": {"value": 12.0},
-    }
-    file = tmp_path / "diagnosis.json"
-    file.write_text(json.dumps(diagnosis))
-    assert run(["plan", "--from", str(file), "--pairs", "100", "--radius", "3", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert {name: found["inputs"][name] for name in ("kappa0", "min_confidence", "margin", "dim")} == {
-        "kappa0": 25.0, "min_confidence": 0.01, "margin": 0.1, "dim": 12.0
+def test_a_diagnosis_fills_what_was_not_given(diagnosis: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sized = ["plan", "--from", str(diagnosis), "--pairs", "100", "--log-class-size", "9", "--json"]
+    assert run(sized) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert {name: plan["inputs"][name] for name in ("kappa0", "min_confidence", "margin", "log_class_size")} == {
+        "kappa0": 25.0, "min_confidence": 0.01, "margin": 0.1, "log_class_size": 9
     }  # fmt: skip
-    assert len(found["from"]) == 4
-    assert run(["plan", "--from", str(file), "--pairs", "100", "--radius", "3", "--kappa0", "7", "--json"]) == 0
+    assert len(plan["from"]) == 3
+    assert run([*sized, "--kappa0", "7"]) == 0
     assert json.loads(capsys.readouterr().out)["inputs"]["kappa0"] == 7
-    assert run(["plan", "--from", str(file), "--pairs", "100", "--log-class-size", "9", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["inputs"]["log_class_size"] == 9
 
 
-def test_a_diagnosis_without_spectra_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "diagnosis.json"
-    one = {"lower": 2.0, "upper": 2.0}
-    file.write_text(
-        json.dumps(
-            WHOLE | {"kappa": one, "min_confidence": one, "prompts": [{"margin_lower": 0.4}], "effective_dimension": {}}
-        )
-    )
-    assert run(["plan", "--from", str(file), "--pairs", "100", "--radius", "3"]) == 2
+def test_a_diagnosis_without_spectra_says_what_is_missing(diagnosis: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", "--from", str(diagnosis), "--pairs", "100", "--radius", "3"]) == 2
     assert "made without spectra" in capsys.readouterr().err
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from srlm.diagnosis.comparison import compare, comparison_document
+from srlm.diagnosis.comparison import compare, comparison_document, comparison_notes
 from srlm.diagnosis.families import (
     FamilySettings,
     build,
@@ -41,12 +41,15 @@ def test_models_and_earlier_diagnoses_stand_side_by_side(
 
 
 def test_what_cannot_be_compared_is_said(diagnosed: Any) -> None:
-    one, other = diagnosed.as_dict(), diagnosed.as_dict()
-    other["settings"] = other["settings"] | {"max_new_tokens": 99}
-    other["prompts"] = other["prompts"][:-1]
-    notes = comparison_document([("a", one), ("b", other)])["notes"]
+    setup = diagnosed.settings.model_copy(update={"max_new_tokens": 99})
+    other = diagnosed.model_copy(update={"settings": setup, "prompts": diagnosed.prompts[:-1]})
+    notes = comparison_notes([("a", diagnosed), ("b", other)])
     assert any("max_new_tokens = 99" in note for note in notes)
     assert any("other prompts" in note for note in notes)
+    rough = diagnosed.model_copy(update={"numeric_error": 0.1})
+    assert comparison_notes([("a", diagnosed), ("b", rough)]) == [
+        "b was computed in float32: its brackets are estimates, and nothing of it is proved"
+    ]
 
 
 @pytest.mark.parametrize(("names", "sentence"), [(["a"], "two models or more"), (["a", "b", "a"], "names a more than")])
@@ -60,9 +63,9 @@ def test_training_a_family_lowers_kappa_and_raises_the_ceiling() -> None:
     found = diagnose_families(settings, measured=DiagnosisSettings(max_new_tokens=6, samples=8, spectra=False))
     assert [name for name, _ in found] == ["Llama, 0 steps", "Llama, 60 steps"]
     fresh, trained = (one for _, one in found)
-    assert trained["kappa"]["upper"] < fresh["kappa"]["lower"]
-    assert trained["accuracy"]["mode"] > fresh["accuracy"]["mode"]
-    assert trained["certified"] == 16
+    assert trained.kappa.upper < fresh.kappa.lower
+    assert trained.accuracy.mode > fresh.accuracy.mode
+    assert trained.certified == 16
 
 
 def test_the_teacher_errs_as_often_as_it_is_told_to() -> None:
@@ -99,7 +102,7 @@ def test_the_same_seed_builds_the_same_model() -> None:
         ({"families": ("Lama",)}, "choose among Llama"),
         ({"steps": (5, 0)}, "rising"),
         ({"width": 12}, "multiple of 8"),
-        ({"numbers": 1}, "numbers at least 2"),
+        ({"numbers": 1}, "numbers is 1; it must be a whole number, at least 2"),
         ({"error_rate": 1.0}, "error_rate"),
     ],
 )

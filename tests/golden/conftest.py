@@ -1,13 +1,10 @@
-"""The fixtures of the runs and the diagnosis that are written down."""
+"""The fixture of the diagnosis that is written down."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.training.conftest import prompts_file, start
-
-__all__ = ["prompts_file", "start"]
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srlm.lm._frontier import Complete
 from srlm.lm.mode_search import ModeBracket, SearchStatus, bracket_without_search, search_modes
-from srlm.lm.sampling import draw_uniforms, sample_beside_greedy
+from srlm.lm.sampling import draw_uniforms, sample_responses
+from srlm.records.responses import Complete
 
 PROMPTS = [[3, 4, 5], [3, 4], [2], [5, 4, 3, 2, 3]]
 VOCABULARY = 6
@@ -101,9 +101,12 @@ def test_brackets_without_a_search_contain_the_truth(
 ) -> None:
     model = tiny_llama(seed, vocab_size=VOCABULARY, sharpness=sharpness)
     uniforms = draw_uniforms(seed, 0, range(len(PROMPTS)), 3, limit)
-    drawn = sample_beside_greedy(model, PROMPTS, uniforms, end_token_ids={0})
-    for prompt, (responses, greedy) in zip(PROMPTS, drawn, strict=True):
-        known = [Complete(one.tokens, one.logprob, one.ended) for one in (*responses, greedy.response)]
+    rollouts = sample_responses(model, PROMPTS, uniforms, greedy=True, end_token_ids={0})
+    for prompt, rollout in zip(PROMPTS, rollouts, strict=True):
+        greedy, bound = rollout.greedy, rollout.first_token_bound
+        assert greedy is not None
+        assert bound is not None
+        known = [one.known for one in (*rollout.responses, greedy)]
         bracket = bracket_without_search(known[:-1], known[-1], greedy.bound)
         truth = max(every_response(model, prompt, limit, {0}).values())
         assert bracket.logprob_lower - 1e-5 <= truth <= bracket.logprob_upper + 1e-5
@@ -149,7 +152,7 @@ def test_an_immediate_end_and_a_sure_response_have_probability_one(tiny_llama: C
     hook = model.lm_head.register_forward_hook(lambda _m, _i, out: out + 80.0 * torch.eye(VOCABULARY)[0])
     try:
         for bracket in search(model, 5, {0}, k_best=1):
-            assert bracket.mode == Complete((0,), pytest.approx(0.0, abs=1e-9), True)
+            assert bracket.mode.known == Complete((0,), pytest.approx(0.0, abs=1e-9), True)
             assert bracket.greedy.tokens == (0,)
             assert bracket.expansions <= 1
         for bracket in search(model, 5, {1}):  # never ends: cut at the limit

@@ -9,15 +9,17 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from srlm.lm.sampling import Response, draw_uniforms, sample_beside_greedy, sample_responses
+from srlm.lm.sampling import draw_uniforms, sample_responses
 from srlm.lm.scoring import score_responses
+from srlm.records.responses import Response
 
 PROMPTS = [[3, 4, 5], [3, 4], [7], [3, 4, 5, 6, 7]]
 
 
-def draw(model: Any, prompts: list[list[int]], k: int, length: int, **options: Any) -> list[list[Response]]:
+def draw(model: Any, prompts: list[list[int]], k: int, length: int, **options: Any) -> list[tuple[Response, ...]]:
     uniforms = draw_uniforms(1, 0, range(len(prompts)), k, length)
-    return sample_responses(model, prompts, uniforms, end_token_ids={0}, **options)
+    rollouts = sample_responses(model, prompts, uniforms, end_token_ids={0}, **options)
+    return [rollout.responses for rollout in rollouts]
 
 
 @pytest.mark.parametrize("tree_attention", [False, True])
@@ -108,11 +110,12 @@ def test_greedy_decoding_beside_samples_changes_none_of_them(
     uniforms = draw_uniforms(1, 0, range(len(PROMPTS)), 5, 6)
     options: dict[str, Any] = {"end_token_ids": {0}, "tree_attention": tree_attention, "rows_per_pass": 12}
     alone = sample_responses(model, PROMPTS, uniforms, **options)
-    for prompt, responses, (beside, greedy) in zip(
-        PROMPTS, alone, sample_beside_greedy(model, PROMPTS, uniforms, **options), strict=True
-    ):
-        assert [r.tokens for r in beside] == [r.tokens for r in responses]
-        assert [r.logprob for r in beside] == pytest.approx([r.logprob for r in responses])
+    beside = sample_responses(model, PROMPTS, uniforms, greedy=True, **options)
+    for prompt, rollout, other in zip(PROMPTS, alone, beside, strict=True):
+        assert other.tokens == rollout.tokens
+        assert other.logprobs == pytest.approx(rollout.logprobs)
+        greedy = other.greedy
+        assert greedy is not None
         chosen: list[int] = []
         total, bound = 0.0, None
         while not chosen or (chosen[-1] != 0 and len(chosen) < 6):
@@ -121,7 +124,7 @@ def test_greedy_decoding_beside_samples_changes_none_of_them(
             chosen.append(int(logprobs.argmax()))
             total += float(logprobs.max())
             bound = float(logprobs.max()) if bound is None else bound
-        assert greedy.response.tokens == tuple(chosen)
-        assert greedy.response.ended == (chosen[-1] == 0)
-        assert greedy.response.logprob == pytest.approx(total, abs=1e-5)
-        assert greedy.bound == pytest.approx(bound, abs=1e-6)
+        assert greedy.tokens == tuple(chosen)
+        assert greedy.ended == (chosen[-1] == 0)
+        assert greedy.logprob == pytest.approx(total, abs=1e-5)
+        assert other.first_token_bound == pytest.approx(bound, abs=1e-6)

@@ -38,8 +38,8 @@ def test_every_regimes_bound_dominates_the_effective_dimension(values: list[floa
     # Eigenvalues left out as noise are at most the last one kept: the worst case is equal to it.
     whole = np.concatenate([kept, np.full(hidden, kept[-1])])
     for fit in fit_decay(kept, ridge, len(whole)):
-        if fit.dimension_bound is not None:
-            assert fit.dimension_bound >= effective_dimension(whole, ridge) * (1 - 1e-9)
+        if fit.effective_dimension_bound is not None:
+            assert fit.effective_dimension_bound >= effective_dimension(whole, ridge) * (1 - 1e-9)
 
 
 def test_a_spectrum_of_no_regime_has_no_good_fit() -> None:

@@ -1,23 +1,32 @@
 """Control: what a run does about its signatures, and that planted collapses end where they should."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from srlm.measure.signatures import SIGNATURES
 from srlm.errors import InputError
 from srlm.measure.decision import DEFAULT_ACTIONS, best_round, checked_actions, decide
+from srlm.measure.signatures import SIGNATURES
+from srlm.records.bracket import Bracket
+from srlm.records.rounds import Accuracy, RoundRecord, Signature, SplitRecord
 from srlm.training.weights import save_policy
 
 
-def round_with(sample: float | None, *names: str, log_kappa: float = 1.0) -> dict[str, Any]:
-    return {
-        "log_kappa": {"lower": log_kappa, "upper": log_kappa},
-        "held_out": {"accuracy": {"sample": sample}},
-        "signatures": [{"name": name, "evidence": "seen"} for name in names],
-    }
+def round_with(sample: float | None, *names: str, log_kappa: float = 1.0) -> RoundRecord:
+    split = SplitRecord(
+        kappa=Bracket.of(math.exp(log_kappa), math.exp(log_kappa)),
+        log_kappa=Bracket.of(log_kappa, log_kappa),
+        failure_rate=Bracket.of(0.5, 0.5),
+    )
+    return RoundRecord(
+        round=0,
+        train=split,
+        held_out=split.model_copy(update={"accuracy": Accuracy(sample=sample)}),
+        signatures=tuple(Signature(name=name, evidence="seen") for name in names),
+    )
 
 
 def test_every_signature_has_a_default_action() -> None:
@@ -97,7 +106,7 @@ def test_the_model_of_a_rolled_back_run_is_the_best_rounds(start: Callable[..., 
     directory = start(tmp_path / "run", **COLLAPSE)
     history = [directory.round(number).metrics() for number in directory.completed_rounds()]
     keep = directory.record()["control"]["model_of_round"]
-    assert keep == best_round(history[:-1])
+    assert keep == best_round([directory.round(number).read() for number in directory.completed_rounds()][:-1])
     again = start(tmp_path / "again", model=str(directory.path / "model"), rounds=1).round(0).metrics()
     for key in ("log_kappa", "failure_rate", "min_confidence"):
         assert again[key] == pytest.approx(history[keep][key], rel=1e-4), key
@@ -123,7 +132,7 @@ def test_an_update_that_diverges_ends_the_run_with_the_best_round(
 ) -> None:
     import torch
 
-    from srlm.training import rounds
+    from srlm.training import trainer
 
     def save(policy: Any, state: Any, folder: Path) -> None:
         if folder.parent.name == "02":  # the second update blew up
@@ -132,7 +141,7 @@ def test_an_update_that_diverges_ends_the_run_with_the_best_round(
                     value.fill_(float("nan"))
         save_policy(policy, state, folder)
 
-    monkeypatch.setattr(rounds, "save_policy", save)
+    monkeypatch.setattr(trainer, "save_policy", save)
     directory = start(tmp_path / "run", rounds=3)
     record = directory.record()
     assert record["status"] == "stopped"

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from srlm.errors import InputError
-from srlm.lm.sampling import Response
-from srlm.records.run_directory import RunDirectory
 from srlm.measure.numerics import measure_drift, require_small, spread
+from srlm.records.responses import Complete, Response, Rollout
+from srlm.records.run_directory import RunDirectory
 from srlm.training.trainer import SelfRewardingTrainer
 
-SAMPLED = [[Response((1,), -1.0, True, 0.0, 0.0), Response((2,), -2.0, True, 0.0, 0.0)]]
+SAMPLED = [Rollout(0, (Response(Complete((1,), -1.0, True)), Response(Complete((2,), -2.0, True))))]
 
 
 def test_drift_is_the_difference_in_nats() -> None:
     drift = measure_drift(SAMPLED, [[-1.5, -1.9]], rescored=False)
-    assert (drift.responses, drift.largest) == (2, pytest.approx(0.5))
+    assert (drift.responses, drift.max) == (2, pytest.approx(0.5))
     assert drift.mean == pytest.approx(0.3)
     assert drift.bias == pytest.approx(-0.2)
     require_small(drift, 0.6, 3)

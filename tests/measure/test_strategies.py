@@ -1,6 +1,7 @@
 """Best-of-N, majority vote, AUROC and calibration against their definitions."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -8,11 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srlm.measure.strategies import best_of_n, majority, self_judgement
-from srlm.lm.sampling import Response
+from srlm.records.responses import Complete, Response, Rollout
 
 
 def responses(*logprobs: float) -> list[Response]:
-    return [Response((at, 0), value, True, 0.0, 0.0) for at, value in enumerate(logprobs)]
+    return [Response(Complete((at, 0), value, True)) for at, value in enumerate(logprobs)]
+
+
+def graded(*prompts: Sequence[tuple[float, bool | None]]) -> list[Rollout]:
+    """Rollouts of (self-reward, right or not) pairs."""
+    return [
+        Rollout(
+            at, tuple(Response(Complete((n,), logprob, True), "", right) for n, (logprob, right) in enumerate(some))
+        )
+        for at, some in enumerate(prompts)
+    ]
 
 
 def test_best_of_n_is_the_largest_self_reward_and_the_first_of_equals() -> None:
@@ -49,7 +60,7 @@ def pairs_won(pairs: list[tuple[float, bool]]) -> float | None:
 
 @given(PAIRS)
 def test_auroc_is_the_share_of_pairs_won(table: list[list[tuple[float, bool]]]) -> None:
-    found = self_judgement([[r for r, _ in row] for row in table], [[good for _, good in row] for row in table])
+    found = self_judgement(graded(*table))
     assert found is not None
     assert found.auroc == pytest.approx(pairs_won([one for row in table for one in row]))
     within = [value for row in table if (value := pairs_won(row)) is not None]
@@ -60,9 +71,8 @@ def test_auroc_is_the_share_of_pairs_won(table: list[list[tuple[float, bool]]]) 
 
 
 def test_calibration_error_is_zero_for_calibrated_rewards_and_large_for_boasts() -> None:
-    half = [math.log(0.5)] * 20
-    calibrated = self_judgement([half], [[at % 2 == 0 for at in range(20)]])
-    boasting = self_judgement([[0.0] * 20], [[False] * 20])
+    calibrated = self_judgement(graded([(math.log(0.5), at % 2 == 0) for at in range(20)]))
+    boasting = self_judgement(graded([(0.0, False)] * 20))
     assert calibrated is not None
     assert boasting is not None
     assert calibrated.calibration_error == pytest.approx(0.0, abs=1e-12)
@@ -71,7 +81,13 @@ def test_calibration_error_is_zero_for_calibrated_rewards_and_large_for_boasts()
 
 
 def test_unknown_answers_are_left_out() -> None:
-    assert self_judgement([[-1.0, -2.0]], [[None, None]]) is None
-    found = self_judgement([[-1.0], [-2.0, -3.0]], [[None], [True, False]])
+    assert self_judgement(graded([(-1.0, None), (-2.0, None)])) is None
+    found = self_judgement(graded([(-1.0, None)], [(-2.0, True), (-3.0, False)]))
     assert found is not None
     assert (found.samples, found.auroc) == (2, 1.0)
+
+
+def test_a_bin_of_responses_too_long_for_a_double_has_confidence_0() -> None:
+    judgement = self_judgement(graded([(-2000.0, True)]))
+    assert judgement is not None
+    assert judgement.calibration[0].confidence == 0.0

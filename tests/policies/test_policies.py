@@ -76,6 +76,17 @@ def test_linear_softmax_is_its_formula() -> None:
     assert policy.fisher().eigenvalues == pytest.approx(np.linalg.eigvalsh(np.mean(covariances, axis=0))[::-1])
 
 
+@pytest.mark.parametrize("kind", [list, np.float16, np.float32, np.int64])
+def test_features_of_any_kind_give_the_same_policy(kind: Any) -> None:
+    features = np.random.default_rng(2).integers(-2, 3, (3, 4, 2))  # whole numbers: exact in every kind
+    given_ = features.tolist() if kind is list else features.astype(kind)
+    policy = LinearSoftmaxPolicy(given_, [0.5, -1.0])  # pyright: ignore[reportArgumentType]
+    assert policy.features.dtype == (np.float32 if kind is np.float32 else np.float64)
+    same = LinearSoftmaxPolicy(features.astype(np.float64), np.array([0.5, -1.0]))
+    assert policy.tabular().logprobs == pytest.approx(same.tabular().logprobs, rel=1e-12)
+    assert policy.fisher().eigenvalues == pytest.approx(same.fisher().eigenvalues, rel=1e-12)
+
+
 def test_instances_have_the_condition_numbers_that_they_are_named_for() -> None:
     assert instances.near_uniform(7).conditioning().policy_condition_number == pytest.approx(7)
     low = instances.low_confidence_tree(0.5, 4)
@@ -129,6 +140,7 @@ def test_digits_are_a_task_with_headroom() -> None:
         (lambda: AutoregressivePolicy.from_logits([np.zeros((1, 2)), np.zeros((3, 2))]), r"step 1 has shape"),
         (lambda: LinearSoftmaxPolicy(np.zeros((2, 2)), np.zeros(2)), "features have shape"),
         (lambda: LinearSoftmaxPolicy(np.full((1, 2, 2), math.inf), np.zeros(2)), "4 entries that are not finite"),
+        (lambda: LinearSoftmaxPolicy([[["a"]]], np.zeros(1)), "features are no table of numbers"),
         (lambda: LinearSoftmaxPolicy(np.zeros((1, 2, 2)), np.zeros(3)), "theta has shape"),
         (lambda: instances.near_uniform(0), "at least 1"),
         (lambda: instances.low_confidence_tree(0.2, 3), "top_probability is 0.2"),

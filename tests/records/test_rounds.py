@@ -1,3 +1,4 @@
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -5,7 +6,8 @@ from typing import Any
 import pytest
 
 from srlm.errors import InputError
-from srlm.records.rounds import Bracket, RoundMetrics, RunRecord, parse
+from srlm.records.bracket import Bracket
+from srlm.records.rounds import RoundRecord, RunRecord, parse
 
 WHERE = Path("metrics.json")
 
@@ -17,7 +19,7 @@ def metrics(**changes: Any) -> dict[str, Any]:
 
 
 def test_trained_prompts_lie_at_the_top_and_held_out_ones_below() -> None:
-    read = parse(RoundMetrics, metrics(margin=0.25), WHERE)
+    read = parse(RoundRecord, metrics(margin=0.25), WHERE)
     assert read.train is not None
     assert read.held_out is not None
     assert (read.train.margin, read.held_out.margin, read.loss) == (0.25, None, 0.25)
@@ -25,25 +27,41 @@ def test_trained_prompts_lie_at_the_top_and_held_out_ones_below() -> None:
 
 def test_a_round_without_trained_prompts_is_read() -> None:
     document = {"round": 0, "held_out": metrics()["held_out"]}
-    assert parse(RoundMetrics, document, WHERE).train is None
+    assert parse(RoundRecord, document, WHERE).train is None
 
 
 def test_fields_of_a_newer_srlm_are_kept() -> None:
-    read = parse(RoundMetrics, metrics(novelty=[1, 2]), WHERE)
+    read = parse(RoundRecord, metrics(novelty=[1, 2]), WHERE)
     assert read.train is not None
     assert (read.train.model_extra or {})["novelty"] == [1, 2]
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, "three", None])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, "three", [1]])
 def test_a_number_that_is_none_is_refused_by_name(bad: Any) -> None:
     with pytest.raises(InputError, match=r"train\.kappa\.upper"):
-        parse(RoundMetrics, metrics(kappa={"lower": 1.0, "upper": bad}), WHERE)
+        parse(RoundRecord, metrics(kappa={"lower": 1.0, "upper": bad}), WHERE)
+
+
+def test_an_end_beyond_a_double_is_none_and_a_missing_one_is_refused() -> None:
+    open_ = parse(RoundRecord, metrics(kappa={"lower": 1.0, "upper": None}), WHERE)
+    assert open_.train is not None
+    assert (open_.train.kappa.upper, open_.train.kappa.exact) == (None, False)
+    with pytest.raises(InputError, match=r"train\.kappa\.upper is missing"):
+        parse(RoundRecord, metrics(kappa={"lower": 1.0}), WHERE)
 
 
 def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(InputError) as caught:
-        parse(RoundMetrics, metrics(kappa=3, failure_rate=4), WHERE)
+        parse(RoundRecord, metrics(kappa=3, failure_rate=4), WHERE)
     assert len(caught.value.problems) == 2
+
+
+def test_what_is_written_is_read_back_as_the_same_record() -> None:
+    record = parse(RoundRecord, metrics(margin=None, margin_note="no rival", signatures=[]), WHERE)
+    document = json.loads(json.dumps(record.to_document(), allow_nan=False))
+    assert document["kappa"]["lower"] == 2.0
+    assert "train" not in document
+    assert parse(RoundRecord, document, WHERE) == record
 
 
 def test_a_bracket_has_its_ends_in_order() -> None:

@@ -1,6 +1,7 @@
 """What trackers are told: trl's names, every round, on one axis of steps for the whole run."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ import pytest
 from transformers import TrainerCallback
 
 from srlm.lm.loading import load_model
+from srlm.records.bracket import Bracket
+from srlm.records.progress import Observer
+from srlm.records.rounds import ExactnessRecord, RoundRecord, SplitRecord
+from srlm.records.trackers import tracked
 from srlm.tasks.prompts import Prompt
 from srlm.training.config import SelfRewardingConfig
-from srlm.training.rounds import Observer
-from srlm.records.trackers import tracked
 from srlm.training.trainer import SelfRewardingTrainer
 
 
@@ -71,5 +74,16 @@ def test_a_resumed_run_goes_on_along_the_axis(tiny_model_folder: Path, tmp_path:
 
 
 def test_only_finite_numbers_are_told() -> None:
-    metrics = {"a": {"b": 1, "c": None, "d": float("nan"), "e": [1]}, "f": True, "entropy": 0.5}
-    assert tracked(metrics) == {"srlm/a/b": 1.0, "srlm/entropy": 0.5, "entropy": 0.5}
+    split = SplitRecord(kappa=Bracket.of(2.0, math.inf), failure_rate=Bracket.of(0.5, 0.5), entropy=0.5)
+    exactness = ExactnessRecord(eps=1.0, holds=False, refuted=True, prompts_holding=0.25)
+    told = tracked(RoundRecord(round=1, train=split, certificate=exactness))
+    assert told == {
+        "entropy": 0.5,
+        "srlm/round": 1.0,
+        "srlm/kappa/lower": 2.0,
+        "srlm/failure_rate/lower": 0.5,
+        "srlm/failure_rate/upper": 0.5,
+        "srlm/entropy": 0.5,
+        "srlm/certificate/eps": 1.0,
+        "srlm/certificate/prompts_holding": 0.25,
+    }

@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
+from srlm.records.responses import Complete, ModeBracket, Response, Rollout
+from srlm.records.rounds import SPLITS, Drift, Split
 from srlm.records.run_directory import RunDirectory
+from srlm.records.tables import modes_to_table, samples_to_table
+from srlm.tasks.prompts import Prompt
 
 BETA = 2.0
 SAMPLES = 4
+DRIFT = Drift(responses=SAMPLES, max=0.0, mean=0.0, bias=0.0)
 
 
 def _bracket(value: float, slack: float = 0.0) -> dict[str, float]:
@@ -19,7 +23,7 @@ def _bracket(value: float, slack: float = 0.0) -> dict[str, float]:
 
 
 def _split_metrics(policy: np.ndarray, base: np.ndarray, slack: float) -> dict[str, Any]:
-    """The numbers of theory.md section 1 for `policy`, shape (prompts, responses); response 0 is the right one."""
+    """The numbers of section 1 for `policy`, shape (prompts, responses); response 0 is the right one."""
     top = np.sort(policy, axis=1)[:, ::-1]
     margins = np.log(top[:, 0] / top[:, 1])
     modes = policy.argmax(axis=1)
@@ -49,19 +53,20 @@ def _split_metrics(policy: np.ndarray, base: np.ndarray, slack: float) -> dict[s
     }
 
 
-def _table_rows(policy: np.ndarray, split: str, start: int, word: str, number: int) -> tuple[list[Any], list[Any]]:
-    modes, samples = [], []
+def _answers(
+    policy: np.ndarray, split: Split, start: int, word: str, number: int
+) -> tuple[list[Prompt], list[Rollout], list[ModeBracket]]:
+    """What `policy` says: its mode in every sample, and a greedy answer that is the mode in other words."""
+    prompts, rollouts, modes = [], [], []
     for at, row in enumerate(policy):
-        best = int(row.argmax())
-        shared = {"prompt_id": start + at, "split": split, "prompt": f"question {start + at} {word}"}
-        reply = f"response {best} {word}"
-        modes.append(
-            shared
-            | {"answer": ["response 0"], "mode_text": reply, "greedy_text": f"{reply} round {number}"}
-            | {"mode_correct": best == 0, "greedy_correct": best == 0, "certified": True}
-        )
-        samples += [shared | {"response": reply, "correct": best == 0} for _ in range(SAMPLES)]
-    return modes, samples
+        best, logprob = int(row.argmax()), float(np.log(row.max()))
+        complete, right = Complete((best, 0), logprob, True), best == 0
+        reply = Response(complete, f"response {best} {word}", right, 1.0, 1.0)
+        greedy = Response(complete, f"{reply.text} round {number}", right)
+        prompts.append(Prompt(f"question {start + at} {word}", split, ("response 0",)))
+        rollouts.append(Rollout(start + at, (reply,) * SAMPLES))
+        modes.append(ModeBracket((reply,), logprob, logprob, True, greedy))
+    return prompts, rollouts, modes
 
 
 @pytest.fixture(scope="session")
@@ -102,11 +107,14 @@ def make_run() -> Callable[..., Path]:
             if move_modes and number:
                 now = {name: np.roll(policy, 1, axis=1) for name, policy in now.items()}
             now = {name: policy / policy.sum(axis=1, keepdims=True) for name, policy in now.items()}
-            splits = ("train", "held_out") if held_out else ("train",)
-            rows = [_table_rows(now[name], name, 100 * at, word, number) for at, name in enumerate(splits)]
+            parts = [
+                _answers(now[name], name, 100 * at, word, number)
+                for at, name in enumerate(SPLITS[: 2 if held_out else 1])
+            ]
+            prompts, rollouts, modes = ([one for part in parts for one in part[at]] for at in range(3))
             place = run.round(number)
-            place.write_table("modes", pa.Table.from_pylist([row for modes, _ in rows for row in modes]))
-            place.write_table("samples", pa.Table.from_pylist([row for _, samples in rows for row in samples]))
+            place.write_table("modes", modes_to_table(prompts, modes, 2.0))
+            place.write_table("samples", samples_to_table(prompts, rollouts, 3.0, DRIFT))
             place.write_metrics(
                 {"round": number}
                 | _split_metrics(now["train"], base["train"], slack)

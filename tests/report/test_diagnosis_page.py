@@ -2,17 +2,23 @@
 
 import copy
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from srlm.cli._diagnosis_text import comparison_text, diagnosis_text
 from srlm.errors import InputError
 from srlm.records.atomic import write_json
-from srlm.records.diagnosis_file import holds_diagnosis, read_diagnosis
+from srlm.records.diagnosis import DiagnosisRecord
 from srlm.report.diagnosis_figures import comparison_figures, diagnosis_figures
 from srlm.report.diagnosis_page import report_diagnoses, write_diagnosis_comparison, write_diagnosis_page
+
+SAMPLES = {
+    "count": 16, "distinct": 9, "mean_tokens": 2.0, "cut_share": 0.0, "entropy": 1.0, "self_reward_mean": -2.0,
+}  # fmt: skip
 
 
 def prompt(
@@ -23,9 +29,10 @@ def prompt(
         "prompt": text,
         "group": "all",
         "mode": {
-            "text": mode, "logprob_lower": -1.0, "logprob_upper": upper, "certified": certified, "marks": [],
+            "text": mode, "tokens": 2, "marks": [],
+            "logprob_lower": -1.0, "logprob_upper": upper, "certified": certified,
         },
-        "greedy": {"text": "greedy " + mode, "logprob": -2.0, "marks": []},
+        "greedy": {"text": "greedy " + mode, "logprob": -2.0, "tokens": 2, "marks": []},
         "greedy_is_mode": False if certified else None,
         "margin_lower": 0.25,
         "margin_note": None,
@@ -37,7 +44,7 @@ def prompt(
         "best_of_n_correct": right,
         "majority_correct": right,
         "sample_accuracy": None if right is None else 0.25,
-        "samples": {},
+        "samples": SAMPLES | {"count": 8},
     } | changes  # fmt: skip
 
 
@@ -57,16 +64,26 @@ def document() -> dict[str, Any]:
         "format": 1,
         "model": "some-model",
         "checksum": "sha256:0",
-        "settings": {"max_new_tokens": 4, "samples": 8, "dtype": "float32", "versions": {"torch": "2"}},
+        "settings": {
+            "prompts": "questions", "max_new_tokens": 4, "expansions": 10, "samples": 8, "mass_slack": 0.5, "seed": 0,
+            "raw_prompts": False, "dtype": "float32", "parameters": 7, "architecture": "Tiny",
+            "versions": {"torch": "2"},
+        },
         "prompts": [prompt("What?", "This."), prompt("Why?", "Because.", right=False, certified=False)],
         "kappa": {"lower": 3.0, "upper": 4.0},
-        "log_kappa": {"lower": 1.1, "upper": 1.4},
+        "log_kappa": {"lower": math.log(3.0), "upper": math.log(4.0)},
         "failure_rate": {"lower": 0.5, "upper": 1.0},
         "min_confidence": {"lower": 0.2, "upper": 0.4},
-        "bootstrap": {"kappa": interval, "failure_rate": interval},
+        "log_min_confidence": {"lower": math.log(0.2), "upper": math.log(0.4)},
+        "bootstrap": {
+            "kappa": interval,
+            "log_kappa": {"lower": math.log(2.0), "upper": math.log(9.0), "level": 0.95},
+            "failure_rate": interval, "sample_accuracy": None, "mode_accuracy": None, "resamples": 10,
+        },
         "certified": 1,
         "greedy_failures": 1,
         "degenerate_modes": {"empty": 0, "cut": 0, "repeating": 0},
+        "samples": SAMPLES,
         "accuracy": accuracy,
         "self_reward_against_correctness": {
             "auroc": 0.7, "auroc_within": 0.8, "prompts_within": 2, "calibration_error": 0.1, "samples": 16,
@@ -76,9 +93,13 @@ def document() -> dict[str, Any]:
             ],
         },
         "effective_dimension": {
-            "value": 3.0, "dimension": 4, "eigenvalues": [0.5, 0.2, 0.1, 0.05], "warning": None,
-            "decay": {"best": "A", "sentence": "exponential decay", "regimes": []},
-            "fisher": {"eigenvalues": [1.0, 0.5, 0.0, 0.0], "warning": "careful here", "condition_number": 2.0},
+            "value": 3.0, "ridge": 0.25, "dimension": 4, "eigenvalues": [0.5, 0.2, 0.1, 0.05], "warning": None,
+            "by_ridge": [], "positions": 9, "distinct_positions": 5, "rank": 4, "trace": 0.85, "largest_norm": 1.0,
+            "decay": {"best": "A", "sentence": "exponential decay", "good_fit": 0.95, "regimes": []},
+            "fisher": {
+                "eigenvalues": [1.0, 0.5, 0.0, 0.0], "warning": "careful here", "condition_number": 2.0, "rank": 2,
+                "cutoff": 1e-7, "meaningful": False, "trace": 1.5,
+            },
             "weights": [],
         },
         "numeric_error": 0.0,
@@ -88,7 +109,9 @@ def document() -> dict[str, Any]:
 
 
 def page_of(document: dict[str, Any], tmp_path: Path) -> str:
-    return write_diagnosis_page(document, tmp_path / "page.html").read_text(encoding="utf-8")
+    return write_diagnosis_page(DiagnosisRecord.model_validate(document), tmp_path / "page.html").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_newcomer_finds_verdict_reason_and_ceiling_before_anything_else(
@@ -120,11 +143,36 @@ def test_what_is_open_is_said(document: dict[str, Any], tmp_path: Path) -> None:
     assert "1 of 2 modes are not proved" in page
     assert "careful here" in page
     assert "not proved</span>" in page
-    document["numeric_error"] = 0.05
     document["degenerate_modes"]["empty"] = 1
+    assert "1 empty" in page_of(document, tmp_path)
+
+
+def test_widened_brackets_are_called_estimates_and_nothing_proved(document: dict[str, Any], tmp_path: Path) -> None:
+    document["numeric_error"] = 0.05
     page = page_of(document, tmp_path)
     assert "widened by 0.05 nats" in page
-    assert "1 empty" in page
+    assert "They are estimates" in page
+    text = re.sub(r"<(script|style)>.*?</\1>", "", page, flags=re.S)
+    # What is left of the word are its denial and the footer's "statements labelled P are proved".
+    assert [text[at.start() - 4 : at.end()] for at in re.finditer("proved", text)] == ["not proved", "are proved"]
+    assert "1 of 2 modes are not settled" in text
+
+
+def test_kappa_beyond_a_double_is_written_from_its_logarithm(document: dict[str, Any], tmp_path: Path) -> None:
+    # e^812 = 10^(812 / ln 10) = 10^352.647, and 10^0.647 = 4.44; e^-812 = 10^-352.647 = 2.25 10^-353
+    document["kappa"] = {"lower": 3.0, "upper": None}
+    document["log_kappa"]["upper"] = 812.0
+    document["min_confidence"] = {"lower": None, "upper": 0.4}
+    document["log_min_confidence"]["lower"] = -812.0
+    document["bootstrap"] |= {"kappa": None, "log_kappa": {"lower": 800.0, "upper": 812.0, "level": 0.95}}
+    record = DiagnosisRecord.model_validate(document)
+    page = write_diagnosis_page(record, tmp_path / "page.html").read_text(encoding="utf-8")
+    text = diagnosis_text(record)
+    for shown in (page, text):
+        assert "3–4.4×10³⁵²" in shown
+        assert "2.7×10³⁴⁷–4.4×10³⁵²" in shown  # 800 / ln 10 = 347.436
+    assert "2.3×10⁻³⁵³–0.4" in text
+    assert "3–4.4×10³⁵²" in comparison_text([("x", record)], [])
 
 
 def test_no_request_leaves_the_page_and_markup_stays_text(document: dict[str, Any], tmp_path: Path) -> None:
@@ -150,19 +198,19 @@ def test_a_document_without_answers_or_spectra_is_drawn(document: dict[str, Any]
     document["self_reward_against_correctness"] = None
     page = page_of(document, tmp_path)
     assert "infinite" in page
-    assert [figure.key for figure in diagnosis_figures(document)] == ["confidence"]
+    figures = diagnosis_figures(DiagnosisRecord.model_validate(document))
+    assert [figure.key for figure in figures] == ["confidence"]
 
 
 def test_probabilities_too_small_for_a_double_are_still_drawn(document: dict[str, Any], tmp_path: Path) -> None:
     document["prompts"][0]["mode"] |= {"logprob_lower": -5000.0, "logprob_upper": -5000.0}
     assert "×10⁻²¹⁷²" in page_of(document, tmp_path)
-    for figure in diagnosis_figures(document):
+    for figure in diagnosis_figures(DiagnosisRecord.model_validate(document)):
         json.dumps(figure.spec, allow_nan=False)
 
 
 def test_several_are_compared_with_their_names_and_notes(document: dict[str, Any], tmp_path: Path) -> None:
-    other = copy.deepcopy(document)
-    named = [("first", document), ("<b>second</b>", other)]
+    named = [(name, DiagnosisRecord.model_validate(document)) for name in ("first", "<b>second</b>")]
     page = write_diagnosis_comparison(named, tmp_path / "c.html", ["watch out"]).read_text(encoding="utf-8")
     assert "2 models side by side" in page
     assert "watch out" in page
@@ -184,22 +232,5 @@ def test_report_draws_what_diagnose_wrote(document: dict[str, Any], tmp_path: Pa
     assert Path(alone["report"]) == tmp_path / "b" / "diagnosis.html"
     del document["prompts"][0]["mode"]
     write_json(tmp_path / "a" / "diagnosis.json", document)
-    with pytest.raises(InputError, match=r"a field is missing.*'mode'"):
+    with pytest.raises(InputError, match=r"prompts\.0\.mode is missing; was the file edited"):
         report_diagnoses([tmp_path / "a"])
-
-
-def test_reading_back_names_what_is_missing(document: dict[str, Any], tmp_path: Path) -> None:
-    write_json(tmp_path / "diagnosis.json", document)
-    assert holds_diagnosis(tmp_path)
-    assert read_diagnosis(tmp_path) == document
-    for change, words in (({"format": 99}, "format 99"), ({"prompts": []}, "no prompts")):
-        write_json(tmp_path / "diagnosis.json", document | change)
-        with pytest.raises(InputError, match=words):
-            read_diagnosis(tmp_path)
-    del document["kappa"]
-    write_json(tmp_path / "diagnosis.json", document)
-    with pytest.raises(InputError, match="no kappa"):
-        read_diagnosis(tmp_path)
-    with pytest.raises(InputError, match="is no diagnosis"):
-        read_diagnosis(tmp_path / "nowhere")
-    assert not holds_diagnosis(tmp_path / "nowhere")

@@ -1,3 +1,6 @@
+import json
+import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -5,17 +8,21 @@ from typing import Any
 
 import pytest
 
+from srlm.records.bracket import Bracket
+from srlm.report import overview, page
+from srlm.report.figures import run_figures
 from srlm.report.findings import caveats, changes, facts, headline, standfirst, troubles
 from srlm.report.page import write_report
-from srlm.report.promises import promises, theory_sentence
+from srlm.report.promises import promise_texts, theory_sentence
 from srlm.report.reading import read_run
 
 MakeRun = Callable[..., Path]
+DRIFT = {"responses": 4, "max": 0.0, "mean": 0.0, "bias": 0.0}
 
 
 def test_exact_rounds_keep_every_promise(make_run: MakeRun, tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path / "run"))
-    tested = [one for one in promises(run) if one.verdict != "note"]
+    tested = [one for one in promise_texts(run) if one.verdict != "note"]
     assert len(tested) == 4  # P3 and P5 on each split
     assert {one.verdict for one in tested} == {"held"}
     assert "stayed within" in theory_sentence(run)
@@ -23,7 +30,7 @@ def test_exact_rounds_keep_every_promise(make_run: MakeRun, tmp_path: Path) -> N
 
 
 def test_exact_rounds_match_the_exact_estimate_and_the_margin_law(make_run: MakeRun, tmp_path: Path) -> None:
-    notes = [one for one in promises(read_run(make_run(tmp_path / "run"))) if one.verdict == "note"]
+    notes = [one for one in promise_texts(read_run(make_run(tmp_path / "run"))) if one.verdict == "note"]
     exact = [one for one in notes if one.label.startswith("The exact round")]
     assert exact
     assert all(one.expected.replace("about ", "") == one.measured for one in exact)
@@ -34,14 +41,14 @@ def test_exact_rounds_match_the_exact_estimate_and_the_margin_law(make_run: Make
 
 def test_a_run_above_its_bound_is_called_a_departure(make_run: MakeRun, tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path / "run", flatten=True))
-    assert "departed" in {one.verdict for one in promises(run) if one.label.startswith("P3")}
+    assert "departed" in {one.verdict for one in promise_texts(run) if one.label.startswith("P3")}
     assert "went above" in theory_sentence(run)
     assert headline(run).startswith("κ rose")
 
 
 def test_brackets_that_straddle_the_bound_leave_it_open(make_run: MakeRun, tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path / "run", slack=0.9))
-    contraction = [one for one in promises(run) if "shrinks" in one.label]
+    contraction = [one for one in promise_texts(run) if "shrinks" in one.label]
     assert contraction
     assert {one.verdict for one in contraction} == {"open"}
     assert "do not decide" in theory_sentence(run)
@@ -58,14 +65,14 @@ def test_a_run_that_proved_no_mode_hears_no_bound(make_run: MakeRun, tmp_path: P
         return one.model_copy(update=splits)
 
     run = replace(run, rounds=tuple(map(unproved, run.rounds)))
-    assert {(one.expected, one.verdict) for one in promises(run)} == {("vacuous: no mode was proved", "open")}
+    assert {(one.expected, one.verdict) for one in promise_texts(run)} == {("vacuous: no mode was proved", "open")}
     assert "they are vacuous" in theory_sentence(run)
-    assert any("the likeliest responses found (none of them proved)" in said for said in standfirst(run))
+    assert any("the likeliest responses seen (none of them proved)" in said for said in standfirst(run))
 
 
 def test_moved_modes_are_a_departure(make_run: MakeRun, tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path / "run", move_modes=True))
-    moved = [one for one in promises(run) if "never move" in one.label]
+    moved = [one for one in promise_texts(run) if "never move" in one.label]
     assert [one.verdict for one in moved] == ["departed", "departed"]
     assert "of the modes moved" in theory_sentence(run)
 
@@ -76,7 +83,7 @@ def test_words_exist_for_short_runs(make_run: MakeRun, tmp_path: Path, rounds: i
     assert ("base model" in headline(run)) == (rounds == 0)
     assert standfirst(run)
     assert facts(run)
-    assert bool(promises(run)) == (rounds > 0)
+    assert bool(promise_texts(run)) == (rounds > 0)
 
 
 def test_changes_count_gains_and_losses(make_run: MakeRun, tmp_path: Path) -> None:
@@ -96,7 +103,7 @@ def test_a_run_that_the_theory_does_not_speak_of_is_only_compared(
     make_run: MakeRun, tmp_path: Path, configuration: dict[str, Any], said: str
 ) -> None:
     run = read_run(make_run(tmp_path / "run", flatten=True, configuration=configuration))
-    assert {one.verdict for one in promises(run)} == {"note"}
+    assert {one.verdict for one in promise_texts(run)} == {"note"}
     assert said in theory_sentence(run)
     assert "comparison only" in theory_sentence(run)
     plain = {"rewards": ["log_probability"], "loss_type": "regression"}
@@ -112,7 +119,7 @@ def recorded(number: int) -> dict[str, Any]:
         "signatures": [signature] if number > 1 else [],
         "certificate": certificate,
         "beta": 0.5,
-        "drift": {"max": 0},
+        "drift": DRIFT,
     }
 
 
@@ -131,8 +138,52 @@ def test_what_looked_wrong_is_told_once_with_its_rounds(make_run: MakeRun, tmp_p
 
 def test_the_certificate_is_compared_and_the_rounds_own_beta_is_used(make_run: MakeRun, tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path / "run", more=recorded))
-    certified = [one for one in promises(run) if one.label.startswith("P4")]
+    certified = [one for one in promise_texts(run) if one.label.startswith("P4")]
     assert len(certified) == 1
     assert certified[0].verdict == "note"
-    assert "round 1: at 25" in certified[0].measured
+    assert "round 1: refuted at 75% of the prompts" in certified[0].measured
     assert run.beta == 0.5
+
+
+def beyond(one: Any) -> Any:
+    """The same round with kappa between e^700 and e^812 (10^352.647, and 10^0.647 = 4.4)."""
+    ends = {
+        "kappa": Bracket(lower=math.exp(700), upper=None),
+        "log_kappa": Bracket(lower=700.0, upper=812.0),
+        "min_confidence": Bracket(lower=None, upper=0.5),
+        "log_min_confidence": Bracket(lower=-812.0, upper=math.log(0.5)),
+    }
+    return one.model_copy(update={name: getattr(one, name).model_copy(update=ends) for name in ("train", "held_out")})
+
+
+def test_ends_beyond_a_double_are_written_from_their_logarithms(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = read_run(make_run(tmp_path / "run"))
+    view = replace(view, rounds=tuple(map(beyond, view.rounds)))
+    assert "4.4×10³⁵²" in headline(view)
+    monkeypatch.setattr(page, "read_run", lambda *_, **__: view)
+    text = page.write_report(tmp_path / "run").read_text(encoding="utf-8")
+    assert "2.3×10⁻³⁵³–0.5" in text  # 10^-352.647 = 2.25 10^-353
+    assert "κ beyond 10³⁰⁸ is not drawn" in text
+    for figure in run_figures(view):
+        json.dumps(figure.spec, allow_nan=False)
+    monkeypatch.setattr(overview, "read_run", lambda *_, **__: view)
+    assert overview.write_overview_svg(tmp_path / "run", tmp_path / "x.svg").stat().st_size > 0
+
+
+def test_a_run_with_widened_brackets_proves_nothing(make_run: MakeRun, tmp_path: Path) -> None:
+    numerics = {"numerics": {"engine": "transformers", "dtype": "bfloat16", "widened": 0.05}}
+    run = make_run(tmp_path / "run", more=lambda number: numerics)
+    view = read_run(run)
+    assert view.widened == 0.05
+    words = [*caveats(view), theory_sentence(view), *(f"{one.label} {one.measured}" for one in promise_texts(view))]
+    assert any("widened by 0.05 nats" in one and "They are estimates" in one for one in words)
+    text = re.sub(r"<(script|style)>.*?</\1>", "", write_report(run).read_text(encoding="utf-8"), flags=re.S)
+    # What is left of the word are its denial and the footer's "statements labelled P are proved".
+    for shown in ("\n".join(words), text):
+        assert {shown[at.start() - 4 : at.end()] for at in re.finditer("proved", shown)} <= {"not proved", "are proved"}
+    assert "modes settled" in text
+    assert "(estimates)" in text
+    exact = make_run(tmp_path / "exact", more=lambda number: {"numerics": numerics["numerics"] | {"widened": 0.0}})
+    assert "modes proved" in write_report(exact).read_text(encoding="utf-8")

@@ -8,18 +8,22 @@ from typing import Any
 import pytest
 
 from srlm.errors import InputError
-from srlm.tasks.prompts import Prompt
-from srlm.lm.sampling import Response
+from srlm.records.responses import Complete, Response, Rollout
 from srlm.rewards import REWARDS
-from srlm.rewards.majority_vote import extract_answer
 from srlm.rewards.mixture import reward_mixture
+from srlm.tasks.prompts import Prompt
 
 PROMPTS = [Prompt("one", answers=("1",), columns={"weight": 2.0}), Prompt(({"role": "user", "content": "two"},))]
+
+
+def response(tokens: tuple[int, ...], logprob: float, text: str, entropy: float, certainty: float) -> Response:
+    return Response(Complete(tokens, logprob, bool(tokens)), text, entropy=entropy, self_certainty=certainty)
+
+
 SAMPLES = [
-    [Response((1, 2), -1.0, True, 0.5, 3.0), Response((1, 2, 3, 4), -2.0, True, 0.25, 4.0)],
-    [Response((5,), -0.5, True, 0.1, 5.0), Response((), 0.0, False, 0.0, 0.0)],
+    Rollout(0, (response((1, 2), -1.0, "It is 7.", 0.5, 3.0), response((1, 2, 3, 4), -2.0, "7", 0.25, 4.0))),
+    Rollout(1, (response((5,), -0.5, "Yes!", 0.1, 5.0), response((), 0.0, "", 0.0, 0.0))),
 ]
-TEXTS = [["It is 7.", "7"], ["Yes!", ""]]
 
 
 @pytest.mark.parametrize(
@@ -34,15 +38,7 @@ TEXTS = [["It is 7.", "7"], ["Yes!", ""]]
 )
 def test_a_named_reward_is_its_formula(name: str, expected: list[list[float]]) -> None:
     assert name in REWARDS
-    assert reward_mixture(name)(PROMPTS, SAMPLES, TEXTS) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [("2 + 2 = 4", "4"), ("1,234", "1234"), ("-3.5 it is", "-3.5"), ("  The Cat. ", "the cat"), ("?!", "")],
-)
-def test_the_answer_is_the_last_number_or_the_words(text: str, answer: str) -> None:
-    assert extract_answer(text) == answer
+    assert reward_mixture(name)(PROMPTS, SAMPLES) == expected
 
 
 def test_a_function_sees_what_trl_would_show_it_and_more() -> None:
@@ -52,7 +48,7 @@ def test_a_function_sees_what_trl_would_show_it_and_more() -> None:
         seen.update(kwargs, prompts=prompts, completions=completions)
         return [0.0] * len(prompts)
 
-    reward_mixture(spy)(PROMPTS, SAMPLES, TEXTS)
+    reward_mixture(spy)(PROMPTS, SAMPLES)
     assert seen["prompts"] == ["one", "one", [{"role": "user", "content": "two"}], [{"role": "user", "content": "two"}]]
     assert seen["completions"][2] == [{"role": "assistant", "content": "Yes!"}]
     assert seen["logps"] == [-1.0, -2.0, -0.5, 0.0]
@@ -65,8 +61,8 @@ def test_mixtures_are_weighted_sums_and_none_means_not_applicable() -> None:
         return [10.0 if len(tokens) > 1 else None for tokens in completion_ids]
 
     both = reward_mixture(["log_probability", only_long], [2.0, 0.5])
-    assert both(PROMPTS, SAMPLES, TEXTS) == [[3.0, 1.0], [-1.0, 0.0]]
-    assert reward_mixture(only_long)(PROMPTS, SAMPLES, TEXTS)[1] == [None, None]
+    assert both(PROMPTS, SAMPLES) == [[3.0, 1.0], [-1.0, 0.0]]
+    assert reward_mixture(only_long)(PROMPTS, SAMPLES)[1] == [None, None]
 
 
 def test_a_data_set_and_a_function_written_for_trl_work_unchanged(tiny_model_folder: Path, tmp_path: Path) -> None:
@@ -134,7 +130,7 @@ def test_rewards_that_cannot_be_used_are_refused(given: Any, weights: Any, messa
 )
 def test_a_misbehaving_function_is_named_with_prompt_and_value(function: Callable[..., Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        reward_mixture(function)(PROMPTS, SAMPLES, TEXTS)
+        reward_mixture(function)(PROMPTS, SAMPLES)
 
 
 def test_a_run_takes_another_reward_and_refuses_to_resume_with_a_third(
@@ -148,7 +144,7 @@ def test_a_run_takes_another_reward_and_refuses_to_resume_with_a_third(
 
 
 def test_a_run_that_fails_says_so_and_goes_on_when_resumed(start: Callable[..., Any], tmp_path: Path) -> None:
-    from srlm.training.rounds import Observer
+    from srlm.records.progress import Observer
 
     class Fails(Observer):
         def stage(self, round_number: int, name: str, total: int) -> None:

@@ -11,6 +11,7 @@ from scipy.stats import chisquare
 
 from srlm.errors import InputError
 from srlm.policies.instances import random_softmax
+from srlm.policies.networks import TwoLayer
 from srlm.simulation import engine
 from srlm.simulation.engine import simulate
 from srlm.simulation.rewards import Drawn, LengthNormalised, LogProbability, MajorityVote, Mixed, Noisy
@@ -177,6 +178,8 @@ def test_rewards_are_their_formulas() -> None:
         ({"correct": np.full(20, 8)}, "correct has shape"),
         ({"features": np.full((2, 2, 4), np.nan)}, "not finite"),
         ({"theta0": np.zeros(3)}, "theta0 has shape"),
+        ({"network": TwoLayer(2)}, r"theta0 has shape \(4,\); give \(10,\)"),
+        ({"network": TwoLayer(2), "theta0": np.zeros(10), "update": "dpo"}, "dpo and ipo are for linear softmax"),
         ({"reward": lambda: Noisy(-1.0)}, "noise scale is -1"),
         ({"reward": lambda: Mixed(np.zeros((2, 2)), 2.0)}, "weight is 2"),
     ],

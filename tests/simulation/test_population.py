@@ -65,7 +65,16 @@ def test_impossible_responses_stay_impossible(rule: str) -> None:
     policy = TabularPolicy.from_probabilities([[0.5, 0.5, 0.0]])
     found = population_round(policy, np.array([[1.0, 2.0, np.nan]]), 1.0, rule)
     assert found.logprobs[0, 2] == -np.inf
-    assert found.logprobs[0, 1] > found.logprobs[0, 0]
+    if rule == "uniform":  # the control looks at no reward
+        assert found.logprobs == pytest.approx(policy.logprobs)
+    else:
+        assert found.logprobs[0, 1] > found.logprobs[0, 0]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_constant_reward_changes_nothing(rule: str) -> None:
+    found = population_round(POLICY, np.full(POLICY.logprobs.shape, 3.0), 0.5, rule)
+    assert found.logprobs == pytest.approx(POLICY.logprobs, abs=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from srlm.errors import InputError
+from srlm.lm.encoding import encode_prompts
 from srlm.lm.loading import load_model
-from srlm.tasks.prompts import as_prompts, encode_prompts, load_prompts
+from srlm.tasks.prompts import as_prompts, load_prompts
 
 
 def write(path: Path, *records: Any) -> str:

@@ -1,4 +1,4 @@
-"""The check values printed in theory.md, and closed forms at arguments where they are known by hand."""
+"""The check values that the specification prints, and closed forms at arguments where they are known by hand."""
 
 import math
 from typing import Any

@@ -38,10 +38,6 @@ Identities, bounds and rates are checked by `srlm verify` under their label. The
 _TOOLS = {"from_log", "log_mean_exp", "plan"}
 
 
-# Packages being moved at this moment, whose citations are corrected afterwards.
-_STILL_OUTSIDE = {"diagnosis", "lm", "measure", "report", "rewards", "training"}
-
-
 def labels_in(text: str) -> Iterator[str]:
     """Every label that a text cites, in the spelling of `STATEMENTS` where it is one of them."""
     text = re.sub(r"\s+(?:# )?", " ", text)  # labels may be broken over lines, of comments too
@@ -118,10 +114,7 @@ def _cited(path: Path) -> tuple[set[str], list[str]]:
     return set(labels_in(text)), re.findall(_OUTSIDE, text)
 
 
-@pytest.mark.parametrize("part", [
-    pytest.param(name, marks=pytest.mark.xfail(strict=True)) if name in _STILL_OUTSIDE else name
-    for name in sorted(path.name for path in _SRC.iterdir() if path.name != "__pycache__")
-])  # fmt: skip
+@pytest.mark.parametrize("part", sorted(path.name for path in _SRC.iterdir() if path.name != "__pycache__"))
 def test_every_citation_of_the_code_resolves(part: str) -> None:
     # The raw text of a file holds its docstrings, descriptions of fields, comments and sentences of pages alike.
     paths = [_SRC / part] if (_SRC / part).is_file() else sorted((_SRC / part).rglob("*"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from srlm.errors import InputError
-from srlm.training.rounds import Observer
+from srlm.records.progress import Observer
 
 # A rate at which the trained prompts' residual keeps falling while the held-out one turns.
 GREEDY = {"rounds": 1, "num_train_epochs": 12, "learning_rate": 3e-2, "lr_scheduler_type": "constant"}

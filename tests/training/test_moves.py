@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from srlm.report.reading import read_run
-from srlm.training.updates import LOSS_TYPES
 from srlm.rewards import REWARDS
+from srlm.training.updates import UPDATES
 
 SETTING: dict[str, Any] = {
     "num_generations": 16,
@@ -39,7 +39,7 @@ def test_a_round_raises_the_reward_it_was_given(reward: str, start: Callable[...
     assert after > before
 
 
-@pytest.mark.parametrize("loss", LOSS_TYPES)
+@pytest.mark.parametrize("loss", UPDATES)
 def test_a_round_of_every_update_lowers_kappa(loss: str, start: Callable[..., Any], tmp_path: Path) -> None:
     run = start(tmp_path / "run", loss_type=loss, **(SETTING | {"rounds": 1}))
     before, after = (run.round(number).metrics()["kappa"]["upper"] for number in (0, 1))

@@ -32,6 +32,27 @@ def test_two_processes_end_as_one(
     same_run(start(tmp_path / "one", per_device_train_batch_size=2), RunDirectory.open(tmp_path / "two"))
 
 
+def test_rescoring_is_shared_by_the_processes(tiny_model_folder: Path, prompts_file: str, tmp_path: Path) -> None:
+    spy = f"""
+import json
+from pathlib import Path
+from srlm.training.trainer import SelfRewardingTrainer
+score = SelfRewardingTrainer.score
+def counted(self, groups):
+    with (Path({str(tmp_path)!r}) / f"rank{{self.args.process_index}}").open("a") as file:
+        file.write(json.dumps(len(groups)) + "\\n")
+    return score(self, groups)
+SelfRewardingTrainer.score = counted
+"""
+    told = options(tmp_path / "two", 1, rescore=True, rounds=1)
+    done = launch(2, tiny_model_folder, prompts_file, told, spy)
+    assert done.returncode == 0, done.stderr[-2000:]
+    counts = [list(map(int, (tmp_path / f"rank{rank}").read_text().split())) for rank in (0, 1)]
+    # Eight prompts in two rounds, half of them on each process; P4's two passes are the main one's alone.
+    assert counts[1] == [4, 4]
+    assert sorted(counts[0]) == [4, 4, 8, 8]
+
+
 def test_an_error_on_the_main_process_ends_all_of_them(
     tiny_model_folder: Path, prompts_file: str, tmp_path: Path
 ) -> None:

@@ -9,21 +9,21 @@ import pytest
 from srlm.lm.loading import load_model
 from srlm.lm.scoring import score_responses
 from srlm.report.reading import read_run
-from srlm.training.batches import TrainingGroup
 from srlm.training.trainer import SelfRewardingTrainer
+from srlm.training.update import Group
 
 
 @pytest.fixture
-def updates(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[TrainingGroup]]:
+def updates(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[Group]]:
     """The groups of every update, as they come."""
-    seen: list[Sequence[TrainingGroup]] = []
-    update = SelfRewardingTrainer.update
+    seen: list[Sequence[Group]] = []
+    fit = SelfRewardingTrainer.fit
 
-    def spy(self: Any, groups: Sequence[TrainingGroup], *args: Any, **rest: Any) -> Any:
+    def spy(self: Any, groups: Sequence[Group], *args: Any, **rest: Any) -> Any:
         seen.append(groups)
-        return update(self, groups, *args, **rest)
+        return fit(self, groups, *args, **rest)
 
-    monkeypatch.setattr(SelfRewardingTrainer, "update", spy)
+    monkeypatch.setattr(SelfRewardingTrainer, "fit", spy)
     return seen
 
 

@@ -13,28 +13,29 @@ from typing import Any
 import pytest
 
 from srlm.errors import InputError
+from srlm.records.progress import Observer
 from srlm.records.run_directory import RunDirectory
-from srlm.training.rounds import Observer
 
 # Runs in a process of its own, so that SIGKILL kills it: kills itself at the n-th event of one kind.
 _VICTIM = """
 import os, signal, sys
 from pathlib import Path
-from srlm.training import rounds
+from srlm.records.progress import Observer
+from srlm.training import trainer
 from srlm.training.start import start_run
 
 model, prompts, out, what, number = sys.argv[1:]
 
-class Killer(rounds.Observer):
+class Killer(Observer):
     stages = 0
     def stage(self, round_number, name, total):
         self.name, self.round = name, round_number
         if what == "save" and name == "save" and round_number == int(number):
-            save = rounds.save_policy
+            save = trainer.save_policy
             def die(*given):
                 save(*given)
                 os.kill(os.getpid(), signal.SIGKILL)
-            rounds.save_policy = die
+            trainer.save_policy = die
     def advance(self, done, total):
         if self.name == what and self.round == int(number):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -263,12 +264,12 @@ class _Stop(Observer):
 def test_without_certification_nothing_is_searched_and_resuming_changes_nothing(
     start: Callable[..., Any], undisturbed: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from srlm.training import inference
+    from srlm.engines import search as engine
 
     def search(*args: Any, **rest: Any) -> None:
         raise AssertionError("searched")
 
-    monkeypatch.setattr(inference, "search_modes", search)
+    monkeypatch.setattr(engine, "search_modes", search)
     whole = start(tmp_path / "whole", max_expansions=0)
     with pytest.raises(KeyboardInterrupt):
         start(tmp_path / "cut", max_expansions=0, observer=_Stop(1, "certify"))

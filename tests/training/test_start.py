@@ -8,9 +8,14 @@ from typing import Any
 import pytest
 
 from srlm.errors import InputError
+from srlm.records.options import facts_of
+from srlm.records.progress import Observer
 from srlm.training.config import SelfRewardingConfig
+from srlm.training.estimate import estimate_run
 from srlm.training.presets import PRESETS
-from srlm.training.start import dry_run
+from srlm.training.settings import Request
+from srlm.training.start import dry_run, prepared
+from srlm.training.updates import UPDATES
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
@@ -35,8 +40,6 @@ def test_smaller_pieces_and_recomputed_activations_train_the_same(start: Callabl
 def test_options_win_over_the_file_and_the_file_over_the_preset(
     tmp_path: Path, tiny_model_folder: Path, prompts_file: str
 ) -> None:
-    from srlm.training.start import Request, prepared
-
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"num_train_epochs": 7, "rounds": 5}))
     asked = Request(
@@ -94,3 +97,63 @@ def test_a_dry_run_refuses_what_the_run_would_refuse(
     (tmp_path / "note.txt").write_text("mine")
     with pytest.raises(InputError, match="is not empty"):
         dry_run(model=str(tiny_model_folder), prompts=prompts_file, options={"output_dir": str(tmp_path)})
+
+
+def test_a_run_says_how_many_rounds_it_has_before_it_begins_them(start: Callable[..., Any], tmp_path: Path) -> None:
+    told: list[Any] = []
+
+    class Listener(Observer):
+        def begin(self, rounds: int) -> None:
+            told.append(rounds)
+
+        def stage(self, round_number: int, name: str, total: int) -> None:
+            told.append(name)
+
+    start(tmp_path / "run", preset="quick", drop=("rounds",), observer=Listener())
+    # The preset's one round, which no option named, before the first stage.
+    assert told[0] == 1
+    assert {"sample", "certify", "train"} <= set(told[1:])
+
+
+def test_a_dry_run_leaves_the_configuration_as_it_is(
+    tiny_model_folder: Path, prompts_file: str, tmp_path: Path
+) -> None:
+    options = {"output_dir": str(tmp_path / "run"), "max_completion_length": 2, "num_train_epochs": 3.0}
+    config, prompts, loaded = prepared(
+        Request(model=str(tiny_model_folder), prompts=prompts_file, options=options, device="cpu")
+    )
+    before = config.to_dict()
+    # Three passes of one step: 6 prompts, 8 a step.
+    assert estimate_run(loaded, config, prompts).steps_per_round == 3
+    assert config.to_dict() == before
+
+
+def test_the_updates_that_a_setting_names_are_the_updates_there_are() -> None:
+    [choices] = [facts.choices for one, facts in facts_of(SelfRewardingConfig) if one.name == "loss_type"]
+    assert choices == tuple(UPDATES)
+
+
+def test_a_resumed_run_may_change_what_its_field_says_and_nothing_else() -> None:
+    config = SelfRewardingConfig(use_cpu=True)
+    record = config.recorded()
+    on_resume = {one.name: facts.on_resume for one, facts in facts_of(config)}
+    assert not {name for name, rule in on_resume.items() if rule == "unrecorded"} & record.keys()
+    assert {name for name, rule in on_resume.items() if rule != "unrecorded"} <= record.keys()
+    free = config.may_change(record, record) & on_resume.keys()
+    # The batch size is free as well while a step keeps its prompts, as here.
+    assert free == {name for name, rule in on_resume.items() if rule == "free"} | {"per_device_train_batch_size"}
+    assert {"rounds", "on_signature", "max_drift", "rows_per_pass"} <= free
+    # What an older srlm did not record is free at its default only.
+    older = {name: value for name, value in record.items() if name not in ("anchor_weight", "reference")}
+    assert config.may_change(older, record | {"reference": "base"}) - config.may_change(record, record) == {
+        "anchor_weight"
+    }
+
+
+def test_ours_are_recorded_whatever_they_are_and_others_where_they_are_not_at_their_default() -> None:
+    plain = SelfRewardingConfig(use_cpu=True).recorded()
+    other = SelfRewardingConfig(use_cpu=True, weight_decay=0.1, run_name="x", save_total_limit=3).recorded()
+    assert other == plain | {"weight_decay": 0.1}
+    assert plain["beta"] == 1.0
+    assert {"optim", "max_grad_norm"} <= plain.keys()
+    assert "weight_decay" not in plain

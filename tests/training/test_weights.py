@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from srlm.errors import InputError
 from srlm.training.config import SelfRewardingConfig
-from srlm.training.weights import export_model, make_trainable, merged, restore_policy, save_policy
 from srlm.training.sharding import trained_state
+from srlm.training.weights import export_model, make_trainable, merged, restore_policy, save_policy
 
 _ADAPTERS = {
     "none": None,

@@ -28,7 +28,8 @@ def with_options(**groups: type) -> Callable[[Callable[..., None]], Callable[...
         def called(context: typer.Context, **values: Any) -> None:
             for name, options in offered.items():
                 given = {one.name: _read(one, values.pop(one.name)) for one, _ in options}
-                values[name] = {field: value for field, value in given.items() if _is_typed(context, field)}
+                sources = {field: getattr(context.get_parameter_source(field), "name", "") for field in given}
+                values[name] = {field: value for field, value in given.items() if sources[field] == "COMMANDLINE"}
             command(**values)
 
         parameters = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
@@ -61,11 +62,6 @@ def _read(one: Field[Any], value: Any) -> Any:
     if get_origin(kind) is dict and value:
         return {name: text for name, _, text in (typed.partition("=") for typed in value)}
     return value
-
-
-def _is_typed(context: typer.Context, field: str) -> bool:
-    source = context.get_parameter_source(field)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _kind(one: Field[Any]) -> Any:

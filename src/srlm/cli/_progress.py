@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from srlm.records.bracket import Bracket
 from srlm.records.progress import Observer
 from srlm.records.rounds import RoundRecord
 from srlm.records.run_directory import RunDirectory
 from srlm.records.text import visible
+from srlm.report import numbers
 
 _DOING = {"sample": "sampling", "certify": "finding modes", "train": "training", "save": "saving"}
 
@@ -117,26 +117,16 @@ class RoundProgress(DiagnosisProgress):
             ahead += sum(self._spent[stage][-1] for stage in order[order.index(name) :] if self._spent[stage])
         ahead -= time.monotonic() - self._began
         note = "" if self._spent["train"] else " and training"
-        return f"about {duration(ahead)}{note} left" if ahead > 0 else ""
-
-
-def duration(seconds: float) -> str:
-    """A time as a person says it."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+        return f"about {numbers.duration(ahead)}{note} left" if ahead > 0 else ""
 
 
 def _summary(record: RoundRecord) -> str:
     split = record.train or record.held_out
     parts = []
     if split is not None:
-        parts += [f"kappa {_between(split.kappa, '.3g')}", f"failure rate {_between(split.failure_rate, '.2f')}"]
+        parts += [f"kappa {numbers.kappa(split)}", f"failure rate {numbers.bracket(split.failure_rate)}"]
         if split.accuracy.sample is not None:
             known = [(name, value) for name, value in split.accuracy if isinstance(value, float)]
             parts.append("accuracy " + ", ".join(f"{name} {value:.2f}" for name, value in known))
         parts.append(f"{split.mean_response_tokens:.1f} tokens")
     return f"round {record.round}: {' | '.join(parts)} | {sum(record.seconds.values()):.0f} s"
-
-
-def _between(bracket: Bracket, form: str) -> str:
-    low, high = ("beyond 1e308" if end is None else format(end, form) for end in (bracket.lower, bracket.upper))
-    return low if low == high else f"{low} to {high}"

@@ -3,6 +3,7 @@
 Knows: the words around the options, and how progress is drawn. Refuses to know: any default or domain of a setting.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,7 +40,6 @@ def command(
     from srlm.diagnosis.preflight import diagnose
     from srlm.errors import InputError
     from srlm.records.atomic import write_json
-    from srlm.records.diagnosis_file import DIAGNOSIS_FILE
     from srlm.report.diagnosis_page import write_diagnosis_comparison, write_diagnosis_page
 
     if models and not compare:
@@ -61,17 +61,18 @@ def command(
             else:
                 subject.pop("model", None)
                 several = compare_models(models or [], settings=chosen, observer=progress.named, **subject)
-            found = comparison_document(several)
+            document, stem = comparison_document(several), "comparison"
+            text = comparison_text(several, document["notes"], out)
+            draw = partial(write_diagnosis_comparison, several, notes=document["notes"])
         else:
-            several = []
-            found = diagnose(settings=chosen, observer=progress, **subject).as_dict()
-    if out is not None and several:
-        write_json(out / "comparison.json", found)
-        write_diagnosis_comparison(several, out / "comparison.html", found["notes"])
-    elif out is not None:
-        write_json(out / DIAGNOSIS_FILE, found)
-        write_diagnosis_page(found, out / "diagnosis.html")
+            diagnosis = diagnose(settings=chosen, observer=progress, **subject)
+            document, stem = diagnosis.as_dict(), "diagnosis"
+            text = diagnosis_text(diagnosis, out)
+            draw = partial(write_diagnosis_page, diagnosis)
+    if out is not None:
+        write_json(out / f"{stem}.json", document)
+        draw(out=out / f"{stem}.html")
     if json_output:
-        print_json(found)
+        print_json(document)
     else:
-        typer.echo(comparison_text(found, out) if several else diagnosis_text(found, out))
+        typer.echo(text)

@@ -1,7 +1,8 @@
 """The `srlm` command: finds the subcommand, turns exceptions into exit codes.
 
-Knows: the table of commands, exit codes. Each command lives in its own module, loaded only when asked for, and imports
-what it needs inside its function, so that `srlm plan` starts without torch.
+Knows: the table of commands, exit codes. Each command lives in its own module, loaded only when asked for, and
+imports what it needs inside its function, so that `srlm plan` starts without torch. Refuses to know: what a command
+does.
 """
 
 import errno
@@ -15,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from srlm.errors import InputError
+from srlm.errors import InputError, what_to_install
 
 COMMANDS = ("plan", "verify", "simulate", "diagnose", "run", "report")
 
@@ -69,6 +70,11 @@ def run(arguments: list[str] | None = None) -> int:
         return _complain(str(error), 2)
     except TyperException as error:
         return _complain(error.format_message(), 2)
+    except ModuleNotFoundError as error:
+        sentence = what_to_install(error)
+        if sentence is None:
+            raise
+        return _complain(sentence, 2)
     except (KeyboardInterrupt, typer.Abort):
         return _complain("stopped; what was finished is kept, and --resume goes on from there", 1)
     except BrokenPipeError:

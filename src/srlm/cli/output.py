@@ -1,7 +1,7 @@
 """What a command prints: one JSON document on stdout, everything else on stderr.
 
 Knows: how results become JSON. Non-finite numbers are a bug of the caller: a result says null, and why in a field
-beside it.
+beside it. Refuses to know: what they mean.
 """
 
 import json

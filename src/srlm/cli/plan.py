@@ -1,6 +1,6 @@
 """`srlm plan`: what the theory says about a run before it is paid for.
 
-Knows: the command's arguments and the words around the numbers.
+Knows: the command's arguments and the words around the numbers. Refuses to know: any formula.
 """
 
 from pathlib import Path
@@ -42,7 +42,7 @@ def command(
 ) -> None:
     """How many samples, how many rounds, is one round enough, what will it cost."""
     from srlm.cli.output import print_json
-    from srlm.records.diagnosis_file import planning_inputs
+    from srlm.records.diagnosis import planning_inputs
     from srlm.theory.planning import plan
 
     given: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """`srlm report`: one self-contained page about a run, or about several side by side.
 
-Knows: the command's arguments.
+Knows: the command's arguments. Refuses to know: what a page says.
 """
 
 from pathlib import Path
@@ -16,18 +16,18 @@ def command(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="The HTML file.  [default: RUN/report.html; needed for several runs]", show_default=False),
+        typer.Option(help="The HTML file; needed for several runs.", show_default="RUN/report.html"),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Draw the page of a run, finished or not, of a diagnosis, or of several side by side."""
     from srlm.cli.output import print_json
-    from srlm.records.diagnosis_file import holds_diagnosis
+    from srlm.records.diagnosis import holds_diagnosis
     from srlm.report.diagnosis_page import report_diagnoses
     from srlm.report.page import report
 
-    drawn = report_diagnoses(runs, out) if all(map(holds_diagnosis, runs)) else report(runs, out)
+    summary = report_diagnoses(runs, out) if all(map(holds_diagnosis, runs)) else report(runs, out)
     if json_output:
-        print_json(drawn)
+        print_json(summary)
     else:
-        typer.echo(f"{drawn['report']}")
+        typer.echo(f"{summary['report']}")

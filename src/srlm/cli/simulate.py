@@ -1,6 +1,6 @@
 """`srlm simulate`: the laboratory's experiments from the shell.
 
-Knows: the command's arguments, and that "all" is every experiment on one page.
+Knows: the command's arguments, and that "all" is every experiment on one page. Refuses to know: any experiment.
 """
 
 import time
@@ -15,7 +15,7 @@ from srlm.errors import InputError
 def command(
     experiment: Annotated[str, typer.Argument(help="Name of an experiment, or all; --list shows them.")] = "",
     out: Annotated[
-        Path | None, typer.Option(help="Folder for result, table and figures.  [default: simulations]")
+        Path | None, typer.Option(help="Folder for result, table and figures.", show_default="simulations")
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, repeatable.", metavar="KEY=VALUE")] = None,
     seed: Annotated[int, typer.Option(help="Everything random follows from it.", min=0)] = 0,

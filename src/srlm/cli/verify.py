@@ -1,6 +1,6 @@
 """`srlm verify`: every numbered statement of the theory, checked numerically.
 
-Knows: the command's arguments, the table, and that a failed check exits with 1.
+Knows: the command's arguments, the table, and that a failed check exits with 1. Refuses to know: any statement.
 """
 
 from collections import Counter

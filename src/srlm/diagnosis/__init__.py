@@ -1,5 +1,5 @@
 """Is this model fit for self-rewarding on these prompts, and what will it converge to? No training involved.
 
-Knows: what is promised to callers: `diagnose` and its `Diagnosis` in `preflight`, `compare` in `comparison`,
-`diagnose_families` in `families`.
+Knows: what is promised to callers: `diagnose` in `preflight`, `compare` in `comparison`, `diagnose_families` in
+`families`; each returns `DiagnosisRecord`s. Refuses to know: training, pages.
 """

@@ -1,7 +1,7 @@
 """The bundled experiment on model families: small models of several architectures, trained briefly on a synthetic task.
 
 Knows: transformers' configurations, a task with a known answer. Shows how kappa, margin, spectra and ceiling differ by
-family and by training length when everything else is equal.
+family and by training length when everything else is equal. Refuses to know: self-rewarding.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +32,8 @@ from srlm.diagnosis.preflight import diagnose
 from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.errors import InputError
 from srlm.lm.loading import as_loaded
+from srlm.records.diagnosis import DiagnosisRecord
+from srlm.records.options import option, problems
 from srlm.records.progress import Observer
 from srlm.tasks.prompts import Prompt
 
@@ -44,43 +46,30 @@ _PHRASES = ((("{}",), 0.45), (("is", "{}"), 0.35), (("so", "the", "answer", "is"
 class FamilySettings:
     """The experiment.
 
-    Attributes:
-        families: which architectures, of `FAMILIES`.
-        steps: numbers of training steps at which each model is diagnosed, rising.
-        width: hidden size, a multiple of 8.
-        layers: blocks.
-        numbers: the task is to name the larger of two of this many numbers.
-        error_rate: share of the teacher's answers that are wrong.
-        batch_size: examples a step.
-        learning_rate: of AdamW.
-        seed: everything random follows from it.
+    Raises:
+        InputError: any field outside its domain; all such fields are named at once.
     """
 
-    families: tuple[str, ...] = ("Llama", "GPT-2", "Qwen3", "Gemma", "Mamba", "RWKV")
-    steps: tuple[int, ...] = (0, 50, 200)
-    width: int = 64
-    layers: int = 2
-    numbers: int = 7
-    error_rate: float = 0.2
-    batch_size: int = 64
-    learning_rate: float = 3e-3
-    seed: int = 0
+    families: tuple[str, ...] = option(("Llama", "GPT-2", "Qwen3", "Gemma", "Mamba", "RWKV"), "Which architectures.")
+    steps: tuple[int, ...] = option((0, 50, 200), "Training steps at which each model is diagnosed, rising.")
+    width: int = option(64, "Hidden size, a multiple of 8.", low=8)
+    layers: int = option(2, "Blocks.", low=1)
+    numbers: int = option(7, "The task is to name the larger of two of this many numbers.", low=2)
+    error_rate: float = option(0.2, "Share of the teacher's answers that are wrong.", low=0, below=1)
+    batch_size: int = option(64, "Examples a step.", low=1)
+    learning_rate: float = option(3e-3, "Of AdamW.", above=0)
+    seed: int = option(0, "Everything random follows from it.", low=0)
 
     def __post_init__(self) -> None:
-        problems = []
-        unknown = [name for name in self.families if name not in FAMILIES]
-        if unknown or not self.families:
-            problems.append(f"families are {list(self.families)}; choose among {', '.join(FAMILIES)}")
+        wrong = problems(self)
+        if not self.families or not FAMILIES.keys() >= set(self.families):
+            wrong.append(f"families are {list(self.families)}; choose among {', '.join(FAMILIES)}")
         if not self.steps or list(self.steps) != sorted(set(self.steps)) or self.steps[0] < 0:
-            problems.append(f"steps are {list(self.steps)}; give rising numbers of at least 0")
-        if self.width < 8 or self.width % 8:
-            problems.append(f"width is {self.width}; it must be a positive multiple of 8")
-        if self.layers < 1 or self.numbers < 2 or self.batch_size < 1:
-            problems.append("layers and batch_size must be at least 1, numbers at least 2")
-        if not 0 <= self.error_rate < 1:
-            problems.append(f"error_rate is {self.error_rate}; it must lie in [0, 1)")
-        if problems:
-            raise InputError(problems)
+            wrong.append(f"steps are {list(self.steps)}; give rising numbers of at least 0")
+        if self.width % 8:
+            wrong.append(f"width is {self.width}; it must be a multiple of 8")
+        if wrong:
+            raise InputError(wrong)
 
 
 def diagnose_families(
@@ -88,7 +77,7 @@ def diagnose_families(
     *,
     measured: DiagnosisSettings | None = None,
     observer: Callable[[str], Observer] | None = None,
-) -> list[tuple[str, dict[str, Any]]]:
+) -> list[tuple[str, DiagnosisRecord]]:
     """Build, train and diagnose small models of every family.
 
     Args:
@@ -97,23 +86,23 @@ def diagnose_families(
         observer: given a model's name, returns what is told about its diagnosis.
 
     Returns:
-        ("family, n steps", document of its diagnosis), families in order, steps rising.
+        ("family, n steps", its diagnosis), families in order, steps rising.
     """
     chosen = settings or FamilySettings()
     how = measured or DiagnosisSettings(max_new_tokens=6, samples=16)
     tokenizer = task_tokenizer(chosen.numbers)
     prompts = task_prompts(chosen.numbers)
-    found: list[tuple[str, dict[str, Any]]] = []
+    several = []
     for family in chosen.families:
         model = build(family, chosen, len(tokenizer))
         for steps in trained(model, tokenizer, chosen):
             name = f"{family}, {steps} steps"
             loaded = as_loaded(model, tokenizer)
-            document = diagnose(loaded, prompts, settings=how, observer=observer(name) if observer else None).as_dict()
-            document["model"] = name
-            document["settings"]["prompts"] = f"the larger of two of {chosen.numbers} numbers"
-            found.append((name, document))
-    return found
+            diagnosis = diagnose(loaded, prompts, settings=how, observer=observer(name) if observer else None)
+            asked = {"prompts": f"the larger of two of {chosen.numbers} numbers"}
+            setup = diagnosis.settings.model_copy(update=asked)
+            several.append((name, diagnosis.model_copy(update={"model": name, "settings": setup})))
+    return several
 
 
 def build(family: str, settings: FamilySettings, vocabulary: int) -> Any:
@@ -186,25 +175,25 @@ def _step(model: Any, optimizer: torch.optim.Optimizer, ids: Tensor, labels: Ten
     optimizer.step()
 
 
-def _attention(settings: FamilySettings, vocabulary: int) -> dict[str, Any]:
-    return {
-        "vocab_size": vocabulary,
-        "hidden_size": settings.width,
-        "intermediate_size": 2 * settings.width,
-        "num_hidden_layers": settings.layers,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 64,
-        "tie_word_embeddings": False,
-        **_ENDS,
-    }
-
-
 _ENDS: Mapping[str, Any] = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
 
 
-def _llama(settings: FamilySettings, vocabulary: int) -> Any:
-    return LlamaForCausalLM(LlamaConfig(**_attention(settings, vocabulary)))
+def _sized(settings: FamilySettings, vocabulary: int, **more: Any) -> dict[str, Any]:
+    sizes = {"vocab_size": vocabulary, "hidden_size": settings.width, "num_hidden_layers": settings.layers}
+    return {**sizes, **_ENDS, **more}
+
+
+def _attention(settings: FamilySettings, vocabulary: int, **more: Any) -> dict[str, Any]:
+    return _sized(
+        settings,
+        vocabulary,
+        intermediate_size=2 * settings.width,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        tie_word_embeddings=False,
+        **more,
+    )
 
 
 def _gpt2(settings: FamilySettings, vocabulary: int) -> Any:
@@ -214,40 +203,16 @@ def _gpt2(settings: FamilySettings, vocabulary: int) -> Any:
     return GPT2LMHeadModel(config)
 
 
-def _qwen3(settings: FamilySettings, vocabulary: int) -> Any:
-    return Qwen3ForCausalLM(Qwen3Config(**_attention(settings, vocabulary), head_dim=settings.width // 4))
-
-
-def _gemma(settings: FamilySettings, vocabulary: int) -> Any:
-    # A window shorter than prompt and response, so that the search's path for sliding windows is taken.
-    config = Gemma3TextConfig(**_attention(settings, vocabulary), head_dim=settings.width // 4, sliding_window=4)
-    return Gemma3ForCausalLM(config)
-
-
-def _mamba(settings: FamilySettings, vocabulary: int) -> Any:
-    config = MambaConfig(
-        vocab_size=vocabulary, hidden_size=settings.width, num_hidden_layers=settings.layers, state_size=8, **_ENDS
-    )
-    return MambaForCausalLM(config)
-
-
-def _rwkv(settings: FamilySettings, vocabulary: int) -> Any:
-    config = RwkvConfig(
-        vocab_size=vocabulary,
-        hidden_size=settings.width,
-        attention_hidden_size=settings.width,
-        num_hidden_layers=settings.layers,
-        context_length=64,
-        **_ENDS,
-    )
-    return RwkvForCausalLM(config)
-
-
 FAMILIES: Mapping[str, Callable[[FamilySettings, int], Any]] = {
-    "Llama": _llama,
+    "Llama": lambda one, size: LlamaForCausalLM(LlamaConfig(**_attention(one, size))),
     "GPT-2": _gpt2,
-    "Qwen3": _qwen3,
-    "Gemma": _gemma,
-    "Mamba": _mamba,
-    "RWKV": _rwkv,
+    "Qwen3": lambda one, size: Qwen3ForCausalLM(Qwen3Config(**_attention(one, size, head_dim=one.width // 4))),
+    # A window shorter than prompt and response, so that the search's path for sliding windows is taken.
+    "Gemma": lambda one, size: Gemma3ForCausalLM(
+        Gemma3TextConfig(**_attention(one, size, head_dim=one.width // 4, sliding_window=4))
+    ),
+    "Mamba": lambda one, size: MambaForCausalLM(MambaConfig(**_sized(one, size, state_size=8))),
+    "RWKV": lambda one, size: RwkvForCausalLM(
+        RwkvConfig(**_sized(one, size, attention_hidden_size=one.width, context_length=64))
+    ),
 }

@@ -78,5 +78,10 @@ class KnownOnly:
         return brackets
 
 
+def certifier(engine: InProcess, max_tokens: int, max_expansions: int) -> Search | KnownOnly:
+    """A search with that budget a prompt, or none where the budget is 0."""
+    return Search(engine, max_tokens, max_expansions) if max_expansions else KnownOnly(engine)
+
+
 def _decoded(engine: InProcess, bracket: ModeBracket) -> ModeBracket:
     return replace(bracket, best=tuple(map(engine.decoded, bracket.best)), greedy=engine.decoded(bracket.greedy))

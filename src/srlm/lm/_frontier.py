@@ -2,8 +2,8 @@
 
 Knows: which prefixes were evaluated, which to evaluate next, what the best complete responses are and what every
 response not yet seen is bounded by. Children of an evaluated prefix are kept sorted and merged lazily, so the heap
-holds one entry a prefix; children that cannot matter any more are dropped, and the largest of them is remembered as
-a bound.
+holds one entry a prefix; children that cannot matter any more are dropped, and the largest of them is remembered as a
+bound. Refuses to know: models.
 """
 
 import heapq

@@ -3,7 +3,7 @@
 Knows: tree attention over a pool. Each prompt is a lane of the batch; the keys and values of its prompt and of every
 prefix evaluated so far lie side by side in the lane, and a mask shows a new prefix its prompt and its own ancestors.
 Nothing is gathered, repeated or reordered. Where the architecture does not allow it, prefixes are run again from
-their first token: slower, and the same numbers.
+their first token: slower, and the same numbers. Refuses to know: which prefixes to evaluate.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Next-token logits of a batch of growing sequences, each step run once.
 
-Knows: transformers' key-value caches. Rows are selected, repeated and dropped between steps by index, so that
-callers decide which sequences live on and which share their past. Without a usable cache the sequences are run again
-at every step: slower, and the same numbers.
+Knows: transformers' key-value caches. Rows are selected, repeated and dropped between steps by index, so that callers
+decide which sequences live on and which share their past. Without a usable cache the sequences are run again at every
+step: slower, and the same numbers. Refuses to know: what tokens mean, who chooses them.
 """
 
 from typing import Any

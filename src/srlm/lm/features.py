@@ -2,8 +2,8 @@
 next tokens, and of its weight matrices.
 
 Knows: forward hooks, streaming sums, Lanczos. The last layer of a language model is linear softmax over tokens
-(docs/theory: linear-softmax) whose feature is the final hidden state h, the input of the output head. Sums are kept in
-float64, so memory does not grow with the number of positions.
+(docs/theory: linear-softmax) whose feature is the final hidden state h, the input of the output head. Sums are kept
+in float64, so memory does not grow with the number of positions. Refuses to know: what is made of spectra.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,8 @@
 """Load a causal language model and its tokenizer: the embedded model, a local folder, or a hub name.
 
 Knows: transformers, the embedded model's package, the user's cache. Refuses: pickled weights (safetensors only), remote
-code unless asked for. Everything above receives a `LoadedModel` and never asks where it came from.
+code unless asked for. Refuses to know: prompts. Everything above receives a `LoadedModel` and never asks where it came
+from.
 """
 
 import hashlib
@@ -240,7 +241,10 @@ def _is_intact(folder: Path) -> bool:
 def _convert_embedded(folder: Path) -> None:
     spec = find_spec(_EMBEDDED_PACKAGE)
     if spec is None or spec.origin is None:
-        raise InputError(f"the embedded model {EMBEDDED_MODEL!r} is not installed; run: {_EMBEDDED_INSTALL}")
+        raise InputError(
+            f"the embedded model {EMBEDDED_MODEL!r} comes in a package of its own, which is not installed; give "
+            f"another model, or run: {_EMBEDDED_INSTALL}"
+        )
     source = Path(spec.origin).parent
     if not (source / _EMBEDDED_FILE).is_file() or _sha256(source / _EMBEDDED_FILE) != _EMBEDDED_SHA256:
         raise InputError(

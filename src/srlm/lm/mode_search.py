@@ -1,7 +1,7 @@
 """Exact modes: the likeliest response of a causal language model to each prompt, with a proof (P6).
 
 Knows: how best-first searches at many prompts share model steps. The search itself is in `_frontier.py`, the
-evaluation of prefixes in `_node_pool.py`.
+evaluation of prefixes in `_node_pool.py`. Refuses to know: metrics, training.
 """
 
 import math

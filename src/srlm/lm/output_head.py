@@ -1,9 +1,9 @@
 """Log-probabilities of single tokens at the output head.
 
-Knows: how a row of logits becomes log softmax at a few tokens, and its gradient: the token's output embedding less the
-expected one. Where the head is a plain frozen matrix that expectation is taken in the forward pass, a few rows at a
-time, so that the table of all logits (rows x vocabulary, the largest tensor of a training step) never exists; the
-multiplications are the same. Elsewhere the table is kept, and its gradient written once.
+Knows: how a row of logits becomes log softmax at a few tokens, and its gradient: the token's output embedding less
+the expected one. Where the head is a plain frozen matrix that expectation is taken in the forward pass, a few rows at
+a time, so that the table of all logits (rows x vocabulary, the largest tensor of a training step) never exists; the
+multiplications are the same. Elsewhere the table is kept, and its gradient written once. Refuses to know: losses.
 """
 
 from collections.abc import Iterator

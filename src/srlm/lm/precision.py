@@ -1,7 +1,8 @@
 """What floating point does to log-probabilities, and which layer made them not a number.
 
 Knows: dtypes and forward hooks. A policy is what its weights say in exact arithmetic; float32 is near enough, lower
-precisions are not, so the difference is measured, and brackets are widened by it (`records.responses.widen`).
+precisions are not, so the difference is measured, and brackets are widened by it (`records.responses.widen`). Refuses
+to know: how modes are searched.
 """
 
 from collections.abc import Iterator, Sequence

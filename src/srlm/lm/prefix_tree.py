@@ -1,7 +1,7 @@
 """Token sequences folded into the tree of their prefixes.
 
 Knows: which prefixes sequences share, and how a transformer sees a tree laid out as one row: a node attends to
-itself and its ancestors, and its position is its depth. Knows nothing of models.
+itself and its ancestors, and its position is its depth. Refuses to know: models.
 """
 
 from collections.abc import Sequence

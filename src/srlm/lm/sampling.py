@@ -1,9 +1,9 @@
 """Sample responses from the plain distribution, recording what training needs on the way.
 
 Knows: cached decoding in batches, and that the theory is about the untempered, untruncated policy: temperature 1, no
-top-k, no top-p, whatever the model's generation settings say. Randomness comes in as uniform numbers, one a token, tied
-to the prompt and the response and not to the batch, so that the way prompts are batched or spread over processes does
-not change what is drawn.
+top-k, no top-p, whatever the model's generation settings say. Randomness comes in as uniform numbers, one a token,
+tied to the prompt and the response and not to the batch, so that the way prompts are batched or spread over processes
+does not change what is drawn. Refuses to know: prompts, rewards.
 """
 
 import math

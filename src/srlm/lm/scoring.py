@@ -1,9 +1,9 @@
 """Log-probabilities of many responses in one forward pass over the prefix tree they form.
 
-Knows: how token sequences share prefixes, and how a transformer evaluates a tree: one packed row, a mask that lets each
-token see its ancestors, positions equal to depth. The system message shared by all prompts, the prompt shared by its
-responses, and whatever responses share with each other are computed once, with gradients that equal those of the
-plain padded batch. As kappa falls responses coincide, and the work falls with it.
+Knows: how token sequences share prefixes, and how a transformer evaluates a tree: one packed row, a mask that lets
+each token see its ancestors, positions equal to depth. The system message shared by all prompts, the prompt shared by
+its responses, and whatever responses share with each other are computed once, with gradients that equal those of the
+plain padded batch. As kappa falls responses coincide, and the work falls with it. Refuses to know: losses, rewards.
 """
 
 from collections.abc import Iterator, Sequence
@@ -150,7 +150,7 @@ def pad(groups: Sequence[TokenGroup]) -> PaddedRows:
 
 
 def response_logprobs(model: Any, sequences: Sequences, *, plain_head: bool = False) -> Float[Tensor, "R"]:
-    """Summed log-probability of every response (nats, float32), differentiable: r = log pi(y|x), [W] eq. 1.
+    """Summed log-probability of every response (nats, float32), differentiable: r = log pi(y|x), eq. 1.
 
     One forward pass of the untempered model; of a tree only the nodes that score an edge pass through the output head.
 

@@ -1,44 +1,23 @@
-"""Which decay does a spectrum follow: exponential, polynomial, or a spike with a flat tail (theory.md section 5, G.4)?
+"""Which decay does a spectrum follow: exponential, polynomial, or a spike with a flat tail (lemma G.4)?
 
 Knows: eigenvalues in falling order. Each regime is fitted by least squares to log eigenvalues; the fit is then raised
-to an envelope that no eigenvalue exceeds, so that the regime's bound on the effective dimension applies to it.
+to an envelope that no eigenvalue exceeds, so that the regime's bound on the effective dimension applies to it. Refuses
+to know: which matrix they belong to.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from srlm.records.spectra import DecayFit, Regime
 from srlm.theory.spectrum import exponential_decay_bound, polynomial_decay_bound, spike_bound
 
-Regime = Literal["A", "B", "C"]
 NAMES: Mapping[Regime, str] = {"A": "exponential", "B": "polynomial", "C": "spike and flat tail"}
 # A regime that explains less of the log spectrum than this is not said to fit.
 GOOD_FIT = 0.95
 _FEWEST = 8
-
-
-@dataclass(frozen=True, slots=True)
-class DecayFit:
-    """One regime fitted to one spectrum.
-
-    Attributes:
-        regime: A: lambda_i <= C e^{-a i}; B: lambda_i <= C i^{-p}; C: k large ones, the rest at most tau.
-        parameters: A: scale, rate; B: scale, power; C: rank, level, tail. Scale and tail are those of the envelope.
-        r_squared: share of the variance of log eigenvalues that the fit explains; can be negative.
-        information: Bayes' information criterion; smaller is better.
-        dimension_bound: the regime's bound on the effective dimension at the envelope; None where it does not apply
-            (p <= 1).
-    """
-
-    regime: Regime
-    parameters: Mapping[str, float]
-    r_squared: float
-    information: float
-    dimension_bound: float | None
 
 
 def fit_decay(eigenvalues: Sequence[float] | NDArray[np.float64], ridge: float, dimension: int) -> list[DecayFit]:
@@ -62,9 +41,16 @@ def fit_decay(eigenvalues: Sequence[float] | NDArray[np.float64], ridge: float, 
     index = np.arange(1, len(values) + 1, dtype=np.float64)
     # What the envelopes leave out (eigenvalues below the noise) is bounded by the last one kept.
     rest = max(0, dimension - len(values)) * values[-1] / (ridge + values[-1])
+
+    def exponential(scale: float, rate: float) -> float | None:
+        return exponential_decay_bound(scale, rate, ridge) + rest if rate > 0 else None
+
+    def polynomial(scale: float, power: float) -> float | None:
+        return polynomial_decay_bound(scale, power, ridge) + rest if power > 1 else None
+
     fits = [
-        _exponential(index, logs, ridge, rest),
-        _polynomial(index, logs, ridge, rest),
+        _straight("A", "rate", index, logs, exponential),
+        _straight("B", "power", np.log(index), logs, polynomial),
         _spike(values, logs, ridge, dimension),
     ]
     return sorted(fits, key=lambda one: one.information)
@@ -75,22 +61,18 @@ def best_fit(fits: Sequence[DecayFit]) -> DecayFit | None:
     return fits[0] if fits and fits[0].r_squared >= GOOD_FIT else None
 
 
-def _exponential(index: NDArray[np.float64], logs: NDArray[np.float64], ridge: float, rest: float) -> DecayFit:
-    slope, start = np.polyfit(index, logs, 1)
-    rate = -float(slope)
-    fitted = start + slope * index
+def _straight(
+    regime: Regime,
+    fall: str,
+    axis: NDArray[np.float64],
+    logs: NDArray[np.float64],
+    bound: Callable[[float, float], float | None],
+) -> DecayFit:
+    """A straight line through log eigenvalues over `axis`, raised to the envelope; `fall` names its slope downwards."""
+    slope, start = np.polyfit(axis, logs, 1)
+    fitted = start + slope * axis
     scale = math.exp(float(start + (logs - fitted).max()))
-    bound = exponential_decay_bound(scale, rate, ridge) + rest if rate > 0 else None
-    return DecayFit("A", {"scale": scale, "rate": rate}, *_goodness(logs, fitted, 2), bound)
-
-
-def _polynomial(index: NDArray[np.float64], logs: NDArray[np.float64], ridge: float, rest: float) -> DecayFit:
-    slope, start = np.polyfit(np.log(index), logs, 1)
-    power = -float(slope)
-    fitted = start + slope * np.log(index)
-    scale = math.exp(float(start + (logs - fitted).max()))
-    bound = polynomial_decay_bound(scale, power, ridge) + rest if power > 1 else None
-    return DecayFit("B", {"scale": scale, "power": power}, *_goodness(logs, fitted, 2), bound)
+    return _fit(regime, {"scale": scale, fall: -float(slope)}, logs, fitted, bound(scale, -float(slope)))
 
 
 def _spike(values: NDArray[np.float64], logs: NDArray[np.float64], ridge: float, dimension: int) -> DecayFit:
@@ -103,14 +85,27 @@ def _spike(values: NDArray[np.float64], logs: NDArray[np.float64], ridge: float,
     fitted = np.where(np.arange(len(logs)) < rank, logs[:rank].mean(), logs[rank:].mean())
     highest = float(values[rank])
     parameters = {"rank": float(rank), "level": math.exp(float(logs[:rank].mean())), "tail": highest}
-    return DecayFit("C", parameters, *_goodness(logs, fitted, 3), spike_bound(dimension, rank, highest, ridge))
+    return _fit("C", parameters, logs, fitted, spike_bound(dimension, rank, highest, ridge))
 
 
-def _goodness(logs: NDArray[np.float64], fitted: NDArray[np.float64], parameters: int) -> tuple[float, float]:
-    """R squared and the information criterion of a Gaussian fit."""
+def _fit(
+    regime: Regime,
+    parameters: dict[str, float],
+    logs: NDArray[np.float64],
+    fitted: NDArray[np.float64],
+    bound: float | None,
+) -> DecayFit:
+    """The fit with its R squared and the information criterion of Gaussian errors."""
     count = len(logs)
     error = float(((logs - fitted) ** 2).sum())
     total = float(((logs - logs.mean()) ** 2).sum())
     # A perfect fit would have an infinite criterion; doubles cannot tell errors below this apart.
     floor = count * (1e-12 * max(1.0, float(np.abs(logs).max()))) ** 2
-    return 1 - error / total, count * math.log(max(error, floor) / count) + parameters * math.log(count)
+    return DecayFit(
+        regime=regime,
+        name=NAMES[regime],
+        parameters=parameters,
+        r_squared=1 - error / total,
+        information=count * math.log(max(error, floor) / count) + len(parameters) * math.log(count),
+        effective_dimension_bound=bound,
+    )

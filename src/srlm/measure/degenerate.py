@@ -1,14 +1,13 @@
 """Marks of a response that nobody wants: empty, cut, repeating.
 
 Knows: tokens and text. Modes of language models are often empty (Stahlberg and Byrne, arXiv 1908.10090); exact
-sharpening ends in the modes (theory.md P5), so where they are degenerate self-rewarding makes the model so.
+sharpening ends in the modes (P5), so where they are degenerate self-rewarding makes the model so. Refuses to know:
+whether a response is a mode.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
-Mark = Literal["empty", "cut", "repeating"]
-MARKS: tuple[Mark, ...] = ("empty", "cut", "repeating")
+from srlm.records.diagnosis import Mark
 
 # A run of the same piece that no short answer needs: three in a row, at least four tokens in all (so that "1, 1, 1"
 # and "ha ha ha" are spared while longer loops are not).
@@ -25,14 +24,8 @@ def marks_of(tokens: Sequence[int], text: str, ended: bool) -> tuple[Mark, ...]:
         ended: False for a response cut at the longest length.
     """
     body = tokens[:-1] if ended else tokens
-    found: list[Mark] = []
-    if not text.strip():
-        found.append("empty")
-    if not ended:
-        found.append("cut")
-    if is_repeating(body):
-        found.append("repeating")
-    return tuple(found)
+    shown: dict[Mark, bool] = {"empty": not text.strip(), "cut": not ended, "repeating": is_repeating(body)}
+    return tuple(mark for mark, there in shown.items() if there)
 
 
 def is_repeating(tokens: Sequence[int]) -> bool:

@@ -1,8 +1,8 @@
 """Signatures: shapes in a run's measurements that say it goes wrong, each with definition, evidence and advice.
 
-Knows: the rounds' metrics (the contents of `metrics.json`, in order from round 00) and nothing else: no model, no
-files. Where a quantity is a bracket, a signature speaks only if the whole bracket does. A signature that needs what
-was not measured stays silent. What a run does about a signature is `srlm.measure.decision`'s business.
+Knows: rounds' records, in order from round 00. Refuses to know: models, files. Where a quantity is a bracket, a
+signature speaks only if the whole bracket does. A signature that needs what was not measured stays silent. What a run
+does about a signature is `srlm.measure.decision`'s business.
 
 How often each one speaks on planted failures and on healthy runs is measured by `benchmarks/signatures.py`, printed in
 `benchmarks/results/signatures.md`.
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from srlm.records.rounds import RoundRecord, Signature, SplitRecord
+from srlm.theory import from_log
 
 History = Sequence[RoundRecord]
 
@@ -234,7 +235,8 @@ def _log_kappa(record: RoundRecord) -> tuple[float, float] | None:
 
 
 def _kappa_text(log_kappa: float) -> str:
-    return f"{math.exp(log_kappa):.3g}" if log_kappa < 700 else f"e^{log_kappa:.0f}"
+    kappa = from_log(log_kappa)
+    return f"e^{log_kappa:.0f}" if kappa is None else f"{kappa:.3g}"
 
 
 SIGNATURES: dict[str, Definition] = {
@@ -249,7 +251,7 @@ SIGNATURES: dict[str, Definition] = {
         _kappa_stalls,
     ),
     "failure_stays": Definition(
-        "The failure rate does not fall over two rounds, however many pairs are added.",
+        "The failure rate does not fall over two rounds, however much is trained on.",
         "More data of this kind will not help: look at the prompts that fail, their margins are nearly tied.",
         _failure_stays,
     ),

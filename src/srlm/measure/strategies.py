@@ -2,17 +2,18 @@
 
 Knows: the samples of each prompt with their self-rewards and marks. These are what people look at instead of modes
 (best-of-N, majority vote), measured on the same samples so that they can be compared with the predicted ceiling.
+Refuses to know: how answers are judged.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from srlm import theory
+from srlm.records.diagnosis import CalibrationBin, SelfJudgement
 from srlm.records.responses import Response, Rollout
 from srlm.tasks.answers import answer_of
 
@@ -41,41 +42,6 @@ def majority(texts: Sequence[str], responses: Sequence[Response]) -> int:
     return max(winner, key=lambda at: responses[at].logprob)
 
 
-@dataclass(frozen=True, slots=True)
-class CalibrationBin:
-    """Samples of like probability: how many, their mean self-reward (nats), their mean probability exp(self-reward),
-    the share that is right.
-    """
-
-    count: int
-    self_reward: float
-    confidence: float
-    accuracy: float
-
-
-@dataclass(frozen=True, slots=True)
-class SelfJudgement:
-    """How well the self-reward separates right samples from wrong ones.
-
-    Attributes:
-        auroc: probability that a right sample has a larger self-reward than a wrong one, over all pairs of samples;
-            None where all samples are right or all wrong.
-        auroc_within: the same among samples of one prompt, averaged over the prompts that have both: this is what
-            an update acts on. None where no prompt has both.
-        prompts_within: how many prompts have both.
-        calibration_error: expected calibration error of exp(self-reward) as a probability of being right.
-        calibration: its bins, by falling probability.
-        samples: samples with a known outcome.
-    """
-
-    auroc: float | None
-    auroc_within: float | None
-    prompts_within: int
-    calibration_error: float
-    calibration: tuple[CalibrationBin, ...]
-    samples: int
-
-
 def self_judgement(rollouts: Sequence[Rollout]) -> SelfJudgement | None:
     """Compare self-rewards with correctness.
 
@@ -96,7 +62,12 @@ def self_judgement(rollouts: Sequence[Rollout]) -> SelfJudgement | None:
     bins = _calibration(np.array([reward for reward, _ in flat]), np.array([right for _, right in flat], dtype=float))
     error = math.fsum(one.count * abs(one.confidence - one.accuracy) for one in bins) / len(flat)
     return SelfJudgement(
-        _auroc(flat), float(np.mean(within)) if within else None, len(within), error, tuple(bins), len(flat)
+        auroc=_auroc(flat),
+        auroc_within=float(np.mean(within)) if within else None,
+        prompts_within=len(within),
+        calibration_error=error,
+        calibration=tuple(bins),
+        samples=len(flat),
     )
 
 
@@ -112,7 +83,10 @@ def _calibration(rewards: np.ndarray, right: np.ndarray) -> list[CalibrationBin]
     order = np.argsort(-rewards, kind="stable")
     return [
         CalibrationBin(
-            len(part), float(rewards[part].mean()), float(np.exp(rewards[part]).mean()), float(right[part].mean())
+            count=len(part),
+            self_reward=float(rewards[part].mean()),
+            confidence=theory.from_log(float(theory.log_mean_exp(rewards[part]))) or 0.0,
+            accuracy=float(right[part].mean()),
         )
         for part in np.array_split(order, min(_BINS, len(order)))
     ]

@@ -34,9 +34,8 @@ def bootstrap(
         The interval; a single point where there is a single prompt, which is no evidence of certainty.
     """
     chosen = generator.integers(0, len(values), (resamples, len(values)))
-    found = statistic(values[chosen])
     tail = 100 * (1 - level) / 2
-    low, high = np.percentile(found, [tail, 100 - tail])
+    low, high = np.percentile(statistic(values[chosen]), [tail, 100 - tail])
     return Interval(lower=float(low), upper=float(high), level=level)
 
 

@@ -1,17 +1,18 @@
 """Will self-rewarding help on a group of prompts? The verdict, its reason, and what would change it.
 
 Knows: diagnosed prompts. By P5 exact rounds end in the modes, so what decides is the accuracy of the modes against that
-of the samples; what is not proved, or rests on too few prompts, is called undecided.
+of the samples; what is not proved, or rests on too few prompts, is called undecided. Refuses to know: who diagnosed.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from srlm import theory
 from srlm.measure.split import ModeStatistics, mode_statistics, share
-from srlm.measure.uncertainty import bootstrap, mean_of
+from srlm.measure.uncertainty import bootstrap, log_kappa_of, mean_of
 from srlm.records.bracket import Bracket, Interval
-from srlm.records.diagnosis import Accuracy, Judgement, PromptDiagnosis, Verdict
+from srlm.records.diagnosis import AccuracyByWay, Bootstrap, Judgement, PromptDiagnosis, Verdict
 
 # A gain in accuracy smaller than this is not worth a run.
 WORTHWHILE_GAIN = 0.05
@@ -19,24 +20,25 @@ WORTHWHILE_GAIN = 0.05
 SHARP_KAPPA = 1.05
 # Resampling fewer prompts than this says nothing about prompts not asked.
 FEWEST_PROMPTS = 5
+_RESAMPLES = 2000
 
 
-def accuracy_of(prompts: Sequence[PromptDiagnosis]) -> Accuracy:
+def accuracy_of(prompts: Sequence[PromptDiagnosis]) -> AccuracyByWay:
     """Shares of right answers over the prompts that have a known answer."""
     known = [one for one in prompts if one.mode_correct is not None]
     bracket = None
     if known:
-        low = [bool(one.mode_correct) and one.certified for one in known]
-        high = [bool(one.mode_correct) or not one.certified for one in known]
+        low = [bool(one.mode_correct) and one.mode.certified for one in known]
+        high = [bool(one.mode_correct) or not one.mode.certified for one in known]
         bracket = Bracket.of(float(np.mean(low)), float(np.mean(high)))
-    return Accuracy(
-        share([one.sample_accuracy for one in prompts]),
-        share([one.greedy_correct for one in prompts]),
-        share([one.best_of_n_correct for one in prompts]),
-        share([one.majority_correct for one in prompts]),
-        share([one.mode_correct for one in prompts]),
-        bracket,
-        len(known),
+    return AccuracyByWay(
+        sample=share([one.sample_accuracy for one in prompts]),
+        greedy=share([one.greedy_correct for one in prompts]),
+        best_of_n=share([one.best_of_n_correct for one in prompts]),
+        majority=share([one.majority_correct for one in prompts]),
+        mode=share([one.mode_correct for one in prompts]),
+        mode_bracket=bracket,
+        prompts=len(known),
     )
 
 
@@ -44,6 +46,27 @@ def statistics_of(prompts: Sequence[PromptDiagnosis], mass_slack: float) -> Mode
     """Certification brackets over prompts."""
     modes = [one.mode for one in prompts]
     return mode_statistics([one.logprob_lower for one in modes], [one.logprob_upper for one in modes], mass_slack)
+
+
+def bootstrap_of(prompts: Sequence[PromptDiagnosis], mass_slack: float, generator: np.random.Generator) -> Bootstrap:
+    """How far the figures of a diagnosis would move with other prompts, at the best responses seen."""
+
+    def interval(values: Sequence[float | bool | None]) -> Interval | None:
+        known = np.array([float(value) for value in values if value is not None])
+        return bootstrap(known, mean_of, generator, resamples=_RESAMPLES) if len(known) else None
+
+    logprobs = np.array([one.mode.logprob_lower for one in prompts])
+    log_kappa = bootstrap(logprobs, log_kappa_of, generator, resamples=_RESAMPLES)
+    low, high = theory.from_log(log_kappa.lower), theory.from_log(log_kappa.upper)
+    fails = theory.mode_fails(logprobs, mass_slack).astype(float)
+    return Bootstrap(
+        log_kappa=log_kappa,
+        kappa=None if low is None or high is None else Interval(lower=low, upper=high, level=log_kappa.level),
+        failure_rate=bootstrap(fails, mean_of, generator, resamples=_RESAMPLES),
+        sample_accuracy=interval([one.sample_accuracy for one in prompts]),
+        mode_accuracy=interval([one.mode_correct for one in prompts]),
+        resamples=_RESAMPLES,
+    )
 
 
 def judge_group(
@@ -59,20 +82,32 @@ def judge_group(
     """
     accuracy = accuracy_of(prompts)
     statistics = statistics_of(prompts, mass_slack)
-    degenerate = [one for one in prompts if one.certified and one.mode.marks]
+    degenerate = [one for one in prompts if one.mode.certified and one.mode.marks]
     gain = _gain(prompts, generator)
     # A mode that was cut but is right does no harm: it is judged by its accuracy like any other.
     harmful = [one for one in degenerate if not one.mode_correct]
     judgement, reason, remedy = _decide(prompts, accuracy, statistics, harmful, gain)
-    return Verdict(name, len(prompts), judgement, reason, remedy, accuracy, gain, statistics, len(degenerate))
+    return Verdict(
+        group=name,
+        prompts=len(prompts),
+        verdict=judgement,
+        reason=reason,
+        remedy=remedy,
+        accuracy=accuracy,
+        gain=gain,
+        kappa=statistics.kappa,
+        log_kappa=statistics.log_kappa,
+        failure_rate=statistics.failure_rate,
+        degenerate_modes=len(degenerate),
+    )
 
 
 def _gain(prompts: Sequence[PromptDiagnosis], generator: np.random.Generator) -> Interval | None:
     """Interval over prompts of mode accuracy - sample accuracy; modes not proved widen it to both sides."""
     known = [
         (
-            float(bool(one.mode_correct) and one.certified) - one.sample_accuracy,
-            float(bool(one.mode_correct) or not one.certified) - one.sample_accuracy,
+            float(bool(one.mode_correct) and one.mode.certified) - one.sample_accuracy,
+            float(bool(one.mode_correct) or not one.mode.certified) - one.sample_accuracy,
         )
         for one in prompts
         if one.mode_correct is not None and one.sample_accuracy is not None
@@ -86,7 +121,7 @@ def _gain(prompts: Sequence[PromptDiagnosis], generator: np.random.Generator) ->
 
 def _decide(
     prompts: Sequence[PromptDiagnosis],
-    accuracy: Accuracy,
+    accuracy: AccuracyByWay,
     statistics: ModeStatistics,
     degenerate: Sequence[PromptDiagnosis],
     gain: Interval | None,
@@ -135,7 +170,7 @@ def _decide(
             f"{what}, but on {accuracy.prompts} prompts with a known answer",
             f"give at least {FEWEST_PROMPTS}",
         )
-    open_ = sum(not one.certified for one in prompts)
+    open_ = sum(not one.mode.certified for one in prompts)
     if open_:
         return (
             "undecided",
@@ -150,7 +185,7 @@ def _kappa(statistics: ModeStatistics) -> str:
     return f"{upper:.3g}" if upper is not None else f"e^{statistics.log_kappa.upper:.0f}"
 
 
-def _shown(accuracy: Accuracy) -> str:
+def _shown(accuracy: AccuracyByWay) -> str:
     bracket = accuracy.mode_bracket
     if bracket is None or bracket.lower == bracket.upper:
         return f"{accuracy.mode:.0%}"

@@ -1,6 +1,7 @@
 """Linear softmax policies, pi_theta(y|x) proportional to exp(<phi(x,y), theta>) (docs/theory: linear-softmax).
 
 Knows: features and parameters, and what both say exactly: log-probabilities, Fisher information, feature covariance.
+Refuses to know: how parameters are learned.
 """
 
 from dataclasses import dataclass
@@ -18,15 +19,16 @@ class LinearSoftmaxPolicy:
     """A point of the class.
 
     Attributes:
-        features: phi, (P, M, d).
-        theta: parameters, (d,).
+        features: phi, (P, M, d), as `as_features` gives them.
+        theta: parameters, (d,), float64.
     """
 
     features: np.ndarray
     theta: np.ndarray
 
     def __post_init__(self) -> None:
-        check_features(self.features)
+        object.__setattr__(self, "features", as_features(self.features))
+        object.__setattr__(self, "theta", np.asarray(self.theta, dtype=np.float64))
         if self.theta.shape != (self.features.shape[2],) or not np.isfinite(self.theta).all():
             raise InputError(f"theta has shape {self.theta.shape}; give {self.features.shape[2]} finite numbers")
 
@@ -45,18 +47,23 @@ class LinearSoftmaxPolicy:
         return flat.T @ (flat * share.reshape(-1, 1))
 
 
-def check_features(features: ArrayLike) -> np.ndarray:
+def as_features(features: ArrayLike) -> np.ndarray:
     """Features as (P, M, d); float32 is kept (arithmetic on them is float64), everything else becomes float64.
 
     Raises:
-        InputError: another shape, or entries that are not finite.
+        InputError: no numbers, another shape, or entries that are not finite.
     """
-    found = np.asarray(features)
-    if found.dtype != np.float32:
-        found = found.astype(np.float64, copy=False)
-    if found.ndim != 3 or found.size == 0:
-        raise InputError(f"features have shape {found.shape}; give (prompts, responses, dimensions)")
-    wrong = sum(int((~np.isfinite(rows)).sum()) for rows in found)  # row by row: no second array of that size
+    try:
+        phi = np.asarray(features)
+        if phi.dtype != np.float32:
+            phi = phi.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"features are no table of numbers ({error}); give (prompts, responses, dimensions)"
+        ) from error
+    if phi.ndim != 3 or phi.size == 0:
+        raise InputError(f"features have shape {phi.shape}; give (prompts, responses, dimensions)")
+    wrong = sum(int((~np.isfinite(rows)).sum()) for rows in phi)  # row by row: no second array of that size
     if wrong:
         raise InputError(f"features hold {wrong} entries that are not finite")
-    return found
+    return phi

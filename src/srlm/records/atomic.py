@@ -1,7 +1,7 @@
 """Files and folders that are either there whole or not at all.
 
 Knows: a temporary name in the same folder, fsync, rename. What a crash leaves behind carries the temporary mark and
-is never read; the next writer of the same name removes it.
+is never read; the next writer of the same name removes it. Refuses to know: what is in them.
 """
 
 import json

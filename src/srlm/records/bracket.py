@@ -5,9 +5,17 @@ which ends a quantity of THESE prompts lies; an `Interval` how far it would move
 """
 
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 
 def _finite(value: float) -> float:
@@ -50,6 +58,12 @@ class Bracket(Record):
         if low is not None and high is not None and low > high + 1e-9 * max(1.0, abs(high)):
             raise ValueError(f"lower end {low} lies above upper end {high}")
         return self
+
+    @model_serializer(mode="wrap")
+    def _plain(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A proved bracket is its two ends, as it always was."""
+        document = dump(self)
+        return document if self.confidence is not None else {k: v for k, v in document.items() if k != "confidence"}
 
     @property
     def exact(self) -> bool:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from srlm.records.rounds import RoundRecord
+from srlm.records.rounds import RoundRecord, SplitRecord
 
 
 def model_card(record: Mapping[str, Any], history: Sequence[RoundRecord], kept: int) -> str:
@@ -42,7 +42,7 @@ def model_card(record: Mapping[str, Any], history: Sequence[RoundRecord], kept: 
         train, held_out = one.train, one.held_out
         cells = [
             f"{one.round}{' (this model)' if one.round == kept else ''}",
-            _number(train and train.kappa.upper, ".3g"),
+            _kappa(train),
             _number(train and train.failure_rate.upper, ".2f"),
             _number(train and train.accuracy.sample, ".2f"),
             _number(held_out and held_out.accuracy.sample, ".2f"),
@@ -50,6 +50,12 @@ def model_card(record: Mapping[str, Any], history: Sequence[RoundRecord], kept: 
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
+
+
+def _kappa(split: SplitRecord | None) -> str:
+    if split and split.kappa.upper is None and split.log_kappa and split.log_kappa.upper is not None:
+        return f"e^{split.log_kappa.upper:.0f}"
+    return _number(split and split.kappa.upper, ".3g")
 
 
 def _number(value: float | None, form: str) -> str:

@@ -114,7 +114,7 @@ class ModeBracket:
     """What is known of the likeliest response to one prompt. Log-probabilities are those of the untempered policy.
 
     Attributes:
-        best: the likeliest responses found, likeliest first, at least one; the first is the mode where `certified`.
+        best: the likeliest responses seen, likeliest first, at least one; the first is the mode where `certified`.
             Its own log-probability is a value, not an end of the bracket.
         logprob_lower, logprob_upper: bracket of log pi(y*|x) in nats.
         certified: no response is likelier than the first of `best`.
@@ -143,12 +143,12 @@ class ModeBracket:
 
     @property
     def mode(self) -> Response:
-        """The likeliest response found."""
+        """The likeliest response seen."""
         return self.best[0]
 
     @property
     def runner_up(self) -> Response | None:
-        """The second likeliest response found, None where there is none."""
+        """The second likeliest response seen, None where there is none."""
         return self.best[1] if len(self.best) > 1 else None
 
     @property

@@ -290,7 +290,7 @@ def parse(kind: type[_Kind], document: Any, where: Path) -> _Kind:
     """`document` as a record of this kind.
 
     Args:
-        kind: `RunRecord`, `RoundRecord`, ...
+        kind: `RunRecord`, `RoundRecord`, `DiagnosisRecord`, ...
         document: what the file held.
         where: the file, for the message.
 
@@ -300,10 +300,10 @@ def parse(kind: type[_Kind], document: Any, where: Path) -> _Kind:
     try:
         return kind.model_validate(document)
     except ValidationError as error:
-        problems = [
-            f"{where}: {'.'.join(str(part) for part in one['loc']) or 'the document'} is "
-            f"{json.dumps(one['input'], default=str)[:60]} ({one['msg'].lower()}); was the file edited, or written by "
-            "another srlm?"
-            for one in error.errors(include_url=False)
-        ]
+        problems = []
+        for one in error.errors(include_url=False):
+            field = ".".join(str(part) for part in one["loc"]) or "the document"
+            value = f"{json.dumps(one['input'], default=str)[:60]} ({one['msg'].lower()})"
+            what = "missing" if one["type"] == "missing" else value
+            problems.append(f"{where}: {field} is {what}; was the file edited, or written by another srlm?")
         raise InputError(problems) from error

@@ -1,7 +1,8 @@
 """A run's folder: what is in it, what of it is complete, and whether it is still what was written.
 
 Knows: `run.json` and the stages of a round (samples, modes, checkpoint, metrics). A stage counts once its manifest
-(names, sizes, checksums, rows) has been renamed into place after its files, and every read checks the file against it.
+(names, sizes, checksums, rows) has been renamed into place after its files, and every read checks the file against
+it. Refuses to know: what a stage does.
 """
 
 import hashlib
@@ -71,10 +72,10 @@ class RunDirectory:
             InputError: there is no run, or one of a newer format.
         """
         directory = cls(path)
-        found = directory.record().get("format")
-        if found != FORMAT:
+        form = directory.record().get("format")
+        if form != FORMAT:
             raise InputError(
-                f"{path / RUN_FILE} has format {found!r}, this srlm reads {FORMAT}; use the srlm that wrote it"
+                f"{path / RUN_FILE} has format {form!r}, this srlm reads {FORMAT}; use the srlm that wrote it"
             )
         return directory
 

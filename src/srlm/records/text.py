@@ -1,6 +1,6 @@
 """Text that a model wrote, made safe to look at.
 
-Knows: which characters steer a terminal or reorder a page instead of being seen. Nothing here knows HTML: pages escape
+Knows: which characters steer a terminal or reorder a page instead of being seen. Refuses to know: HTML; pages escape
 markup themselves, after this.
 """
 

@@ -1,6 +1,7 @@
 """A round's metrics under the names that trackers (`report_to`) show.
 
-Knows: trl's log keys. What trl has a name for goes by that name; everything goes by its own under `srlm/`.
+Knows: trl's log keys. What trl has a name for goes by that name; everything goes by its own under `srlm/`. Refuses to
+know: any tracker.
 """
 
 import math

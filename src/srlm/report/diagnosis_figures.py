@@ -1,6 +1,7 @@
 """The figures of a diagnosis, and of several side by side.
 
-Knows: the document of `diagnosis.json`, what is drawn against what. Drawing conventions are those of `figures`.
+Knows: the record of a diagnosis, what is drawn against what. Drawing conventions are those of `figures`. Refuses to
+know: pages.
 """
 
 import html
@@ -10,6 +11,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from srlm.records.diagnosis import DiagnosisRecord
 from srlm.records.text import visible
 from srlm.report import numbers
 from srlm.report.figures import (
@@ -21,9 +23,9 @@ from srlm.report.figures import (
     RED,
     RUN_COLOURS,
     Figure,
-    _log,
-    _percent,
     finished_spec,
+    log_axis,
+    percent_axis,
 )
 
 _LN10 = math.log(10)
@@ -36,50 +38,44 @@ _WAYS = (
 )
 
 
-def diagnosis_figures(found: dict[str, Any]) -> list[Figure]:
+def diagnosis_figures(diagnosis: DiagnosisRecord) -> list[Figure]:
     """The figures of one diagnosis, in reading order; those without a measurement are left out."""
-    drawn = [_ways(found), _confidence(found), _calibration(found), _spectrum(found)]
-    return [figure for figure in drawn if figure is not None]
+    figures = [_ways(diagnosis), _confidence(diagnosis), _calibration(diagnosis), _spectrum(diagnosis)]
+    return [figure for figure in figures if figure is not None]
 
 
-def comparison_figures(found: Sequence[tuple[str, dict[str, Any]]]) -> list[Figure]:
+def comparison_figures(several: Sequence[tuple[str, DiagnosisRecord]]) -> list[Figure]:
     """Spectra and ceilings of several named diagnoses."""
-    figure, said = go.Figure(), []
-    for at, (name, one) in enumerate(found):
-        values = one["effective_dimension"].get("eigenvalues") or []
-        values = [value / values[0] for value in values if value > values[0] * 1e-9] if values and values[0] > 0 else []
-        if values:
-            colour = RUN_COLOURS[at % len(RUN_COLOURS)]
-            dash = "solid" if at < len(RUN_COLOURS) else "dot"
-            _curve(figure, list(range(1, len(values) + 1)), values, html.escape(name), colour, dash)
-            said.append(f"{name}: effective dimension {numbers.number(one['effective_dimension']['value'])}")
-    drawn: list[Figure] = []
-    if said:
-        _log(figure, "eigenvalue / largest")
-        _index_axis(figure)
+    figure, words = go.Figure(), []
+    for at, (name, one) in enumerate(several):
+        spectra = one.effective_dimension
+        colour, dash = RUN_COLOURS[at % len(RUN_COLOURS)], "solid" if at < len(RUN_COLOURS) else "dot"
+        if spectra and _curve(figure, spectra.eigenvalues, html.escape(name), colour, dash):
+            words.append(f"{name}: effective dimension {numbers.number(spectra.value)}")
+    figures: list[Figure] = []
+    if words:
+        _spectrum_axes(figure)
         caption = "Eigenvalues of the final hidden states' second moments, each divided by the largest."
-        drawn.append(
-            Figure("spectra", "Spectra of features", caption, "; ".join(said), finished_spec(figure, 380, False), True)
-        )
-    known = [(name, one) for name, one in found if one["accuracy"]["mode"] is not None]
+        spec = finished_spec(figure, 380, False)
+        figures.append(Figure("spectra", "Spectra of features", caption, "; ".join(words), spec, True))
+    known = [(name, one.accuracy) for name, one in several if one.accuracy.mode is not None]
     if known:
         bars = go.Figure()
-        for key, label, colour in (("sample", "samples", BLUE), ("greedy", "greedy", PURPLE), ("mode", "modes", GREEN)):
-            shares = [one["accuracy"][key] for _, one in known]
+        for way, label, colour in (("sample", "samples", BLUE), ("greedy", "greedy", PURPLE), ("mode", "modes", GREEN)):
+            shares = [getattr(accuracy, way) for _, accuracy in known]
             bars.add_bar(x=[html.escape(name) for name, _ in known], y=shares, name=label, marker={"color": colour})
         bars.update_layout(barmode="group")
-        _percent(bars)
-        words = "; ".join(f"{name}: modes {numbers.share(one['accuracy']['mode'])}" for name, one in known)
+        percent_axis(bars)
+        ceilings = "; ".join(f"{name}: modes {numbers.share(accuracy.mode)}" for name, accuracy in known)
         caption = "Share of right answers; the modes are where exact rounds would end (P5)."
-        drawn.append(
-            Figure("ceilings", "Accuracy and predicted ceiling", caption, words, finished_spec(bars, 360, False), True)
-        )
-    return drawn
+        spec = finished_spec(bars, 360, False)
+        figures.append(Figure("ceilings", "Accuracy and predicted ceiling", caption, ceilings, spec, True))
+    return figures
 
 
-def _ways(found: dict[str, Any]) -> Figure | None:
-    accuracy = found["accuracy"]
-    ways = [(name, accuracy[key], colour) for key, name, colour in _WAYS if accuracy.get(key) is not None]
+def _ways(diagnosis: DiagnosisRecord) -> Figure | None:
+    values = [(name, getattr(diagnosis.accuracy, way), colour) for way, name, colour in _WAYS]
+    ways = [one for one in values if one[1] is not None]
     if not ways:
         return None
     figure = go.Figure()
@@ -102,9 +98,9 @@ def _ways(found: dict[str, Any]) -> Figure | None:
     return Figure("ways", "Ways of answering", caption, words, spec)
 
 
-def _confidence(found: dict[str, Any]) -> Figure | None:
+def _confidence(diagnosis: DiagnosisRecord) -> Figure | None:
     """Probability of every prompt's mode, in falling order, its bracket and whether it is right."""
-    ordered = sorted(found["prompts"], key=lambda one: -one["mode"]["logprob_lower"])
+    ordered = sorted(diagnosis.prompts, key=lambda one: -one.mode.logprob_lower)
     figure = go.Figure()
     kinds = (
         (True, "mode right", GREEN, "circle"),
@@ -112,12 +108,12 @@ def _confidence(found: dict[str, Any]) -> Figure | None:
         (None, "not known", GREY, "circle"),
     )
     for correct, name, colour, symbol in kinds:
-        chosen = [(at + 1, one) for at, one in enumerate(ordered) if one["mode_correct"] is correct]
+        chosen = [(at + 1, one) for at, one in enumerate(ordered) if one.mode_correct is correct]
         if not chosen:
             continue
         # Natural logs, because probabilities of long responses underflow; the axis shows powers of ten.
-        lower = [one["mode"]["logprob_lower"] / _LN10 for _, one in chosen]
-        upper = [one["mode"]["logprob_upper"] / _LN10 for _, one in chosen]
+        lower = [one.mode.logprob_lower / _LN10 for _, one in chosen]
+        upper = [one.mode.logprob_upper / _LN10 for _, one in chosen]
         figure.add_scatter(
             x=[at for at, _ in chosen],
             y=lower,
@@ -131,19 +127,14 @@ def _confidence(found: dict[str, Any]) -> Figure | None:
             mode="markers",
             name=name,
             marker={"color": colour, "size": 7, "symbol": symbol},
-            customdata=[html.escape(visible(one["prompt"], 60)) for _, one in chosen],
+            customdata=[html.escape(visible(one.prompt, 60)) for _, one in chosen],
             hovertemplate="%{customdata}: 10^%{y:.2f}<extra></extra>",
         )
-    lowest = min(one["mode"]["logprob_lower"] for one in ordered) / _LN10
-    ticks = _powers(lowest)
-    figure.update_yaxes(
-        title="probability of the mode",
-        tickvals=ticks,
-        ticktext=list(map(numbers.power_of_ten, ticks)),
-        range=[lowest - 0.15 - 0.04 * abs(lowest), 0.1 + 0.02 * abs(lowest)],
-    )
+    lowest = min(one.mode.logprob_lower for one in ordered) / _LN10
+    reach = [lowest - 0.15 - 0.04 * abs(lowest), 0.1 + 0.02 * abs(lowest)]
+    figure.update_yaxes(title="probability of the mode", range=reach, **_powers(lowest))
     figure.update_xaxes(title="prompts, surest first", tickformat="d", zeroline=False)
-    right = sum(one["mode_correct"] is True for one in ordered)
+    right = sum(one.mode_correct is True for one in ordered)
     least = numbers.from_log(lowest * _LN10)
     words = f"{len(ordered)} modes, {right} known to be right; the least sure has probability {least}."
     caption = (
@@ -152,79 +143,67 @@ def _confidence(found: dict[str, Any]) -> Figure | None:
     return Figure("confidence", "Confidence in the favourite answer", caption, words, finished_spec(figure, 300, False))
 
 
-def _calibration(found: dict[str, Any]) -> Figure | None:
-    judged = found["self_reward_against_correctness"]
-    if judged is None or len(judged["calibration"]) < 2:
+def _calibration(diagnosis: DiagnosisRecord) -> Figure | None:
+    judgement = diagnosis.self_reward_against_correctness
+    if judgement is None or len(judgement.calibration) < 2:
         return None
-    bins = judged["calibration"]
+    bins = judgement.calibration
     figure = go.Figure()
     figure.add_scatter(
-        x=[one["self_reward"] / _LN10 for one in bins],
-        y=[one["accuracy"] for one in bins],
+        x=[one.self_reward / _LN10 for one in bins],
+        y=[one.accuracy for one in bins],
         mode="lines+markers",
         name="samples, ten bins",
         line={"color": BLUE, "width": 2.5},
         marker={"size": 7, "color": BLUE},
         hovertemplate="probability 10^%{x:.1f}: %{y:.0%} right<extra></extra>",
     )
-    _percent(figure)
+    percent_axis(figure)
     figure.update_yaxes(title="share right")
-    lowest = min(one["self_reward"] for one in bins) / _LN10
-    ticks = _powers(lowest)
-    figure.update_xaxes(
-        title="probability of the response",
-        zeroline=False,
-        tickvals=ticks,
-        ticktext=list(map(numbers.power_of_ten, ticks)),
-    )
-    auroc = judged["auroc"]
-    words = (
-        "All samples are right, or all wrong."
-        if auroc is None
-        else f"A right sample has the larger self-reward in {numbers.share(auroc)} of pairs."
-    )
+    lowest = min(one.self_reward for one in bins) / _LN10
+    figure.update_xaxes(title="probability of the response", zeroline=False, **_powers(lowest))
+    words = f"A right sample has the larger self-reward in {numbers.share(judgement.auroc)} of pairs."
+    if judgement.auroc is None:
+        words = "All samples are right, or all wrong."
     spec = finished_spec(figure, 320, False)
     spec["layout"]["showlegend"] = False
     caption = "Responses that the model finds likelier should be right more often: the line should rise. " + words
     return Figure("calibration", "Does it know right from wrong?", caption, words, spec)
 
 
-def _spectrum(found: dict[str, Any]) -> Figure | None:
-    spectra = found["effective_dimension"]
-    values = spectra.get("eigenvalues") or []
-    if not values or values[0] <= 0:
+def _spectrum(diagnosis: DiagnosisRecord) -> Figure | None:
+    spectra, figure = diagnosis.effective_dimension, go.Figure()
+    if spectra is None or not _curve(figure, spectra.eigenvalues, "features", BLUE):
         return None
-    figure = go.Figure()
-    for name, series, colour in (
-        ("features", values, BLUE),
-        ("Fisher information", spectra["fisher"]["eigenvalues"], ORANGE),
-    ):
-        kept = [value / series[0] for value in series if series[0] > 0 and value > series[0] * 1e-9]
-        if kept:
-            _curve(figure, list(range(1, len(kept) + 1)), kept, name, colour)
-    _log(figure, "eigenvalue / largest")
-    _index_axis(figure)
-    value, said = numbers.number(spectra["value"]), spectra["decay"]["sentence"]
-    words = f"Effective dimension {value} of {spectra['dimension']}; {said}."
+    _curve(figure, spectra.fisher.eigenvalues, "Fisher information", ORANGE)
+    _spectrum_axes(figure)
+    value = numbers.number(spectra.value)
+    words = f"Effective dimension {value} of {spectra.dimension}; {spectra.decay.sentence}."
     caption = "The faster it falls, the fewer samples theory asks for. " + words
     return Figure("spectrum", "How many directions count", caption, words, finished_spec(figure, 320, False))
 
 
-def _curve(figure: go.Figure, x: list[int], y: list[float], name: str, colour: str, dash: str = "solid") -> None:
-    figure.add_scatter(
-        x=x,
-        y=y,
-        mode="lines",
-        name=name,
-        line={"color": colour, "width": 2.2, "dash": dash},
-        hovertemplate=f"{name}, %{{x}}: %{{y:.2g}}<extra></extra>",
-    )
+def _curve(figure: go.Figure, eigenvalues: Sequence[float], name: str, colour: str, dash: str = "solid") -> bool:
+    """Add a spectrum over its largest eigenvalue, without rounding noise; whether there was anything to draw."""
+    shares = [value / eigenvalues[0] for value in eigenvalues if value > eigenvalues[0] * 1e-9 and eigenvalues[0] > 0]
+    if shares:
+        figure.add_scatter(
+            x=list(range(1, len(shares) + 1)),
+            y=shares,
+            mode="lines",
+            name=name,
+            line={"color": colour, "width": 2.2, "dash": dash},
+            hovertemplate=f"{name}, %{{x}}: %{{y:.2g}}<extra></extra>",
+        )
+    return bool(shares)
 
 
-def _index_axis(figure: go.Figure) -> None:
+def _spectrum_axes(figure: go.Figure) -> None:
+    log_axis(figure, "eigenvalue / largest")
     figure.update_xaxes(title="eigenvalue number", tickformat="d", zeroline=False)
 
 
-def _powers(lowest: float) -> list[int]:
-    """About six powers of ten from 1 down to below 10^lowest."""
-    return list(range(0, math.floor(lowest) - 1, -max(1, round(-lowest / 6))))
+def _powers(lowest: float) -> dict[str, Any]:
+    """Labels of an axis of exponents: about six powers of ten from 1 down to below 10^lowest."""
+    ticks = list(range(0, math.floor(lowest) - 1, -max(1, round(-lowest / 6))))
+    return {"tickvals": ticks, "ticktext": list(map(numbers.power_of_ten, ticks))}

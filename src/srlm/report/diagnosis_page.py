@@ -1,30 +1,28 @@
 """Pages about diagnoses: one, or several side by side, each a single HTML file.
 
-Knows: the document of `diagnosis.json` and its templates. What a model or a user wrote goes through `visible` and
-jinja's escaping.
+Knows: the record of a diagnosis and its templates. What a model or a user wrote goes through `visible` and jinja's
+escaping. Refuses to know: models, how anything was measured.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from srlm.errors import InputError
-from srlm.records.diagnosis_file import read_diagnosis
+from srlm.records.diagnosis import DiagnosisRecord, Judgement, PromptDiagnosis, Verdict, read_diagnosis
 from srlm.records.text import visible
 from srlm.report import numbers
+from srlm.report._pieces import MOST_ROWS, cut, filters, first_rows, flat
 from srlm.report.diagnosis_figures import comparison_figures, diagnosis_figures
 from srlm.report.page import html_target, names_of, render
 
-_MOST = 400
-_SHORT, _LONG = 140, 4000
 _TAGS = (
     ("differs", "greedy misses the mode"),
     ("wrong", "mode wrong"),
     ("degenerate", "degenerate mode"),
-    ("open", "mode not proved"),
+    ("open", "mode still open"),
 )
-_MEANING = {
+_MEANING: dict[Judgement, str] = {
     "helps": "Train: samples should climb towards the accuracy of the modes.",
     "no headroom": "Do not train for accuracy: there is nothing to gain.",
     "would amplify errors": "Do not train like this: the model would become surer of wrong or empty answers.",
@@ -48,243 +46,171 @@ def report_diagnoses(folders: Sequence[Path], out: Path | None = None) -> dict[s
     """
     if len(folders) > 1 and out is None:
         raise InputError("several diagnoses have no folder of their own to put a page in; give --out FILE.html")
-    found = [read_diagnosis(folder) for folder in folders]
-    try:
-        if out is None or len(folders) == 1:
-            beside = folders[0] if folders[0].is_dir() else folders[0].parent
-            page = write_diagnosis_page(found[0], html_target(out or beside / "diagnosis.html"))
-        else:
-            page = write_diagnosis_comparison(list(zip(names_of(folders), found, strict=True)), html_target(out))
-        said = [
-            {"diagnosis": str(folder), "headline": _headline(one), "verdict": one["verdict"]}
-            for folder, one in zip(folders, found, strict=True)
-        ]
-    except (KeyError, TypeError, IndexError) as error:
-        names = ", ".join(str(folder) for folder in folders)
-        raise InputError(
-            f"{names}: a field is missing or has the wrong type ({error}); was the file edited, or written by another "
-            "srlm? write it anew with srlm diagnose"
-        ) from error
-    return {"report": str(page), "diagnoses": said}
+    diagnoses = [read_diagnosis(folder) for folder in folders]
+    if out is None or len(folders) == 1:
+        beside = folders[0] if folders[0].is_dir() else folders[0].parent
+        page = write_diagnosis_page(diagnoses[0], html_target(out or beside / "diagnosis.html"))
+    else:
+        page = write_diagnosis_comparison(list(zip(names_of(folders), diagnoses, strict=True)), html_target(out))
+    summaries = [
+        {"diagnosis": str(folder), "headline": _headline(one), "verdict": one.as_dict()["verdict"]}
+        for folder, one in zip(folders, diagnoses, strict=True)
+    ]
+    return {"report": str(page), "diagnoses": summaries}
 
 
-def write_diagnosis_page(found: dict[str, Any], out: Path) -> Path:
+def write_diagnosis_page(diagnosis: DiagnosisRecord, out: Path) -> Path:
     """Draw the page of one diagnosis.
 
     Args:
-        found: the document of `diagnosis.json`.
+        diagnosis: the record.
         out: the HTML file.
 
     Raises:
         OSError: the file cannot be written; an older page stays as it was.
     """
-    figures = diagnosis_figures(found)
-    rows = [_row(one) for one in _chosen(found["prompts"])]
-    counts = Counter(tag for row in rows for tag in row["tags"])
-    whole = found["verdict"][0]
+    figures = diagnosis_figures(diagnosis)
+    rows = [_row(one) for one in first_rows(diagnosis.prompts, _tags)]
+    setup = diagnosis.settings.model_dump(exclude={"versions"}) | diagnosis.settings.versions
     context = {
-        "title": f"{visible(found['model'], 60)}: diagnosis",
-        "found": found,
+        "title": f"{visible(diagnosis.model, 60)}: diagnosis",
+        "diagnosis": diagnosis,
+        "proved": numbers.proved(diagnosis.numeric_error),
         "figures": figures,
-        "headline": _headline(found),
-        "whole": whole,
-        "meaning": _MEANING[whole["verdict"]],
-        "facts": _facts(found),
-        "verdicts": [_verdict(one) for one in found["verdict"]],
-        "cautions": _cautions(found),
+        "headline": _headline(diagnosis),
+        "whole": diagnosis.verdict[0],
+        "meaning": _MEANING[diagnosis.verdict[0].verdict],
+        "facts": _facts(diagnosis),
+        "verdicts": [(one, _css(one)) for one in diagnosis.verdict],
+        "cautions": _cautions(diagnosis),
         "rows": rows,
-        "filters": [(tag, name, counts[tag]) for tag, name in _TAGS if 0 < counts[tag] < len(rows)],
-        "left_out": max(0, len(found["prompts"]) - _MOST),
-        "settings": _flat(found["settings"]),
-        "weights": (found["effective_dimension"] or {}).get("weights", []),
-        "regimes": (found["effective_dimension"] or {}).get("decay", {}).get("regimes", []),
-        "ends": _ends,
+        "filters": filters(rows, _TAGS),
+        "left_out": max(0, len(diagnosis.prompts) - MOST_ROWS),
+        "settings": flat(setup),
+        "spectra": diagnosis.effective_dimension,
     }
     return render("diagnosis.html", out, figures, context)
 
 
 def write_diagnosis_comparison(
-    found: Sequence[tuple[str, dict[str, Any]]], out: Path, notes: Sequence[str] = ()
+    several: Sequence[tuple[str, DiagnosisRecord]], out: Path, notes: Sequence[str] = ()
 ) -> Path:
     """Draw several diagnoses side by side.
 
     Args:
-        found: names and documents.
+        several: names and diagnoses.
         out: the HTML file.
         notes: what makes them hard to compare.
     """
-    figures = comparison_figures(found)
+    figures = comparison_figures(several)
     context = {
-        "title": f"{len(found)} models side by side",
+        "title": f"{len(several)} models side by side",
         "figures": figures,
-        "rows": [(visible(name, 80), one, one["verdict"][0]) for name, one in found],
+        "rows": [(visible(name, 80), one, one.verdict[0]) for name, one in several],
         "notes": [visible(note, 400) for note in notes],
-        "margin": _margin,
-        "ends": _ends,
     }
     return render("diagnosis_comparison.html", out, figures, context)
 
 
-def _headline(found: dict[str, Any]) -> str:
-    verdict = found["verdict"][0]["verdict"]
-    accuracy = found["accuracy"]
-    start, end = numbers.share(accuracy["sample"]), numbers.share(accuracy["mode"])
-    if verdict == "helps":
-        return f"Self-rewarding should help: from {start} right samples towards {end}"
-    if verdict == "no headroom":
-        return "Self-rewarding has nothing to gain here"
-    if verdict == "would amplify errors":
-        return "Self-rewarding would make this model worse"
-    return "Not enough is known to say whether self-rewarding helps"
+def _headline(diagnosis: DiagnosisRecord) -> str:
+    start, end = numbers.share(diagnosis.accuracy.sample), numbers.share(diagnosis.accuracy.mode)
+    headlines: dict[Judgement, str] = {
+        "helps": f"Self-rewarding should help: from {start} right samples towards {end}",
+        "no headroom": "Self-rewarding has nothing to gain here",
+        "would amplify errors": "Self-rewarding would make this model worse",
+        "undecided": "Not enough is known to say whether self-rewarding helps",
+    }
+    return headlines[diagnosis.verdict[0].verdict]
 
 
-def _facts(found: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _facts(diagnosis: DiagnosisRecord) -> list[tuple[str, str, str]]:
     """(name, value, meaning) of the figures at the top."""
-    count, accuracy = len(found["prompts"]), found["accuracy"]
-    boot = found["bootstrap"]["kappa"]
+    count, accuracy, proved = len(diagnosis.prompts), diagnosis.accuracy, numbers.proved(diagnosis.numeric_error)
+    boot, judgement = diagnosis.bootstrap.log_kappa, diagnosis.self_reward_against_correctness
     facts = [
         (
             "Condition number κ",
-            _ends(found["kappa"]),
+            numbers.kappa(diagnosis),
             "Mean samples until the favourite answer is seen once; 1 is deterministic. With other prompts of this kind "
-            f"{_ends(boot)} ({numbers.share(boot['level'])} bootstrap).",
+            f"{numbers.log_bracket(boot)} ({numbers.share(boot.level)} bootstrap).",
         ),
         (
             "Failure rate",
-            _ends(found["failure_rate"], percent=True),
+            numbers.share_bracket(diagnosis.failure_rate),
             "Prompts whose favourite answer has at most half the probability.",
         ),
-        ("Modes proved", f"{found['certified']} of {count}", "The search ruled out every likelier answer."),
-    ]
-    if accuracy["mode"] is not None:
-        bracket = accuracy["mode_bracket"]
-        facts.insert(
-            0,
-            (
-                "Right samples → ceiling",
-                f"{numbers.share(accuracy['sample'])} → {_ends(bracket, percent=True)}",
-                "Where exact rounds start and end (P5): the ceiling is the accuracy of the modes.",
-            ),
-        )
-    facts.append(
+        (f"Modes {proved}", f"{diagnosis.certified} of {count}", "The search ruled out every likelier answer."),
         (
             "Greedy misses the mode",
-            f"{found['greedy_failures']} of {count}",
-            "Prompts where decoding greedily is proved not to give the likeliest answer.",
-        )
-    )
-    judged = found["self_reward_against_correctness"]
-    if judged is not None and judged["auroc_within"] is not None:
-        facts.append(
-            (
-                "Self-reward picks the right one",
-                numbers.share(judged["auroc_within"]),
-                "of pairs of a right and a wrong sample of the same prompt; 50% is chance.",
-            )
-        )
+            f"{diagnosis.greedy_failures} of {count}",
+            f"Prompts where decoding greedily is {proved} not to give the likeliest answer.",
+        ),
+    ]
+    if accuracy.mode is not None:
+        value = f"{numbers.share(accuracy.sample)} → {numbers.share_bracket(accuracy.mode_bracket)}"
+        meaning = "Where exact rounds start and end (P5): the ceiling is the accuracy of the modes."
+        facts.insert(0, ("Right samples → ceiling", value, meaning))
+    if judgement is not None and judgement.auroc_within is not None:
+        meaning = "of pairs of a right and a wrong sample of the same prompt; 50% is chance."
+        facts.append(("Self-reward picks the right one", numbers.share(judgement.auroc_within), meaning))
     return facts
 
 
-def _verdict(one: dict[str, Any]) -> dict[str, Any]:
-    css = {"helps": "held", "would amplify errors": "departed"}.get(one["verdict"], "open")
-    return one | {"css": css, "group": visible(one["group"], 60)}
+def _css(one: Verdict) -> str:
+    return {"helps": "held", "would amplify errors": "departed"}.get(one.verdict, "open")
 
 
-def _cautions(found: dict[str, Any]) -> list[str]:
+def _cautions(diagnosis: DiagnosisRecord) -> list[str]:
     """What must be said with the numbers."""
-    said = []
-    count = len(found["prompts"])
-    if found["certified"] < count:
-        said.append(
-            f"{count - found['certified']} of {count} modes are not proved: brackets hold all that the search left "
-            "open. More expansions or fewer new tokens narrow them."
+    cautions = []
+    count, spectra = len(diagnosis.prompts), diagnosis.effective_dimension
+    if diagnosis.certified < count:
+        cautions.append(
+            f"{count - diagnosis.certified} of {count} modes are not {numbers.proved(diagnosis.numeric_error)}: "
+            "brackets hold all that the search left open. More expansions or fewer new tokens narrow them."
         )
-    marks = {name: number for name, number in found["degenerate_modes"].items() if number}
-    if marks:
+    if marks := {name: number for name, number in diagnosis.degenerate_modes.items() if number}:
         listed = ", ".join(f"{number} {name}" for name, number in marks.items())
-        said.append(f"Degenerate modes: {listed}. Self-rewarding makes exactly these responses likelier.")
-    if found["numeric_error"]:
-        said.append(
-            f"Computed in {found['settings']['dtype']}: brackets are widened by "
-            f"{numbers.number(found['numeric_error'])} nats, the largest difference from float32 that was measured."
-        )
-    spectra = found["effective_dimension"]
-    if spectra:
-        said.extend(f"{one}." for one in (spectra["warning"], spectra["fisher"]["warning"]) if one)
-    said.append(
+        cautions.append(f"Degenerate modes: {listed}. Self-rewarding makes exactly these responses likelier.")
+    if diagnosis.numeric_error:
+        cautions.append(numbers.widening(diagnosis.settings.dtype, diagnosis.numeric_error))
+    if spectra is not None:
+        cautions += [f"{one}." for one in (spectra.warning, spectra.fisher.warning) if one]
+    cautions.append(
         "The ceiling is what exact rounds on these prompts end in. Real rounds are not exact, and nothing here adds "
         "knowledge that the model does not have."
     )
-    said.append(
-        "Certification brackets say what the search proved about these prompts; bootstrap intervals say how far a "
+    says = "estimated" if diagnosis.numeric_error else "proved"
+    cautions.append(
+        f"Certification brackets say what the search {says} about these prompts; bootstrap intervals say how far a "
         "number would move with other prompts. They are different uncertainties."
     )
-    return said
+    return cautions
 
 
-def _chosen(prompts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """At most _MOST: where there are more, those where something is the matter come first."""
-    if len(prompts) <= _MOST:
-        return list(prompts)
-    return sorted(prompts, key=lambda one: not _tags(one))[:_MOST]
+def _tags(one: PromptDiagnosis) -> list[str]:
+    shown = (
+        one.greedy_is_mode is False,
+        one.mode_correct is False,
+        bool(one.mode.marks),
+        not one.mode.certified,
+    )
+    return [tag for (tag, _), there in zip(_TAGS, shown, strict=True) if there]
 
 
-def _tags(one: dict[str, Any]) -> list[str]:
-    marks = {
-        "differs": one["greedy_is_mode"] is False,
-        "wrong": one["mode_correct"] is False,
-        "degenerate": bool(one["mode"]["marks"]),
-        "open": not one["mode"]["certified"],
-    }
-    return [tag for tag, _ in _TAGS if marks[tag]]
-
-
-def _row(one: dict[str, Any]) -> dict[str, Any]:
-    answers = one["answer"] if isinstance(one["answer"], list) else [] if one["answer"] is None else [one["answer"]]
-    margin = one["margin_lower"]
+def _row(one: PromptDiagnosis) -> dict[str, Any]:
+    answers = (one.answer,) if isinstance(one.answer, str) else one.answer or ()
+    ends = numbers.from_log(one.mode.logprob_lower), numbers.from_log(one.mode.logprob_upper)
     return {
-        "prompt": _cut(one["prompt"]),
-        "group": visible(one["group"], 40),
-        "known": visible(", ".join(map(str, answers)), 80),
+        "prompt": cut(one.prompt),
+        "group": visible(one.group, 40),
+        "known": visible(", ".join(answers), 80),
         "tags": _tags(one),
-        "mode": _cut(one["mode"]["text"]) | {"correct": one["mode_correct"], "marks": one["mode"]["marks"]},
-        "greedy": _cut(one["greedy"]["text"]) | {"correct": one["greedy_correct"], "marks": one["greedy"]["marks"]},
-        "same": one["mode"]["text"] == one["greedy"]["text"],
-        "certified": one["mode"]["certified"],
-        "probability": _from_logs(one["mode"]["logprob_lower"], one["mode"]["logprob_upper"]),
-        "margin": "infinite" if margin is None else numbers.number(margin),
-        "samples": one["sample_accuracy"],
+        "mode": cut(one.mode.text, correct=one.mode_correct, marks=one.mode.marks),
+        "greedy": cut(one.greedy.text, correct=one.greedy_correct, marks=one.greedy.marks),
+        "same": one.mode.text == one.greedy.text,
+        "certified": one.mode.certified,
+        "probability": numbers.between(*ends),
+        "margin": "infinite" if one.margin_lower is None else numbers.number(one.margin_lower),
+        "samples": one.sample_accuracy,
     }
-
-
-def _cut(text: str) -> dict[str, Any]:
-    shown = visible(text, _LONG)
-    return {"short": visible(text, _SHORT), "whole": shown if len(shown) > _SHORT else None}
-
-
-def _flat(values: dict[str, Any]) -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= {visible(str(inner), 80): visible(str(one), 200) for inner, one in value.items()}
-        else:
-            flat[visible(name, 80)] = visible(str(value), 200)
-    return flat
-
-
-def _margin(found: dict[str, Any]) -> str:
-    known = sorted(one["margin_lower"] for one in found["prompts"] if one["margin_lower"] is not None)
-    return f"{numbers.number(known[0])}, {numbers.number(known[len(known) // 2])}" if known else "infinite"
-
-
-def _ends(ends: dict[str, float] | None, percent: bool = False) -> str:
-    if ends is None:
-        return "not known"
-    form = numbers.share if percent else numbers.number
-    low, high = form(ends["lower"]), form(ends["upper"])
-    return low if low == high else f"{low}–{high}"
-
-
-def _from_logs(lower: float, upper: float) -> str:
-    low, high = numbers.from_log(lower), numbers.from_log(upper)
-    return low if low == high else f"{low}–{high}"

@@ -1,10 +1,11 @@
 """An experiment's charts, drawn twice from the same numbers: as SVG and as interactive figures.
 
-Knows: matplotlib without its global state, plotly, and nothing of what the numbers mean.
+Knows: matplotlib without its global state, plotly. Refuses to know: what the numbers mean.
 """
 
 import html
 import io
+from textwrap import wrap
 from typing import Any
 
 import matplotlib
@@ -47,10 +48,11 @@ def experiment_figures(result: ExperimentResult) -> list[Figure]:
 
 def _draw(axes: Axes, chart: Chart) -> None:
     bars = [one for one in chart.series if one.style == "bars"]
+    width = 0.8 / max(len(bars), 1)
     for at, one in enumerate(bars):
-        places = [k + (at - (len(bars) - 1) / 2) * 0.4 for k in range(len(one.x))]
+        places = [k + (at - (len(bars) - 1) / 2) * width for k in range(len(one.x))]
         heights = [float("nan") if v is None else v for v in one.y]
-        axes.bar(places, heights, 0.4 if len(bars) > 1 else 0.7, label=one.label, color=_colour(one))
+        axes.bar(places, heights, 0.9 * width, label=one.label, color=_colour(one))
     if bars:
         words = [v if isinstance(v, str) else f"{v:.3g}" for v in bars[0].x]
         axes.set_xticks(range(len(words)), words, rotation=30 if any(len(w) > 8 for w in words) else 0, ha="right")
@@ -67,7 +69,7 @@ def _draw(axes: Axes, chart: Chart) -> None:
                 axes.vlines(one.x, low, high, color=_colour(one))
             else:
                 axes.fill_between(one.x, low, high, color=_colour(one), alpha=0.2, linewidth=0)
-    axes.set(title=chart.title, xlabel=chart.x_label, ylabel=chart.y_label)
+    axes.set(title="\n".join(wrap(chart.title, 56)), xlabel=chart.x_label, ylabel=chart.y_label)
     if chart.x_log:
         axes.set_xscale("log")
     if chart.y_log:

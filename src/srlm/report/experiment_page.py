@@ -1,6 +1,7 @@
 """What `srlm simulate` leaves behind: result, table, picture, page; and one page of several experiments.
 
-Knows: file names. Nothing half-written stays: each file is renamed into place, the result last.
+Knows: file names. Nothing half-written stays: each file is renamed into place, the result last. Refuses to know: how
+charts are drawn.
 """
 
 import io

@@ -1,7 +1,7 @@
 """The figures of a page, as plotly figures with a sentence that says in words what each one shows.
 
-Knows: what is drawn against what, and colours that keep their contrast on light and dark paper alike. Text, grid and
-background colours are left to the page, which knows the reader's theme.
+Knows: what is drawn against what, and colours that keep their contrast on light and dark paper alike. Refuses to know:
+text, grid and background colours; they are the page's, which knows the reader's theme.
 """
 
 import html
@@ -13,17 +13,22 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from srlm.records.rounds import Bracket, SplitRecord
+from srlm.records.bracket import Bracket
+from srlm.records.rounds import SPLITS, Split, SplitRecord
 from srlm.report import numbers
-from srlm.report.reading import RunView, Split
+from srlm.report._pieces import NAMES
+from srlm.report.reading import RunView
 
 # Okabe and Ito's colours, darkened or lightened until each has contrast 3:1 with white and with #15181c.
 BLUE, ORANGE, GREEN, PURPLE, GREY, RED = "#2f7fc1", "#d06a12", "#1f9070", "#9b6fc4", "#7d8790", "#d0514a"
-_SPLITS: tuple[tuple[Split, str, str], ...] = (
-    ("train", "trained prompts", BLUE),
-    ("held_out", "held-out prompts", ORANGE),
-)
+SPLIT_COLOURS: dict[Split, str] = {"train": BLUE, "held_out": ORANGE}
 RUN_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY)
+# The ways of answering whose accuracy is drawn round by round.
+WAYS: tuple[tuple[str, str, str, Callable[[SplitRecord], float | None]], ...] = (
+    ("samples", BLUE, "solid", lambda one: one.accuracy.sample),
+    ("greedy", PURPLE, "dash", lambda one: one.accuracy.greedy),
+    ("modes", GREEN, "dot", lambda one: one.accuracy.mode),
+)
 
 Series = Sequence[tuple[int, SplitRecord]]
 
@@ -53,59 +58,46 @@ def run_figures(run: RunView) -> list[Figure]:
     """The figures of one run, in reading order; those without a measurement are left out."""
     if not run.rounds:
         return []
-    accuracy = [figure for split in ("train", "held_out") if (figure := _accuracy(run, split)) is not None]
+    accuracy = [figure for split in SPLITS if (figure := _accuracy(run, split)) is not None]
     rest = [_failure(run), *accuracy, _length(run), _sameness(run), _time(run)]
     return [_kappa(run), *(figure for figure in rest if figure is not None)]
 
 
 def comparison_figures(runs: Sequence[tuple[str, RunView]]) -> list[Figure]:
     """kappa and sample accuracy of several named runs."""
-    found: list[Figure] = []
-    for split, where, _ in _SPLITS:
-        if not any(run.split(split) for _, run in runs):
+    figures: list[Figure] = []
+    for split, where in NAMES.items():
+        measured = [(name, series) for name, run in runs if (series := run.split(split))]
+        if not measured:
             continue
         key = split.replace("_", "")
-        figure = go.Figure()
-        accuracy = go.Figure()
-        for (name, run), colour in zip(runs, _cycle(len(runs)), strict=True):
-            series, name = run.split(split), html.escape(name)  # plotly reads names as markup
-            _line(figure, series, lambda one: one.kappa.upper, name, colour, bracket=lambda one: one.kappa)
-            _line(accuracy, series, lambda one: one.accuracy.sample, f"{name}: samples", colour)
-            _line(accuracy, series, lambda one: one.accuracy.mode, f"{name}: modes", colour, dash="dot")
-        _log(figure, "κ")
-        _percent(accuracy)
-        words = "; ".join(
-            f"{name}: {_from_to(run.split(split), numbers.kappa)}" for name, run in runs if run.split(split)
-        )
-        found.append(
-            Figure(
-                f"kappa{key}",
-                f"κ on {where}",
-                "Log scale; bars are certification brackets.",
-                words,
-                finished_spec(figure),
-            )
-        )
+        figure, accuracy = go.Figure(), go.Figure()
+        for at, (name, run) in enumerate(runs):
+            series, name, colour = run.split(split), html.escape(name), RUN_COLOURS[at % len(RUN_COLOURS)]
+            _draw(figure, _Line(name, series, lambda one: one.kappa.upper, colour, bracket=lambda one: one.kappa))
+            _draw(accuracy, _Line(f"{name}: samples", series, lambda one: one.accuracy.sample, colour))
+            _draw(accuracy, _Line(f"{name}: modes", series, lambda one: one.accuracy.mode, colour, "dot"))
+        log_axis(figure, "κ")
+        percent_axis(accuracy)
+        words = "; ".join(f"{name}: {_from_to(series, numbers.kappa)}" for name, series in measured)
+        caption = "Log scale; bars are certification brackets."
+        figures.append(Figure(f"kappa{key}", f"κ on {where}", caption, words, finished_spec(figure)))
         if accuracy.data:
-            said = "; ".join(
-                f"{name}: {_from_to(run.split(split), lambda one: numbers.share(one.accuracy.sample))}"
-                for name, run in runs
-                if run.split(split)
+            words = "; ".join(
+                f"{name}: {_from_to(series, lambda one: numbers.share(one.accuracy.sample))}"
+                for name, series in measured
             )
             caption = "Solid: share of right samples. Dotted: share of right modes."
-            found.append(Figure(f"accuracy{key}", f"Accuracy on {where}", caption, said, finished_spec(accuracy)))
-    return found
+            figures.append(Figure(f"accuracy{key}", f"Accuracy on {where}", caption, words, finished_spec(accuracy)))
+    return figures
 
 
 def _kappa(run: RunView) -> Figure:
-    figure = go.Figure()
-    said: list[str] = []
-    for split, where, colour in _SPLITS:
-        series = run.split(split)
-        if not series:
-            continue
-        _line(figure, series, lambda one: one.kappa.upper, where, colour, bracket=lambda one: one.kappa)
-        said.append(f"on {where} {_from_to(series, numbers.kappa)}")
+    figure, words = go.Figure(), []
+    for line in _by_split(run, lambda one: one.kappa.upper, lambda one: one.kappa):
+        if line.series:
+            _draw(figure, line)
+            words.append(f"on {line.name} {_from_to(line.series, numbers.kappa)}")
     main = run.split(run.main_split())
     # Without a proved mode there is no margin, and both predictions say nothing.
     predicted = [
@@ -113,95 +105,69 @@ def _kappa(run: RunView) -> Figure:
     ]
     predicted = [(number, one) for number, one in predicted if number <= max(main[-1][0], run.planned_rounds or 0)]
     if predicted:
-        bound = [one.kappa_bound for _, one in predicted]
-        _marks(figure, [number for number, _ in predicted], bound, "P3 bound from the round before", "line-ew-open", 18)
-        exact = [(number, one.kappa_estimate) for number, one in predicted if one.kappa_estimate is not None]
-        if exact:
-            xs, ys = zip(*exact, strict=True)
-            _marks(figure, list(xs), list(ys), "exact round, estimated", "diamond-open", 9)
-    _log(figure, "κ (log scale)")
-    caption = "Bars: certification brackets (none where every mode was proved)."
+        bound = [(number, one.kappa_bound) for number, one in predicted]
+        _marks(figure, bound, "P3 bound from the round before", "line-ew-open", 18)
+        exact = [(number, one.kappa_estimate) for number, one in predicted]
+        _marks(figure, exact, "exact round, estimated", "diamond-open", 9)
+    log_axis(figure, "κ (log scale)")
+    caption = f"Bars: certification brackets (none where every mode was {numbers.proved(run.widened)})."
+    if any(one.kappa.upper is None for split in SPLITS for _, one in run.split(split)):
+        caption += " κ beyond 10³⁰⁸ is not drawn; the table of numbers has it."
     if predicted:
         caption += (
             " Grey dashes: what theorem P3 allows after an exact round from the round before; grey diamonds: an "
             f"estimate of that exact round{', both for the trained prompts' if run.main_split() == 'train' else ''}."
         )
     return Figure(
-        "kappa", "Condition number κ by round", caption, f"κ went {'; '.join(said)}.", finished_spec(figure, 400), True
+        "kappa", "Condition number κ by round", caption, f"κ went {'; '.join(words)}.", finished_spec(figure, 400), True
     )
 
 
 def _failure(run: RunView) -> Figure | None:
-    return _shares(
-        run,
-        "failure",
-        "Failure rate",
-        "Prompts whose most probable response has probability at most ½.",
-        lambda one: one.failure_rate.upper,
-        bracket=lambda one: one.failure_rate,
-    )
+    caption = "Prompts whose most probable response has probability at most ½."
+    lines = _by_split(run, lambda one: one.failure_rate.upper, lambda one: one.failure_rate)
+    return _chart("failure", "Failure rate", caption, lines)
 
 
 def _accuracy(run: RunView, split: Split) -> Figure | None:
     series = run.split(split)
-    where = {key: name for key, name, _ in _SPLITS}[split]
-    figure = go.Figure()
-    lines: tuple[tuple[str, str, str, Callable[[SplitRecord], float | None]], ...] = (
-        ("samples", BLUE, "solid", lambda one: one.accuracy.sample),
-        ("greedy", PURPLE, "dash", lambda one: one.accuracy.greedy),
-        ("modes", GREEN, "dot", lambda one: one.accuracy.mode),
-    )
-    said = []
-    for name, colour, dash, value in lines:
-        if _line(figure, series, value, name, colour, dash=dash):
-            said.append(f"{name} {_from_to(series, lambda one, value=value: numbers.share(value(one)))}")
-    if not said:
-        return None
-    ceiling = series[0][1].accuracy.mode
-    if ceiling is not None and len(series) > 1:
-        figure.add_hline(y=ceiling, line={"color": GREY, "width": 1, "dash": "dot"})
-    _percent(figure)
+    lines = [_Line(name, series, value, colour, dash) for name, colour, dash, value in WAYS]
+
+    def axis(figure: go.Figure) -> None:
+        percent_axis(figure)
+        if len(series) > 1 and (ceiling := series[0][1].accuracy.mode) is not None:
+            figure.add_hline(y=ceiling, line={"color": GREY, "width": 1, "dash": "dot"})
+
     caption = (
         "Share of right answers. The thin line is the accuracy of the base model's modes, where exact rounds would "
         "end (P5)."
     )
-    return Figure(
-        f"accuracy{split.replace('_', '')}", f"Accuracy, {where}", caption, f"{'; '.join(said)}.", finished_spec(figure)
-    )
+    return _chart(f"accuracy{split.replace('_', '')}", f"Accuracy, {NAMES[split]}", caption, lines, axis)
 
 
 def _length(run: RunView) -> Figure | None:
-    figure, said = go.Figure(), []
-    for split, where, colour in _SPLITS:
-        series = run.split(split)
-        if _line(figure, series, lambda one: one.mean_response_tokens, where, colour):
-            said.append(f"{where} {_from_to(series, lambda one: numbers.number(one.mean_response_tokens))} tokens")
-    if not said:
-        return None
-    figure.update_yaxes(rangemode="tozero", title="tokens")
     longest = run.record.configuration.get("max_completion_length")
-    caption = "Mean length of a sample. The reward is a sum over tokens, so shorter responses are favoured"
+    caption = "Mean length of a sample, in tokens. The reward is a sum over tokens, so shorter responses are favoured"
     caption += f"; {longest} tokens is the most allowed." if isinstance(longest, int) else "."
-    return Figure("length", "Response length", caption, f"{'; '.join(said)}.", finished_spec(figure))
+    lines = _by_split(run, lambda one: one.mean_response_tokens)
+
+    def axis(figure: go.Figure) -> None:
+        figure.update_yaxes(rangemode="tozero", title="tokens")
+
+    return _chart("length", "Response length", caption, lines, axis, numbers.number)
 
 
 def _sameness(run: RunView) -> Figure | None:
-    figure, said = go.Figure(), []
-    for split, where, colour in _SPLITS:
-        series = run.split(split)
-        if _line(figure, series, lambda one: one.mode_drift, f"moved modes, {where}", colour):
-            said.append(f"moved modes on {where} {_from_to(series, lambda one: numbers.share(one.mode_drift))}")
-    series = run.split(run.main_split())
-    if _line(figure, series, lambda one: one.informative_pairs, "pairs that differ", GREY, dash="dot"):
-        said.append(f"pairs that differ {_from_to(series, lambda one: numbers.share(one.informative_pairs))}")
-    if not said:
-        return None
-    _percent(figure)
     caption = (
         "Modes that are no longer the base model's (the theory says none), and the share of sampled pairs whose two "
         "responses differ: only those teach anything."
     )
-    return Figure("sameness", "Mode drift and informative pairs", caption, f"{'; '.join(said)}.", finished_spec(figure))
+    main = run.split(run.main_split())
+    lines = [
+        *_by_split(run, lambda one: one.mode_drift, what="moved modes, "),
+        _Line("pairs that differ", main, lambda one: one.informative_pairs, GREY, "dot"),
+    ]
+    return _chart("sameness", "Mode drift and informative pairs", caption, lines)
 
 
 def _time(run: RunView) -> Figure | None:
@@ -225,58 +191,84 @@ def _time(run: RunView) -> Figure | None:
     )
 
 
-def _shares(
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One quantity over the rounds that have it: its name, where it comes from, how it is drawn."""
+
+    name: str
+    series: Series
+    value: Callable[[SplitRecord], float | None]
+    colour: str
+    dash: str = "solid"
+    bracket: Callable[[SplitRecord], Bracket] | None = None
+
+
+def _by_split(
     run: RunView,
+    value: Callable[[SplitRecord], float | None],
+    bracket: Callable[[SplitRecord], Bracket] | None = None,
+    what: str = "",
+) -> list[_Line]:
+    return [
+        _Line(f"{what}{NAMES[split]}", run.split(split), value, colour, bracket=bracket)
+        for split, colour in SPLIT_COLOURS.items()
+    ]
+
+
+def percent_axis(figure: go.Figure) -> None:
+    figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
+
+
+def _chart(
     key: str,
     title: str,
     caption: str,
-    value: Callable[[SplitRecord], float | None],
-    bracket: Callable[[SplitRecord], Bracket] | None = None,
+    lines: Sequence[_Line],
+    axis: Callable[[go.Figure], None] = percent_axis,
+    form: Callable[[float | None], str] = numbers.share,
 ) -> Figure | None:
-    figure, said = go.Figure(), []
-    for split, where, colour in _SPLITS:
-        series = run.split(split)
-        if _line(figure, series, value, where, colour, bracket=bracket):
-            said.append(f"{where} {_from_to(series, lambda one: numbers.share(value(one)))}")
-    _percent(figure)
-    return Figure(key, title, caption, f"{'; '.join(said)}.", finished_spec(figure)) if said else None
+    """The lines with what they say in words; None where no round has any of them."""
+    figure = go.Figure()
+    known = [one for one in lines if _draw(figure, one)]
+    if not known:
+        return None
+    axis(figure)
+    words = "; ".join(f"{one.name} {_from_to(one.series, lambda at, one=one: form(one.value(at)))}" for one in known)
+    return Figure(key, title, caption, f"{words}.", finished_spec(figure))
 
 
-def _line(
-    figure: go.Figure,
-    series: Series,
-    value: Callable[[SplitRecord], float | None],
-    name: str,
-    colour: str,
-    dash: str = "solid",
-    bracket: Callable[[SplitRecord], Bracket] | None = None,
-) -> bool:
+def _draw(figure: go.Figure, line: _Line) -> bool:
     """Add one line over the rounds that have the value; whether there was any."""
-    points = [(number, known, one) for number, one in series if (known := value(one)) is not None]
+    points = [(number, known, one) for number, one in line.series if (known := line.value(one)) is not None]
     if not points:
         return False
     error = None
-    if bracket is not None and not all(bracket(one).exact for _, _, one in points):
+    if line.bracket is not None and not all(line.bracket(one).exact for _, _, one in points):
         # Lines run through the upper ends, the cautious ones; the bar reaches down to the lower ends.
-        down = [bracket(one).upper - bracket(one).lower for _, _, one in points]
+        lower = [line.bracket(one).lower for _, _, one in points]
+        down = [0.0 if low is None else known - low for (_, known, _), low in zip(points, lower, strict=True)]
         error = {"type": "data", "array": [0.0] * len(down), "arrayminus": down, "thickness": 1.5, "width": 5}
     figure.add_scatter(
         x=[number for number, _, _ in points],
         y=[known for _, known, _ in points],
-        name=name,
+        name=line.name,
         mode="lines+markers",
-        line={"color": colour, "width": 2.5, "dash": dash},
-        marker={"size": 7, "color": colour},
+        line={"color": line.colour, "width": 2.5, "dash": line.dash},
+        marker={"size": 7, "color": line.colour},
         error_y=error,
-        hovertemplate=f"{name}, round %{{x}}: %{{y:.3~g}}<extra></extra>",
+        hovertemplate=f"{line.name}, round %{{x}}: %{{y:.3~g}}<extra></extra>",
     )
     return True
 
 
-def _marks(figure: go.Figure, x: list[int], y: list[float], name: str, symbol: str, size: int) -> None:
+def _marks(figure: go.Figure, at: Sequence[tuple[int, float | None]], name: str, symbol: str, size: int) -> None:
+    """Add marks at the (round, value) pairs that have a value."""
+    known = [one for one in at if one[1] is not None]
+    if not known:
+        return
     figure.add_scatter(
-        x=x,
-        y=y,
+        x=[number for number, _ in known],
+        y=[value for _, value in known],
         name=name,
         mode="markers",
         marker={"symbol": symbol, "size": size, "color": GREY, "line": {"width": 2, "color": GREY}},
@@ -284,15 +276,11 @@ def _marks(figure: go.Figure, x: list[int], y: list[float], name: str, symbol: s
     )
 
 
-def _percent(figure: go.Figure) -> None:
-    figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
-
-
 def _traces(figure: go.Figure) -> Any:
     return figure.data  # plotly types this as the keys of a dictionary
 
 
-def _log(figure: go.Figure, title: str) -> None:
+def log_axis(figure: go.Figure, title: str) -> None:
     """A log axis labelled 1, 2, 5, 10, ... (powers of ten where there are many), never plotly's bare digits."""
     values = [value for trace in _traces(figure) for value in trace.y if value > 0]
     low, high = (math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))) if values else (0, 1)
@@ -333,7 +321,3 @@ def _tick(figure: go.Figure) -> int:
 def _from_to(series: Series, form: Callable[[SplitRecord], str]) -> str:
     first, last = form(series[0][1]), form(series[-1][1])
     return f"from {first} to {last}" if len(series) > 1 else first
-
-
-def _cycle(count: int) -> list[str]:
-    return [RUN_COLOURS[at % len(RUN_COLOURS)] for at in range(count)]

@@ -1,15 +1,15 @@
 """What a run amounts to, in words: the headline, its figures, what looked wrong, and what to keep in mind.
 
-Knows: the records' fields. Writes nothing that is not in the records; the theory's promises are in `promises.py`.
+Knows: the records' fields; the theory's promises are in `promises.py`. Refuses to know: anything that is not in them.
 """
 
 from dataclasses import dataclass
 
+from srlm.measure.promises import log_kappa
+from srlm.records.rounds import SPLITS, Split
 from srlm.report import numbers
-from srlm.report.reading import Answer, RunView, Split
-
-NAMES: dict[Split, str] = {"train": "trained prompts", "held_out": "held-out prompts"}
-SPLITS: tuple[Split, ...] = ("train", "held_out")
+from srlm.report._pieces import NAMES
+from srlm.report.reading import Answer, RunView
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,10 @@ def headline(run: RunView) -> str:
         return f"The base model: condition number κ = {numbers.kappa(now)}"
     _, base = series[0]
     rounds = numbers.plural(last, "round")
-    if now.kappa.upper < base.kappa.lower:
+    (least, most), (was_least, was_most) = log_kappa(now), log_kappa(base)
+    if most < was_least:
         return f"κ fell from {numbers.kappa(base)} to {numbers.kappa(now)} in {rounds}"
-    if now.kappa.lower > base.kappa.upper:
+    if least > was_most:
         return f"κ rose from {numbers.kappa(base)} to {numbers.kappa(now)} in {rounds}"
     return f"κ was {numbers.kappa(base)} and is {numbers.kappa(now)} after {rounds}: no certain change"
 
@@ -45,23 +46,23 @@ def standfirst(run: RunView) -> list[str]:
     if not series:
         return ["The page will fill as rounds complete."]
     last, now = series[-1]
-    said = [
+    sentences = [
         "κ is the number of samples it takes, on average over prompts, to see the model's own favourite response "
         "once; at 1 the model always gives it."
     ]
     held = run.split("held_out")
     if last and run.main_split() == "train" and held:
-        said.append(
+        sentences.append(
             f"On prompts never trained on, κ went from {numbers.kappa(held[0][1])} to {numbers.kappa(held[-1][1])}."
         )
     if last:
-        said += [text for name in SPLITS if (text := _accuracy_sentence(run, name))]
+        sentences += [text for name in SPLITS if (text := _accuracy_sentence(run, name))]
     elif now.accuracy.sample is not None:
-        said.append(
+        sentences.append(
             f"Of its samples {numbers.share(now.accuracy.sample)} are right, of its modes "
             f"{numbers.share(now.accuracy.mode)}."
         )
-    return said
+    return sentences
 
 
 def _accuracy_sentence(run: RunView, split: Split) -> str | None:
@@ -75,42 +76,29 @@ def _accuracy_sentence(run: RunView, split: Split) -> str | None:
     if greedy[0] is not None and greedy[1] is not None:
         text += f"; greedy answers went from {numbers.share(greedy[0])} to {numbers.share(greedy[1])}"
     if modes[0] is not None and modes[1] is not None:
-        proved = all(one.certified_share != 0 for _, one in (series[0], series[-1]))
-        which = "the favourite responses" if proved else "the likeliest responses found (none of them proved)"
+        sure = all(one.certified_share != 0 for _, one in (series[0], series[-1]))
+        none = f"the likeliest responses seen (none of them {numbers.proved(run.widened)})"
+        which = "the favourite responses" if sure else none
         text += f", {which} from {numbers.share(modes[0])} to {numbers.share(modes[1])}"
     return text + "."
 
 
 def facts(run: RunView) -> list[Fact]:
     """The figures a reader should take away, trained prompts before held-out ones."""
-    found: list[Fact] = []
+    figures: list[Fact] = []
     for split in SPLITS:
-        series = run.split(split)
-        if not series:
+        if not (series := run.split(split)):
             continue
-        base, now = series[0][1], series[-1][1]
-        where = NAMES[split]
-        found.append(
-            Fact(f"Condition number κ, {where}", numbers.kappa(base), numbers.kappa(now), "1 is certain of itself")
-        )
-        found.append(
-            Fact(
-                f"Failure rate, {where}",
-                numbers.share_bracket(base.failure_rate),
-                numbers.share_bracket(now.failure_rate),
-                "prompts whose favourite response has probability at most ½",
-            )
-        )
+        base, now, where = series[0][1], series[-1][1], NAMES[split]
+        kappas = numbers.kappa(base), numbers.kappa(now)
+        figures.append(Fact(f"Condition number κ, {where}", *kappas, "1 is certain of itself"))
+        rates = numbers.share_bracket(base.failure_rate), numbers.share_bracket(now.failure_rate)
+        meaning = "prompts whose favourite response has probability at most ½"
+        figures.append(Fact(f"Failure rate, {where}", *rates, meaning))
         if now.accuracy.sample is not None:
-            found.append(
-                Fact(
-                    f"Right samples, {where}",
-                    numbers.share(base.accuracy.sample),
-                    numbers.share(now.accuracy.sample),
-                    "drawn at temperature 1, nothing cut",
-                )
-            )
-    return found
+            shares = numbers.share(base.accuracy.sample), numbers.share(now.accuracy.sample)
+            figures.append(Fact(f"Right samples, {where}", *shares, "drawn at temperature 1, nothing cut"))
+    return figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,46 +125,48 @@ def troubles(run: RunView) -> list[Trouble] | None:
     looked = [one for one in run.rounds if one.round > 0 and one.signatures is not None]
     if not looked:
         return None
-    found: dict[str, Trouble] = {}
+    shown: dict[str, Trouble] = {}
     for metrics in looked:
         for one in metrics.signatures or ():
-            rounds = (*(found[one.name].rounds if one.name in found else ()), metrics.round)
-            found[one.name] = Trouble(one.name.replace("_", " "), rounds, one.evidence, one.advice)
-    return list(found.values())
+            rounds = (*(shown[one.name].rounds if one.name in shown else ()), metrics.round)
+            shown[one.name] = Trouble(one.name.replace("_", " "), rounds, one.evidence, one.advice)
+    return list(shown.values())
 
 
 def caveats(run: RunView) -> list[str]:
     """What a careful reader should keep in mind."""
-    said: list[str] = []
+    notes: list[str] = []
     for split in SPLITS:
-        series = run.split(split)
-        if not series:
+        if not (series := run.split(split)):
             continue
-        now = series[-1][1]
-        if now.prompts:
-            said.append(
-                f"There are {numbers.plural(now.prompts, NAMES[split][:-1])}: one prompt more or less is "
-                f"{100 / now.prompts:.1f} percentage points of greedy or mode accuracy."
+        if count := series[-1][1].prompts:
+            notes.append(
+                f"There are {numbers.plural(count, NAMES[split][:-1])}: one prompt more or less is {100 / count:.1f} "
+                "percentage points of greedy or mode accuracy."
             )
         open_rounds = [number for number, one in series if one.certified_share is not None and one.certified_share < 1]
         if open_rounds:
             listed = ", ".join(str(number) for number in open_rounds)
-            said.append(
-                f"On {NAMES[split]} not all modes were proved in round {listed}: what rests on them (κ, failure "
-                "rate, minimum confidence) is a bracket that contains the true value."
+            holds = "" if run.widened else " that contains the true value"
+            notes.append(
+                f"On {NAMES[split]} not all modes were {numbers.proved(run.widened)} in round {listed}: what rests on "
+                f"them (κ, failure rate, minimum confidence) is a bracket{holds}."
             )
-    if any(series and series[-1][1].certified_share == 1 for series in (run.split("train"), run.split("held_out"))):
-        said.append(
+    numerics = [one.numerics for one in run.rounds if one.numerics and one.numerics.widened]
+    if numerics:
+        notes.append(numbers.widening(numerics[-1].dtype, run.widened))
+    elif any(series and series[-1][1].certified_share == 1 for series in map(run.split, SPLITS)):
+        notes.append(
             "Where every mode was proved by exhaustive search, κ and the failure rate are exact for these prompts, "
             "not estimates; other prompts would give other numbers."
         )
     if not run.split("held_out"):
-        said.append("No prompts were held out: nothing here says how the model does on prompts it was not trained on.")
-    said.append(
+        notes.append("No prompts were held out: nothing here says how the model does on prompts it was not trained on.")
+    notes.append(
         "Sharpening makes latent ability the habit; it teaches nothing new. P3 and P5 speak of exact rounds; "
         "training by gradient steps on a few samples is not exact, and the page says where it shows."
     )
-    return said
+    return notes
 
 
 def changes(answers: tuple[Answer, ...], split: Split) -> str | None:

@@ -1,11 +1,15 @@
 """How numbers are written on a page: three figures, brackets as "a–b", and never more certainty than was measured.
 
-Knows: formats.
+Knows: formats, and the one word for what was proved or only measured. Refuses to know: which numbers a page shows.
 """
 
 import math
 
-from srlm.records.rounds import Bracket, SplitRecord
+from srlm import theory
+from srlm.records.bracket import Bracket, Interval
+from srlm.records.diagnosis import DiagnosisRecord, Verdict
+from srlm.records.rounds import SplitRecord
+from srlm.records.text import visible
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -14,6 +18,8 @@ def number(value: float | None) -> str:
     """Three significant figures; very large and very small ones as a power of ten; "not known" for None."""
     if value is None:
         return "not known"
+    if math.isinf(value):
+        return "∞"
     if value != 0 and not 1e-3 <= abs(value) < 1e6:
         power = math.floor(math.log10(abs(value)))
         return f"{value / 10.0**power:.1f}×10{str(power).translate(_SUPERSCRIPT)}"
@@ -24,10 +30,11 @@ def number(value: float | None) -> str:
 
 def from_log(log_value: float) -> str:
     """`number(exp(log_value))` for values that may overflow or underflow."""
-    if log_value == -math.inf or -600 < log_value < math.log(1e6):
-        return number(math.exp(log_value))
+    if math.isinf(log_value) or -600 < log_value < math.log(1e6):
+        return number(math.inf if log_value == math.inf else theory.from_log(log_value))
     power = math.floor(log_value / math.log(10))
-    return f"{math.exp(log_value - power * math.log(10)):.1f}×10{str(power).translate(_SUPERSCRIPT)}"
+    mantissa = theory.from_log(log_value - power * math.log(10))
+    return f"{mantissa:.1f}×10{str(power).translate(_SUPERSCRIPT)}"
 
 
 def power_of_ten(exponent: int) -> str:
@@ -35,26 +42,57 @@ def power_of_ten(exponent: int) -> str:
     return f"{10.0**exponent:g}" if -3 <= exponent <= 3 else f"10{str(exponent).translate(_SUPERSCRIPT)}"
 
 
-def share(value: float | None) -> str:
+def share(value: float | None, unknown: str = "not known") -> str:
     """A share of one as a whole percentage."""
-    return "not known" if value is None else f"{100 * value:.0f}%"
+    return unknown if value is None else f"{100 * value:.0f}%"
 
 
-def bracket(value: Bracket) -> str:
+def bracket(value: Bracket | Interval) -> str:
     """One number where both ends read the same, "a–b" otherwise."""
-    return _between(number(value.lower), number(value.upper))
+    return between(number(value.lower), number(value.upper))
 
 
-def share_bracket(value: Bracket) -> str:
+def share_bracket(value: Bracket | Interval | None, unknown: str = "not known") -> str:
     """`bracket` in percent."""
-    return _between(share(value.lower), share(value.upper))
+    return unknown if value is None else between(share(value.lower), share(value.upper))
 
 
-def kappa(metrics: SplitRecord) -> str:
-    """kappa as a bracket, from its logarithm where that is recorded (kappa itself may have been cut at exp(700))."""
-    if metrics.log_kappa is None:
-        return bracket(metrics.kappa)
-    return _between(from_log(metrics.log_kappa.lower), from_log(metrics.log_kappa.upper))
+def log_bracket(logs: Bracket | Interval) -> str:
+    """`bracket` of what the logarithms (nats) stand for, which may be beyond what a double holds."""
+    low, high = (-math.inf if logs.lower is None else logs.lower), (math.inf if logs.upper is None else logs.upper)
+    return between(from_log(low), from_log(high))
+
+
+def kappa(one: SplitRecord | DiagnosisRecord | Verdict) -> str:
+    """kappa as a bracket, from its logarithm where that is recorded (an older srlm cut kappa itself at exp(700))."""
+    return bracket(one.kappa) if one.log_kappa is None else log_bracket(one.log_kappa)
+
+
+def confidence(one: SplitRecord | DiagnosisRecord) -> str:
+    """The minimum confidence as a bracket, likewise."""
+    if one.log_min_confidence is not None:
+        return log_bracket(one.log_min_confidence)
+    return "–" if one.min_confidence is None else bracket(one.min_confidence)
+
+
+def margins(diagnosis: DiagnosisRecord) -> str:
+    """Smallest and median margin of a diagnosis."""
+    return "infinite" if diagnosis.margins is None else "{}, {} nats".format(*map(number, diagnosis.margins))
+
+
+def proved(widened: float) -> str:
+    """The word for a mode that the search left no rival: brackets that were widened by a measured error (nats) are
+    estimates, and nothing that rests on them is proved.
+    """
+    return "settled" if widened else "proved"
+
+
+def widening(dtype: str, widened: float) -> str:
+    """What is to be said wherever `proved` says "settled"."""
+    return (
+        f"Computed in {visible(dtype, 20)}: brackets are widened by {number(widened)} nats, the largest difference "
+        "from float32 that was measured. They are estimates: what is called settled is so within it, and not proved."
+    )
 
 
 def duration(seconds: float) -> str:
@@ -71,5 +109,6 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _between(low: str, high: str) -> str:
+def between(low: str, high: str) -> str:
+    """One text where both ends read the same, "a–b" otherwise."""
     return low if low == high else f"{low}–{high}"

@@ -1,10 +1,9 @@
 """One picture of a run for a README or a slide: kappa falling inside its bracket, and accuracy beside it.
 
-Knows: matplotlib, without its global state.
+Knows: matplotlib, without its global state. Refuses to know: single prompts.
 """
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from srlm.errors import InputError
 from srlm.records.atomic import write_bytes
-from srlm.records.rounds import SplitRecord
+from srlm.records.rounds import Split
 from srlm.report import numbers
-from srlm.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE
-from srlm.report.reading import RunView, Split, read_run
-
-_SPLITS: tuple[tuple[Split, str, str], ...] = (
-    ("train", "trained prompts", BLUE),
-    ("held_out", "held-out prompts", ORANGE),
-)
+from srlm.report._pieces import NAMES
+from srlm.report.figures import GREY, SPLIT_COLOURS, WAYS
+from srlm.report.reading import RunView, read_run
 
 
 def write_overview_svg(run_folder: Path, out: Path) -> Path:
@@ -59,17 +54,17 @@ def write_overview_svg(run_folder: Path, out: Path) -> Path:
 
 
 def _draw_kappa(axes: Any, run: RunView) -> None:
-    for split, where, colour in _SPLITS:
-        series = run.split(split)
-        if not series:
-            continue
-        rounds = [number for number, _ in series]
-        low, high = [one.kappa.lower for _, one in series], [one.kappa.upper for _, one in series]
-        axes.fill_between(rounds, low, high, color=colour, alpha=0.25, linewidth=0)
-        axes.plot(rounds, high, color=colour, marker="o", markersize=5, linewidth=2, label=where)
+    for split, colour in SPLIT_COLOURS.items():
+        ends = [(number, one.kappa.lower, one.kappa.upper) for number, one in run.split(split)]
+        if known := [one for one in ends if one[1] is not None and one[2] is not None]:  # the others are off the axis
+            rounds, low, high = zip(*known, strict=True)
+            axes.fill_between(rounds, low, high, color=colour, alpha=0.25, linewidth=0)
+            axes.plot(rounds, high, color=colour, marker="o", markersize=5, linewidth=2, label=NAMES[split])
     series = run.split(run.main_split())
     bounds = [
-        (number + 1, before.population.kappa_bound) for (number, before) in series[:-1] if before.population is not None
+        (number + 1, bound)
+        for number, before in series[:-1]
+        if before.population is not None and (bound := before.population.kappa_bound) is not None
     ]
     if bounds:
         x, y = zip(*bounds, strict=True)
@@ -83,14 +78,9 @@ def _draw_kappa(axes: Any, run: RunView) -> None:
 
 
 def _draw_accuracy(axes: Any, run: RunView) -> None:
-    lines: tuple[tuple[str, str, Callable[[SplitRecord], float | None]], ...] = (
-        ("samples", BLUE, lambda one: one.accuracy.sample),
-        ("greedy", PURPLE, lambda one: one.accuracy.greedy),
-        ("modes", GREEN, lambda one: one.accuracy.mode),
-    )
     styles: tuple[tuple[Split, str, str], ...] = (("train", "-", "trained"), ("held_out", ":", "held out"))
     for split, style, where in styles:
-        for name, colour, value in lines:
+        for name, colour, _, value in WAYS:
             points = [(number, known) for number, one in run.split(split) if (known := value(one)) is not None]
             if points:
                 x, y = zip(*points, strict=True)

@@ -1,7 +1,7 @@
 """Pages: one run, or several side by side, each a single HTML file that needs nothing but a browser.
 
 Knows: the templates. Whatever a model or a user wrote goes through `visible` and jinja's escaping; figures and texts
-come from the modules beside this one. No request leaves the page: plotly.js is in it.
+come from the modules beside this one. No request leaves the page: plotly.js is in it. Refuses to know: models.
 """
 
 from collections import Counter
@@ -18,13 +18,14 @@ from plotly.offline import get_plotlyjs
 
 from srlm.errors import InputError
 from srlm.records.atomic import write_text
+from srlm.records.responses import Response
+from srlm.records.rounds import SPLITS
 from srlm.records.text import visible
 from srlm.report import findings, numbers, promises
+from srlm.report._pieces import MOST_ROWS, cut, filters, first_rows, flat
 from srlm.report.figures import comparison_figures, run_figures
-from srlm.report.reading import Answer, Reply, read_run
+from srlm.report.reading import Answer, read_run
 
-MOST_ANSWERS = 400
-_SHORT, _LONG = 140, 4000
 _TAGS = (
     ("changed", "answer changed"),
     ("gained", "greedy turned right"),
@@ -68,10 +69,10 @@ def _summary(folder: Path) -> dict[str, Any]:
         "status": run.record.status,
         "rounds": [one.round for one in run.rounds],
         "headline": findings.headline(run),
-        "theory": [asdict(promise) for promise in promises.promises(run)],
+        "theory": [asdict(one) for one in promises.promise_texts(run)],
         "splits": {
             split: {"first": series[0][1].model_dump(mode="json"), "last": series[-1][1].model_dump(mode="json")}
-            for split in ("train", "held_out")
+            for split in SPLITS
             if (series := run.split(split))
         },
     }
@@ -94,7 +95,7 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
     target = html_target(out or run_folder / "report.html")
     run = read_run(run_folder)
     figures = run_figures(run)
-    rows = [_row(one) for one in _chosen(run.answers)]
+    rows = [_row(one) for one in first_rows(run.answers, _changed)]
     context = {
         "title": f"{visible(str(run.record.configuration.get('model', 'a model')), 60)}: self-rewarding run",
         "run": run,
@@ -102,15 +103,15 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
         "headline": findings.headline(run),
         "standfirst": findings.standfirst(run),
         "facts": findings.facts(run),
-        "promises": promises.promises(run),
+        "promises": promises.promise_texts(run),
         "theory_sentence": promises.theory_sentence(run),
         "troubles": findings.troubles(run),
         "caveats": findings.caveats(run) if run.rounds else [],
-        "changes": [said for split in ("train", "held_out") if (said := findings.changes(run.answers, split))],
+        "changes": [text for split in SPLITS if (text := findings.changes(run.answers, split))],
         "answers": rows,
-        "filters": _filters(rows),
-        "answers_left_out": max(0, len(run.answers) - MOST_ANSWERS),
-        "configuration": _flat(run.record.configuration),
+        "filters": filters(rows, _TAGS),
+        "answers_left_out": max(0, len(run.answers) - MOST_ROWS),
+        "configuration": flat(run.record.configuration),
     }
     return render("run.html", target, figures, context)
 
@@ -129,15 +130,15 @@ def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
     names = names_of(run_folders)
     runs = [(name, read_run(folder, answers=False)) for name, folder in zip(names, run_folders, strict=True)]
     figures = comparison_figures(runs)
-    flat = {name: _flat(run.record.configuration) for name, run in runs}
-    fields = sorted({field for one in flat.values() for field in one})
-    differing = [field for field in fields if len({one.get(field, "") for one in flat.values()}) > 1]
+    settings = {name: flat(run.record.configuration) for name, run in runs}
+    fields = sorted({field for one in settings.values() for field in one})
+    differing = [field for field in fields if len({one.get(field, "") for one in settings.values()}) > 1]
     context = {
         "title": f"{len(runs)} self-rewarding runs side by side",
         "runs": runs,
         "figures": figures,
         "rows": [(name, run, findings.headline(run), promises.theory_sentence(run)) for name, run in runs],
-        "differences": [(field, [flat[name].get(field, "") for name, _ in runs]) for field in differing],
+        "differences": [(field, [settings[name].get(field, "") for name, _ in runs]) for field in differing],
     }
     return render("comparison.html", target, figures, context)
 
@@ -182,9 +183,11 @@ def render(template: str, target: Path, figures: Sequence[Any], context: dict[st
         "visible": visible,
         "moment": _moment,
         "kappa": numbers.kappa,
+        "confidence": numbers.confidence,
+        "margins": numbers.margins,
+        "proved": numbers.proved,
         "share": numbers.share,
         "share_bracket": numbers.share_bracket,
-        "bracket": numbers.bracket,
         "number": numbers.number,
     }
     room = files("srlm.report") / "templates"
@@ -199,16 +202,9 @@ def render(template: str, target: Path, figures: Sequence[Any], context: dict[st
     return target
 
 
-def _chosen(answers: Sequence[Answer]) -> list[Answer]:
-    """At most MOST_ANSWERS: where there are more, those whose greedy answer or mode changed come first."""
-    if len(answers) <= MOST_ANSWERS:
-        return list(answers)
-    return sorted(answers, key=lambda one: not _changed(one))[:MOST_ANSWERS]
-
-
 def _row(answer: Answer) -> dict[str, Any]:
     before, after = answer.base.greedy.correct, answer.last.greedy.correct
-    tags = [answer.split]
+    tags: list[str] = [answer.split]
     if _changed(answer):
         tags.append("changed")
     if before is not None and after is not None and before != after:
@@ -216,45 +212,29 @@ def _row(answer: Answer) -> dict[str, Any]:
     if answer.base.mode.text != answer.last.mode.text:
         tags.append("moved")
     return {
-        "prompt": _cut(answer.prompt),
+        "prompt": cut(answer.prompt),
         "known": visible(", ".join(answer.known), 80),
         "held_out": answer.split == "held_out",
         "tags": tags,
         "columns": [
             {
-                "name": name,
-                "greedy": _reply(at.greedy),
-                "mode": _reply(at.mode),
-                "same": at.greedy.text == at.mode.text,
-                "certified": at.certified,
+                "greedy": _reply(at.bracket.greedy),
+                "mode": _reply(at.bracket.mode),
+                "same": at.bracket.greedy.text == at.bracket.mode.text,
+                "certified": at.bracket.certified,
                 "samples": at.sample_accuracy,
             }
-            for name, at in (("base model", answer.base), ("last round", answer.last))
+            for at in (answer.rounds[0], answer.rounds[-1])
         ],
     }
 
 
-def _filters(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, int]]:
-    """(tag, button text, rows) of every filter that would show some rows but not all."""
-    counts = Counter(tag for row in rows for tag in row["tags"])
-    return [(tag, name, counts[tag]) for tag, name in _TAGS if 0 < counts[tag] < len(rows)]
-
-
 def _changed(answer: Answer) -> bool:
-    return answer.base.greedy.text != answer.last.greedy.text or answer.base.mode.text != answer.last.mode.text
+    return (answer.base.greedy.text, answer.base.mode.text) != (answer.last.greedy.text, answer.last.mode.text)
 
 
-def _reply(reply: Reply) -> dict[str, Any]:
-    return _cut(reply.text) | {"correct": reply.correct}
-
-
-def _cut(text: str) -> dict[str, Any]:
-    shown = visible(text, _LONG)
-    return {"short": visible(text, _SHORT), "whole": shown if len(shown) > _SHORT else None}
-
-
-def _flat(values: dict[str, Any]) -> dict[str, str]:
-    return {visible(str(name), 80): visible(str(value), 300) for name, value in sorted(values.items())}
+def _reply(response: Response) -> dict[str, Any]:
+    return cut(response.text, correct=response.correct)
 
 
 def _moment(value: str) -> str:

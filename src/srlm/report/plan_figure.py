@@ -1,6 +1,7 @@
 """The picture of a plan: the failure bound over pairs a round, one line for each number of rounds.
 
-Knows: matplotlib, without its global state, and which of the theory's statements the plan is about.
+Knows: matplotlib, without its global state, and which of the theory's statements the plan is about. Refuses to
+know: what a plan is made from.
 """
 
 import io

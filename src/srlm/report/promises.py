@@ -1,204 +1,142 @@
-"""Each promise of the theory against what a run measured.
+"""Each promise of the theory against what a run measured, in words.
 
-Knows: the theory's statements by their labels (theory.md), and the difference between a bound that was broken, one
-that held, one that the recorded brackets leave open, and one that does not speak of this run: P3 to P5 are about eq. 3
-with the log-probability as reward.
+Knows: how to say what `srlm.measure.promises` compares. Refuses to know: how it is compared.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Literal
+from dataclasses import dataclass
 
-from srlm.records.rounds import Bracket, SplitRecord
+from srlm.measure.promises import Outcome, Promise, Statement, Step, promises, refuted
+from srlm.records.rounds import ExactnessRecord
 from srlm.records.text import visible
 from srlm.report import numbers
-from srlm.report.findings import NAMES, SPLITS
-from srlm.report.reading import RunView, Split
+from srlm.report._pieces import NAMES
+from srlm.report.reading import RunView
 
-Verdict = Literal["held", "departed", "open", "note"]
+_LABELS: dict[Statement, str] = {
+    "contraction": "P3, {}: an exact round shrinks κ − 1 by at least exp(−margin/β)",
+    "exact_round": "The exact round itself, {} (estimated from the samples of the round before; not a bound)",
+    "margin": "P3, {}: an exact round multiplies every margin by 1 + 1/β",
+    "modes_stay": "P5, {}: exact rounds never move a mode",
+    "ceiling": "P5, {}: samples converge to the accuracy of the base model's modes",
+    "exactness": "P4: κ shrinks for certain where an update misses the exact one by less than margin/β",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
-    """One statement of the theory against the run.
-
-    Attributes:
-        label: where it stands in theory.md, with what it says.
-        expected, measured: in words.
-        verdict: "held", "departed", "open" (the brackets leave it undecided) or "note" (a comparison, not a test).
+class PromiseText:
+    """One statement of the theory against the run: where it stands with what it says, expected and measured in words,
+    and the verdict as `Promise.outcome`.
     """
 
     label: str
     expected: str
     measured: str
-    verdict: Verdict
+    verdict: Outcome
 
 
-def promises(run: RunView) -> list[Promise]:
-    """Each promise of the theory that the records can speak to, for every split that was measured; for comparison only
-    where the run is none that the theory speaks of.
-    """
-    found: list[Promise] = []
-    for split in SPLITS:
-        series = run.split(split)
-        if len(series) < 2:
-            continue
-        found += [_contraction(series, split), *_exact_round(series, split), *_margin(run, series, split)]
-        found += [*_still_modes(series, split), *_ceiling(series, split)]
-    found += _certificate(run)
-    return [replace(one, verdict="note") for one in found] if run.off_theory else found
+def promises_of(run: RunView) -> list[Promise]:
+    """The run's promises as values."""
+    return promises(run.rounds, run.beta, comparison_only=run.off_theory is not None)
 
 
-def _contraction(series: list[tuple[int, SplitRecord]], split: Split) -> Promise:
-    steps = _bounded_steps(series)
-    label = f"P3, {NAMES[split]}: an exact round shrinks κ − 1 by at least exp(−margin/β)"
-    if not steps and any(_unproved(one) for _, one in series[:-1]):
-        return Promise(label, "vacuous: no mode was proved", numbers.kappa(series[-1][1]), "open")
-    if not steps:
-        return Promise(label, "not recorded", "not recorded", "open")
-    expected = _listed(f"round {number}: κ at most {numbers.number(bound)}" for number, bound, _ in steps)
-    measured = _listed(f"round {number}: {numbers.bracket(value)}" for number, _, value in steps)
-    if any(value.lower > bound for _, bound, value in steps):
-        verdict: Verdict = "departed"
-    elif all(value.upper <= bound for _, bound, value in steps):
-        verdict = "held"
-    else:
-        verdict = "open"
-    return Promise(label, expected, measured, verdict)
+def promise_texts(run: RunView) -> list[PromiseText]:
+    """The run's promises in words."""
+    return [
+        PromiseText(_LABELS[one.statement].format(one.split and NAMES[one.split]), *_words(run, one), one.outcome)
+        for one in promises_of(run)
+    ]
+
+
+def _words(run: RunView, one: Promise) -> tuple[str, str]:
+    """(expected, measured)."""
+    series = run.split(one.split) if one.split else []
+    if one.vacuous:
+        return f"vacuous: no mode was {numbers.proved(run.widened)}", numbers.kappa(series[-1][1])
+    if not one.steps:
+        return "not recorded", "not recorded"
+    last = one.steps[-1]
+    match one.statement:
+        case "contraction" | "exact_round":
+            what = "κ at most" if one.statement == "contraction" else "about"
+            expected = _listed(f"round {step.round}: {what} {numbers.from_log(step.expected)}" for step in one.steps)
+            measured = _listed(f"round {step.round}: {_kappa(step)}" for step in one.steps)
+            return expected, measured + (" (estimates)" if run.widened else "")
+        case "margin":
+            base = numbers.number(series[0][1].median_margin)
+            becomes = f"median margin {base} becomes {numbers.number(last.expected)} nats"
+            return becomes, f"{numbers.number(last.upper)} nats"
+        case "modes_stay":
+            moved = f"{numbers.share(last.upper)} of the {numbers.proved(run.widened)} modes differ"
+            return "no mode differs from the base model's", moved
+        case "ceiling":
+            now = f"samples {numbers.share(last.upper)}, modes now {numbers.share(series[-1][1].accuracy.mode)}"
+            return f"heads for {numbers.share(last.expected)}", now
+        case "exactness":
+            scored = [(one.round, one.certificate) for one in run.rounds if one.certificate is not None]
+            return "not refuted: a miss below margin/β at every scored prompt", _listed(
+                f"round {number}: {_refuted(p4)} (worst error {numbers.number(p4.eps)} nats)" for number, p4 in scored
+            )
+
+
+def _refuted(p4: ExactnessRecord) -> str:
+    return f"refuted at {numbers.share(1 - p4.prompts_holding)} of the prompts" if refuted(p4) else "not refuted"
+
+
+def _kappa(step: Step) -> str:
+    return numbers.between(numbers.from_log(step.lower), numbers.from_log(step.upper))
 
 
 def _listed(parts: Iterable[str]) -> str:
     """The parts in a row; of more than six the first two and the last two."""
-    told = list(parts)
-    return "; ".join(told if len(told) <= 6 else [*told[:2], "…", *told[-2:]])
-
-
-def _bounded_steps(series: list[tuple[int, SplitRecord]]) -> list[tuple[int, float, Bracket]]:
-    """(round, P3's bound from the round before, measured kappa) of every round that has one. Where no mode of the round
-    before was proved there is no margin, and the bound says nothing.
-    """
-    return [
-        (number, before.population.kappa_bound, after.kappa)
-        for (_, before), (number, after) in pairwise(series)
-        if before.population is not None and not _unproved(before)
-    ]
-
-
-def _unproved(metrics: SplitRecord) -> bool:
-    return metrics.certified_share == 0
-
-
-def _exact_round(series: list[tuple[int, SplitRecord]], split: Split) -> list[Promise]:
-    steps = [
-        (number, before.population.kappa_estimate, after.kappa)
-        for (_, before), (number, after) in pairwise(series)
-        if before.population is not None and before.population.kappa_estimate is not None and not _unproved(before)
-    ]
-    if not steps:
-        return []
-    expected = _listed(f"round {number}: about {numbers.number(value)}" for number, value, _ in steps)
-    measured = _listed(f"round {number}: {numbers.bracket(value)}" for number, _, value in steps)
-    label = f"The exact round itself, {NAMES[split]} (estimated from the samples of the round before; not a bound)"
-    return [Promise(label, expected, measured, "note")]
-
-
-def _margin(run: RunView, series: list[tuple[int, SplitRecord]], split: Split) -> list[Promise]:
-    (first, base), (last, now) = series[0], series[-1]
-    if run.beta is None or base.median_margin is None or now.median_margin is None or _unproved(base):
-        return []
-    exact = base.median_margin * (1 + 1 / run.beta) ** (last - first)
-    return [
-        Promise(
-            f"P3, {NAMES[split]}: an exact round multiplies every margin by 1 + 1/β",
-            f"median margin {numbers.number(base.median_margin)} becomes {numbers.number(exact)} nats",
-            f"{numbers.number(now.median_margin)} nats",
-            "note",
-        )
-    ]
-
-
-def _still_modes(series: list[tuple[int, SplitRecord]], split: Split) -> list[Promise]:
-    drift = series[-1][1].mode_drift
-    if drift is None:
-        return []
-    return [
-        Promise(
-            f"P5, {NAMES[split]}: exact rounds never move a mode",
-            "no mode differs from the base model's",
-            f"{numbers.share(drift)} of the proved modes differ",
-            "held" if drift == 0 else "departed",
-        )
-    ]
-
-
-def _ceiling(series: list[tuple[int, SplitRecord]], split: Split) -> list[Promise]:
-    ceiling, now = series[0][1].accuracy.mode, series[-1][1].accuracy
-    if ceiling is None or now.sample is None or _unproved(series[0][1]):
-        return []
-    return [
-        Promise(
-            f"P5, {NAMES[split]}: samples converge to the accuracy of the base model's modes",
-            f"heads for {numbers.share(ceiling)}",
-            f"samples {numbers.share(now.sample)}, modes now {numbers.share(now.mode)}",
-            "note",
-        )
-    ]
-
-
-def _certificate(run: RunView) -> list[Promise]:
-    steps = [(one.round, one.certificate) for one in run.rounds if one.certificate is not None]
-    if not steps:
-        return []
-    measured = _listed(
-        f"round {number}: at {numbers.share(one.prompts_holding)} of the scored prompts (worst error "
-        f"{numbers.number(one.eps)} nats)"
-        for number, one in steps
-    )
-    label = "P4: κ shrinks for certain where an update misses the exact one by less than margin/β"
-    return [Promise(label, "a miss below margin/β at every prompt", measured, "note")]
+    every = list(parts)
+    return "; ".join(every if len(every) <= 6 else [*every[:2], "…", *every[-2:]])
 
 
 def theory_sentence(run: RunView) -> str:
     """Whether the theory held, in a sentence or two."""
-    found = promises(run)
-    if not found:
+    kept = promises_of(run)
+    if not kept:
         return "With the base model alone there is nothing to hold the theory against yet."
     if run.off_theory:
         return (
             "The theory speaks of eq. 3 with the log-probability as reward; this run had "
             f"{visible(run.off_theory, 200)}. Its statements stand below for comparison only."
         )
-    steps: list[tuple[Split, int, float, Bracket]] = []
-    for split in SPLITS:
-        for number, bound, value in _bounded_steps(run.split(split)):
-            steps.append((split, number, bound, value))
-    above = [step for step in steps if step[3].lower > step[2]]
+    bounds = [one for one in kept if one.statement == "contraction"]
+    above = [
+        (NAMES[one.split], step)
+        for one in bounds
+        if one.split is not None
+        for step in one.steps
+        if step.lower > step.expected
+    ]
     if above:
-        told = ", ".join(
-            f"{NAMES[split]} in round {number} ({numbers.bracket(value)} against at most {numbers.number(bound)})"
-            for split, number, bound, value in above
+        breaches = ", ".join(
+            f"{where} in round {step.round} ({_kappa(step)} against at most {numbers.from_log(step.expected)})"
+            for where, step in above
         )
         text = (
-            f"κ went above the theory's bound (P3) on {told}: that update was not the exact one the theory speaks of."
+            f"κ went above the theory's bound (P3) on {breaches}: that update was not the exact one the theory speaks "
+            "of."
         )
-    elif steps and all(value.upper <= bound for _, _, bound, value in steps):
+    elif any(one.steps for one in bounds) and all(one.outcome == "held" for one in bounds if one.steps):
         text = "κ stayed within the theory's bound (P3) after every round."
-    elif not steps and all(_unproved(one) for split in SPLITS for _, one in run.split(split)[:-1]):
+    elif bounds and all(one.vacuous for one in bounds):
         text = (
-            "No mode was proved, so the theory's bounds say nothing of this run: they are vacuous. Let it expand "
-            "prefixes (max_expansions) to hold it against them."
+            f"No mode was {numbers.proved(run.widened)}, so the theory's bounds say nothing of this run: they are "
+            "vacuous. Let it expand prefixes (max_expansions) to hold it against them."
         )
     else:
         text = "The records do not decide whether κ stayed within the theory's bound (P3)."
-    drift = [series[-1][1].mode_drift for split in SPLITS if (series := run.split(split))]
-    moved = [value for value in drift if value]
-    if moved:
+    moved = [one.steps[-1].upper for one in kept if one.statement == "modes_stay"]
+    if any(moved):
         text += (
             f" The theory's exact rounds never move a mode (P5); here up to {numbers.share(max(moved))} of the modes "
             "moved, so this run sharpened towards partly new favourites, and its ceiling is no longer the base "
             "model's modes."
         )
-    elif any(value == 0 for value in drift):
-        text += " No proved mode moved (P5): the run sharpened what the base model already preferred."
+    elif moved:
+        which = numbers.proved(run.widened)
+        text += f" No {which} mode moved (P5): the run sharpened what the base model already preferred."
     return text

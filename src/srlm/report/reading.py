@@ -1,54 +1,47 @@
-"""A run as a page needs it: its record, its rounds, and how each prompt's answer changed.
+"""A run as a page needs it: its record, its rounds, and what it answered to each prompt at every round.
 
-Knows: the run's folder through `srlm.records`, nothing of how a page looks. Only rounds whose metrics are complete are
-read, so a run in progress can be looked at.
+Knows: the run's folder through `srlm.records`. Only rounds whose metrics are complete are read, so a run in progress
+can be looked at. Refuses to know: how a page looks.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-from srlm.records.rounds import RoundRecord, RunRecord, SplitRecord, parse
-from srlm.records.run_directory import RUN_FILE, RunDirectory
-
-Split = Literal["train", "held_out"]
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One response and whether it is right (None: no known answer)."""
-
-    text: str
-    correct: bool | None
+from srlm.records.responses import ModeBracket
+from srlm.records.rounds import RoundRecord, RunRecord, Split, SplitRecord, parse
+from srlm.records.run_directory import RUN_FILE, RoundDirectory, RunDirectory
+from srlm.records.tables import modes_from_table
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerAt:
-    """What the policy says to one prompt at one round.
-
-    Attributes:
-        greedy, mode: the two deterministic answers.
-        certified: whether the mode was proved to be the mode.
-        sample_accuracy: share of right samples, None where no answer is known.
+    """What the policy says to one prompt at one round: its greedy answer and mode, and the share of right samples (None
+    where no answer is known).
     """
 
-    greedy: Reply
-    mode: Reply
-    certified: bool
+    bracket: ModeBracket
     sample_accuracy: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One prompt at the base model and at the last complete round."""
+    """One prompt, with accepted answers, and what was said to it at every complete round from 0."""
 
     prompt: str
     known: tuple[str, ...]
     split: Split
-    base: AnswerAt
-    last: AnswerAt
+    rounds: tuple[AnswerAt, ...]
+
+    @property
+    def base(self) -> ModeBracket:
+        """What the base model says."""
+        return self.rounds[0].bracket
+
+    @property
+    def last(self) -> ModeBracket:
+        """What the policy of the last complete round says."""
+        return self.rounds[-1].bracket
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +74,29 @@ class RunView:
         return float(beta) if isinstance(beta, int | float) and not isinstance(beta, bool) and beta > 0 else None
 
     @property
+    def widened(self) -> float:
+        """Most nats by which a round's brackets were widened; where this is positive they are estimates."""
+        return max((one.numerics.widened for one in self.rounds if one.numerics), default=0.0)
+
+    @property
     def off_theory(self) -> str | None:
         """What makes this run's rounds others than the theory's, in words; None for eq. 3 with the log-probability."""
         rewards = self.record.configuration.get("rewards") or ["log_probability"]
         loss = self.record.configuration.get("loss_type") or "regression"
-        said = []
+        departures = []
         if rewards != ["log_probability"]:
-            said.append(f"the reward {' + '.join(map(str, rewards))}")
+            departures.append(f"the reward {' + '.join(map(str, rewards))}")
         if loss != "regression":
-            said.append(f"the update {loss}")
+            departures.append(f"the update {loss}")
         if self.record.configuration.get("reference") == "base":
-            said.append("the base model as reference")
+            departures.append("the base model as reference")
         if self.record.configuration.get("anchor_weight"):
-            said.append("a likelihood anchor")
-        return " and ".join(said) or None
+            departures.append("a likelihood anchor")
+        return " and ".join(departures) or None
 
     def split(self, name: Split) -> list[tuple[int, SplitRecord]]:
         """(round, measurements) of one split, for the rounds that have it."""
-        found = ((one.round, getattr(one, name)) for one in self.rounds)
-        return [(number, metrics) for number, metrics in found if metrics is not None]
+        return [(one.round, metrics) for one in self.rounds if (metrics := one.split(name)) is not None]
 
     def main_split(self) -> Split:
         """The trained prompts, or the held-out ones where nothing else was measured."""
@@ -118,50 +115,25 @@ def read_run(folder: Path, answers: bool = True) -> RunView:
     """
     directory = RunDirectory.open(folder)
     record = parse(RunRecord, directory.record(), folder / RUN_FILE)
-    numbers = directory.completed_rounds()
-    rounds = tuple(
-        parse(RoundRecord, directory.round(number).metrics(), directory.round(number).path / "metrics.json")
-        for number in numbers
-    )
-    found = _answers(directory, numbers[-1]) if answers and numbers else ()
-    return RunView(folder, record, rounds, found)
+    rounds = [directory.round(number) for number in directory.completed_rounds()]
+    return RunView(folder, record, tuple(one.read() for one in rounds), _answers(rounds) if answers and rounds else ())
 
 
-def _answers(directory: RunDirectory, last: int) -> tuple[Answer, ...]:
-    before = _modes(directory, 0)
-    after = before if last == 0 else _modes(directory, last)
-    shares_before = _sample_accuracy(directory, 0)
-    shares_after = shares_before if last == 0 else _sample_accuracy(directory, last)
+def _answers(rounds: list[RoundDirectory]) -> tuple[Answer, ...]:
+    prompts = rounds[0].read_table("modes").select(["prompt", "answer", "split"]).to_pylist()
+    answers = zip(*map(_answers_at, rounds), strict=True)
     return tuple(
-        Answer(
-            prompt=row["prompt"],
-            known=tuple(row.get("answer") or ()),
-            split="held_out" if row["split"] == "held_out" else "train",
-            base=_answer_at(row, shares_before.get(key)),
-            last=_answer_at(after[key], shares_after.get(key)),
-        )
-        for key, row in before.items()
-        if key in after
+        Answer(row["prompt"], tuple(row["answer"] or ()), row["split"], tuple(at))
+        for row, at in zip(prompts, answers, strict=True)
     )
 
 
-def _modes(directory: RunDirectory, number: int) -> dict[int, dict[str, Any]]:
-    return {row["prompt_id"]: row for row in directory.round(number).read_table("modes").to_pylist()}
-
-
-def _sample_accuracy(directory: RunDirectory, number: int) -> dict[int, float]:
-    table = directory.round(number).read_table("samples").select(["prompt_id", "correct"])
+def _answers_at(folder: RoundDirectory) -> list[AnswerAt]:
     marks: dict[int, list[bool]] = defaultdict(list)
-    for row in table.to_pylist():
+    for row in folder.read_table("samples").select(["prompt_id", "correct"]).to_pylist():
         if row["correct"] is not None:
             marks[row["prompt_id"]].append(row["correct"])
-    return {key: sum(values) / len(values) for key, values in marks.items()}
-
-
-def _answer_at(row: Mapping[str, Any], sample_accuracy: float | None) -> AnswerAt:
-    return AnswerAt(
-        greedy=Reply(row["greedy_text"], row["greedy_correct"]),
-        mode=Reply(row["mode_text"], row["mode_correct"]),
-        certified=row["certified"],
-        sample_accuracy=sample_accuracy,
-    )
+    return [
+        AnswerAt(bracket, sum(marks[at]) / len(marks[at]) if marks[at] else None)
+        for at, bracket in enumerate(modes_from_table(folder.read_table("modes")))
+    ]

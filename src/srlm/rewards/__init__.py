@@ -4,6 +4,7 @@
 
 Every argument is a list with one entry a response; responses to one prompt stand together. `None` means that the reward
 does not apply to that response. A function that names the parameter `policy` receives a `PolicyView`.
+Refuses to know: torch, trainers.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Negative entropy: prefers responses along which the model was sure, whatever it said."""
+"""Negative entropy: prefers responses along which the model was sure. Refuses to know: what they say."""
 
 from collections.abc import Sequence
 from typing import Any

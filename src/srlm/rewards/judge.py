@@ -1,8 +1,8 @@
 """The model as its own judge (Yuan et al., arXiv 2401.10020): an additive 5-point rubric, scored in expectation.
 
-Knows: the rubric and the six scores. Nothing is generated and nothing is parsed: the score is the expectation over the
-probabilities of the continuations "0" to "5", so it always exists, and it moves when the judge's mind moves, not only
-when its most likely digit does.
+Knows: the rubric and the six scores. Nothing is generated and nothing is parsed: the score is the expectation over
+the probabilities of the continuations "0" to "5", so it always exists, and it moves when the judge's mind moves, not
+only when its most likely digit does. Refuses to know: how a policy continues a text.
 """
 
 import math

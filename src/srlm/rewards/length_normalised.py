@@ -1,4 +1,4 @@
-"""Length-normalised log-probability: the mean over tokens, so that long answers are not punished for being long."""
+"""Mean log-probability a token: long answers are not punished for being long. Refuses to know: what they say."""
 
 from collections.abc import Sequence
 from typing import Any

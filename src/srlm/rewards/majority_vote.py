@@ -1,4 +1,4 @@
-"""Majority vote (TTRL, arXiv 2504.16084): the share of responses to its prompt that give the same answer."""
+"""Majority vote (TTRL, arXiv 2504.16084): share of responses with the same answer. Refuses to know: which is right."""
 
 import json
 from collections import Counter

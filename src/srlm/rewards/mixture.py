@@ -1,7 +1,7 @@
 """From reward functions to one number a response, whatever the functions do wrong.
 
-Knows: trl's reward signature (None = not applicable, async allowed), weights, and how to name what went wrong. Refuses
-to know: who drew the responses.
+Knows: trl's reward signature (None = not applicable, async allowed), weights, and how to name what went wrong.
+Refuses to know: who drew the responses, what a reward measures.
 """
 
 import asyncio

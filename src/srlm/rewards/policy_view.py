@@ -1,7 +1,7 @@
 """What a reward may ask of the policy being trained: the log-probability of any continuation of any text.
 
 Knows: tokens in, nats out. A reward receives one by naming the parameter `policy`; functions written for trl do not
-name it and never see it.
+name it and never see it. Refuses to know: which model it is.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Self-certainty (Kang et al., arXiv 2502.18581): KL from uniform to the model's next-token distribution, averaged."""
+"""Self-certainty (Kang et al., arXiv 2502.18581): mean KL(uniform || next token). Refuses to know: what was said."""
 
 from collections.abc import Sequence
 from typing import Any

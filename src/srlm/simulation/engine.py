@@ -1,4 +1,4 @@
-"""Self-rewarding rounds of linear softmax policies, many seeds at once.
+"""Self-rewarding rounds of policies with features, linear softmax or another network, many seeds at once.
 
 Knows: how seeds and prompts are cut into blocks so that memory stays bounded, and that each seed has a stream of its
 own, so that neither the number of seeds nor the blocks change what a seed draws.
@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
-from srlm.policies.linear_softmax import check_features
+from srlm.policies.linear_softmax import as_features
+from srlm.policies.networks import Linear, Network
 from srlm.simulation.rewards import Drawn, LogProbability, Reward
-from srlm.simulation.updates import UPDATES, Sampled, Update, regression
+from srlm.simulation.updates import LINEAR, LINEAR_ONLY, UPDATES, Sampled, Update, regression
 from srlm.theory.conditioning import failure_rate, log_min_confidence, mean_probability, policy_condition_number
 from srlm.theory.contraction import population_kappa_bound_by_prompt
 
@@ -68,12 +69,13 @@ def simulate(
     reward: Reward | None = None,
     update: Update | str = regression,
     correct: ArrayLike | None = None,
+    network: Network = LINEAR,
 ) -> Trajectory:
     """Run T rounds: draw prompts and responses, reward them, update theta.
 
     Args:
         features: phi, (P, M, d); float32 halves the memory, arithmetic is float64.
-        theta0: (d,), or (S, d) for a start of each seed's own.
+        theta0: (D,), or (S, D) for a start of each seed's own; D = d for linear softmax.
         beta: KL strength > 0.
         pairs: n >= 1 a round; K responses to a prompt give K(K-1)/2 of them, and the last group is whole.
         rounds: T >= 1.
@@ -84,15 +86,18 @@ def simulate(
         reward: default the log-probability.
         update: a function or a name in `UPDATES`.
         correct: (P,) right response of each prompt, for the accuracies.
+        network: what makes scores of parameters and features.
 
     Raises:
         InputError: an argument outside its domain, or a start outside the class.
     """
-    phi = check_features(features)
+    phi = as_features(features)
     start = np.asarray(theta0, dtype=np.float64)
     rule = UPDATES.get(update) if isinstance(update, str) else update
     if rule is None:
         raise InputError(f"update {update!r} is unknown; use one of {', '.join(UPDATES)}")
+    if rule in [UPDATES[name] for name in LINEAR_ONLY] and not isinstance(network, Linear):
+        raise InputError(f"{' and '.join(LINEAR_ONLY)} are for linear softmax; use another update for another network")
     for name, value, least in (
         ("pairs", pairs, 1), ("rounds", rounds, 1), ("seeds", seeds, 1),
         ("responses_per_prompt", responses_per_prompt, 2), ("seed", seed, 0),
@@ -102,9 +107,10 @@ def simulate(
     for name, value in (("beta", beta), ("radius", radius)):
         if value is not None and not (np.isfinite(value) and value > 0):
             raise InputError(f"{name} is {value}; it must be a finite number above 0")
-    if start.shape not in ((phi.shape[2],), (seeds, phi.shape[2])) or not np.isfinite(start).all():
-        raise InputError(f"theta0 has shape {start.shape}; give ({phi.shape[2]},) or ({seeds}, {phi.shape[2]}), finite")
-    start = np.broadcast_to(start, (seeds, phi.shape[2]))
+    size = network.size(phi.shape[2])
+    if start.shape not in ((size,), (seeds, size)) or not np.isfinite(start).all():
+        raise InputError(f"theta0 has shape {start.shape}; give ({size},) or ({seeds}, {size}), finite")
+    start = np.broadcast_to(start, (seeds, size))
     if radius is not None and np.linalg.norm(start, axis=1).max() > radius * (1 + 1e-12):
         raise InputError(
             f"theta0 has norm {np.linalg.norm(start, axis=1).max():.4g}, outside the class |theta| <= {radius:g}; "
@@ -116,7 +122,7 @@ def simulate(
     streams = np.random.SeedSequence(seed).spawn(seeds)
     each = max(1, int(_BLOCK_BYTES / (8 * min(phi.shape[0] * phi.shape[1], 2_000_000))))
     parts = [
-        _Chunk(phi, start[low : low + each], streams[low : low + each], answers).run(
+        _Chunk(phi, start[low : low + each], streams[low : low + each], answers, network).run(
             beta, pairs, rounds, responses_per_prompt, radius, reward or LogProbability(), rule
         )
         for low in range(0, seeds, each)
@@ -138,8 +144,9 @@ class _Chunk:
         theta: np.ndarray,
         streams: Sequence[np.random.SeedSequence],
         correct: np.ndarray | None,
+        network: Network,
     ) -> None:
-        self.phi, self.theta, self.correct = phi, np.array(theta), correct
+        self.phi, self.theta, self.correct, self.network = phi, np.array(theta), correct, network
         self.rngs = tuple(np.random.default_rng(stream) for stream in streams)
         per_prompt = 8 * len(theta) * phi.shape[1]
         block = _BLOCK_BYTES / per_prompt
@@ -169,7 +176,9 @@ class _Chunk:
             rewards = reward(Drawn(logps, prompts, responses, self.rngs))
             labels = np.stack([rng.random((groups, k * (k - 1) // 2)) for rng in self.rngs])
             chosen = self.phi[prompts[..., None], responses].astype(np.float64, copy=False)
-            sampled = Sampled(self.theta, chosen, rewards, prompts, self.phi, beta, radius, labels)
+            sampled = Sampled(
+                self.theta, chosen, rewards, prompts, responses, self.phi, beta, radius, labels, self.network
+            )
             self.theta = update(sampled)
             thetas.append(self.theta)
         columns = {name: np.stack([m[name] for m in measures], axis=1) for name in measures[0]}
@@ -230,7 +239,7 @@ class _Chunk:
     def _logprobs(self, block: slice) -> np.ndarray:
         """(s, p, M) log-probabilities of a block of prompts."""
         phi = self.phi[block].astype(np.float64, copy=False)
-        scores = (self.theta @ phi.reshape(-1, phi.shape[2]).T).reshape(len(self.theta), *phi.shape[:2])
+        scores = self.network.scores(self.theta, phi)
         scores -= scores.max(axis=2, keepdims=True)
         scores -= np.log(np.exp(scores).sum(axis=2, keepdims=True))
         return scores

@@ -9,7 +9,7 @@ import numpy as np
 from srlm.errors import InputError
 from srlm.policies.tabular import TabularPolicy
 
-RULES = ("regression", "dpo", "ipo", "best-of-k")
+RULES = ("regression", "dpo", "ipo", "best-of-k", "uniform")
 
 
 def population_round(
@@ -20,6 +20,7 @@ def population_round(
     - regression (eq. 3), and dpo on Bradley-Terry labels: pi * exp(r/beta), normalised.
     - ipo: pi * exp((P(r > r') + P(r = r')/2 - 1/2)/beta), r' the reward of an independent draw from pi.
     - best-of-k: the law of the best of K draws, ties shared in proportion to pi.
+    - uniform: likelihood of every sample, whatever its reward: pi itself. The control.
 
     Args:
         policy: pi_t.
@@ -43,6 +44,8 @@ def population_round(
         raise InputError("rewards hold entries that are not finite; give finite numbers where the policy is positive")
     if rule in ("regression", "dpo"):
         return TabularPolicy.from_logits(policy.logprobs + values / beta, policy.weights)
+    if rule == "uniform":
+        return policy
     below, upto = _mass_below(np.exp(policy.logprobs), values, possible)
     if rule == "ipo":
         return TabularPolicy.from_logits(policy.logprobs + (0.5 * (below + upto) - 0.5) / beta, policy.weights)

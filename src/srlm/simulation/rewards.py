@@ -1,7 +1,7 @@
 """Rewards of the laboratory: what a sampled response is worth, for many seeds at once.
 
 Knows: the self-reward of the theory and what people use in its place (docs/theory: iterating). Each reward is a small
-frozen object; `REWARDS` names them.
+frozen object.
 """
 
 from collections.abc import Callable

@@ -1,20 +1,25 @@
-"""Updates of linear softmax parameters from one round's samples, for many seeds at once.
+"""Updates of a policy's parameters from one round's samples, for many seeds at once.
 
 Knows: eq. 3 by exact least squares with the minimum-norm change and the exact ball constraint (docs/theory:
-linear-softmax); DPO, IPO and best-of-K fine-tuning as their authors define them. S seeds, G groups (prompts drawn), K
-responses each.
+linear-softmax), and by Gauss-Newton where scores are not linear; projection (P8); DPO, IPO and best-of-K
+fine-tuning as their authors define them. S seeds, G groups (prompts drawn), K responses each. Refuses to know: how
+responses were drawn, and what rewards mean.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import optimize
 
+from srlm.policies.networks import Linear, Network
+from srlm.theory import projection_weights
 from srlm.theory.objective import group_rows, pair_differences
 
 # Eigenvalues of the normal equations below this share of the largest count as zero; one refinement step in the original
 # rows restores what squaring the condition number loses (tests compare with numpy.linalg.lstsq).
 _RANK = 1e-11
+LINEAR = Linear()
 
 
 @dataclass(frozen=True)
@@ -22,31 +27,42 @@ class Sampled:
     """What an update sees.
 
     Attributes:
-        theta: parameters before, (S, d).
+        theta: parameters before, (S, D).
         chosen: features of the sampled responses, (S, G, K, d).
         rewards: r(x, y) of each, (S, G, K).
         prompts: prompt of each group, (S, G).
+        responses: number of each response, (S, G, K).
         features: all features, (P, M, d).
         beta: KL strength > 0.
         radius: B, or None for no constraint.
         uniforms: (S, G, K(K-1)/2) uniform numbers, one a pair, for updates that draw labels.
+        network: what makes scores of parameters and features.
     """
 
     theta: np.ndarray
     chosen: np.ndarray
     rewards: np.ndarray
     prompts: np.ndarray
+    responses: np.ndarray
     features: np.ndarray
     beta: float
     radius: float | None
     uniforms: np.ndarray
+    network: Network = LINEAR
+
+    def logprobs(self) -> np.ndarray:
+        """log pi_t of every response, (S, P, M)."""
+        scores = self.network.scores(self.theta, self.features)
+        return scores - np.logaddexp.reduce(scores, axis=2, keepdims=True)
 
 
 Update = Callable[[Sampled], np.ndarray]
 
 
 def regression(sampled: Sampled) -> np.ndarray:
-    """Eq. 3: least squares of beta*<dphi, theta - theta_t> on Delta; returns theta_{t+1}, (S, d)."""
+    """Eq. 3: least squares of beta*(change of the difference of scores) on Delta; returns theta_{t+1}, (S, D)."""
+    if not isinstance(sampled.network, Linear):
+        return _into_ball(np.stack([_differences(sampled, seed) for seed in range(len(sampled.theta))]), sampled.radius)
     rows, targets = _pair_rows(sampled.chosen, sampled.rewards)
     return least_squares(sampled.theta, rows, targets / sampled.beta, sampled.radius)
 
@@ -57,29 +73,59 @@ def ipo(sampled: Sampled) -> np.ndarray:
     return least_squares(sampled.theta, rows, np.sign(targets) / (2 * sampled.beta), sampled.radius)
 
 
-def dpo(sampled: Sampled) -> np.ndarray:
+def dpo(sampled: Sampled, ridge: float = 1e-3) -> np.ndarray:
     """DPO (Rafailov et al., arXiv 2305.18290): logistic regression on winners drawn with probability sigmoid(Delta).
 
     Winners named without noise would be separable and the minimiser unbounded; drawn from the Bradley-Terry model the
-    population optimum is that of eq. 3.
+    population optimum is that of eq. 3. `ridge`/2 times the squared change of theta is added to the mean loss, since
+    few labels can be separable all the same.
     """
     rows, targets = _all_pairs(sampled.chosen, sampled.rewards)
     labels = sampled.uniforms.reshape(targets.shape) < _sigmoid(targets)
-    return _logistic(sampled.theta, rows, np.where(labels, 1.0, -1.0), sampled.beta, sampled.radius)
+    return _logistic(sampled.theta, rows, np.where(labels, 1.0, -1.0), sampled.beta, sampled.radius, ridge)
 
 
-def best_of_k(sampled: Sampled, steps: int = 50) -> np.ndarray:
-    """Maximum likelihood on each group's response of highest reward, by Newton's method from theta_t."""
-    seeds = np.arange(len(sampled.theta))[:, None]
-    groups = np.arange(sampled.chosen.shape[1])[None, :]
-    best = sampled.chosen[seeds, groups, sampled.rewards.argmax(axis=2)]
-    found = np.empty_like(sampled.theta)
-    for seed, start in enumerate(sampled.theta):
-        found[seed] = _fit(sampled.features, sampled.prompts[seed], best[seed].mean(axis=0), start, steps)
-    return _into_ball(found, sampled.radius)
+def best_of_k(sampled: Sampled) -> np.ndarray:
+    """Maximum likelihood on each group's response of highest reward."""
+    best = np.take_along_axis(sampled.responses, sampled.rewards.argmax(axis=2)[..., None], axis=2)
+    return _likelihood(sampled, _counts(sampled, best))
 
 
-UPDATES: dict[str, Update] = {"regression": regression, "dpo": dpo, "ipo": ipo, "best-of-k": best_of_k}
+def uniform(sampled: Sampled) -> np.ndarray:
+    """Maximum likelihood on every sample, whatever its reward: the control."""
+    return _likelihood(sampled, _counts(sampled, sampled.responses))
+
+
+def projection(sampled: Sampled, modes: bool = False) -> np.ndarray:
+    """P8: likelihood of q proportional to pi_t(y)*exp(r(y)/beta) on the distinct responses known at each prompt.
+
+    Args:
+        sampled: one round's samples; the reward of a response that was drawn twice is its last one.
+        modes: whether pi_t's mode is known, too; its reward is its log-probability, the self-reward.
+    """
+    known, table = known_responses(sampled, modes), sampled.logprobs()
+    rewards = np.where(known, table, 0.0)
+    seeds = np.arange(len(known))[:, None, None]
+    rewards[seeds, sampled.prompts[..., None], sampled.responses] = sampled.rewards
+    target, used = np.zeros_like(table), known.any(axis=2)
+    target[used] = projection_weights(np.where(known, table, -np.inf)[used], sampled.beta, rewards[used])
+    return _likelihood(sampled, target)
+
+
+def known_responses(sampled: Sampled, modes: bool = False) -> np.ndarray:
+    """(S, P, M) which responses are known at the prompts that were drawn: those sampled, and pi_t's mode if `modes`."""
+    known = _counts(sampled, sampled.responses) > 0
+    if modes:
+        table = sampled.logprobs()
+        known |= (table == table.max(axis=2, keepdims=True)) & known.any(axis=2, keepdims=True)
+    return known
+
+
+UPDATES: dict[str, Update] = {
+    "regression": regression, "dpo": dpo, "ipo": ipo,
+    "best-of-k": best_of_k, "uniform": uniform, "projection": projection,
+}  # fmt: skip
+LINEAR_ONLY = ("dpo", "ipo")
 
 
 def least_squares(theta: np.ndarray, rows: np.ndarray, targets: np.ndarray, radius: float | None = None) -> np.ndarray:
@@ -163,7 +209,7 @@ def _all_pairs(chosen: np.ndarray, rewards: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _logistic(
-    theta: np.ndarray, rows: np.ndarray, signs: np.ndarray, beta: float, radius: float | None, ridge: float = 1e-3
+    theta: np.ndarray, rows: np.ndarray, signs: np.ndarray, beta: float, radius: float | None, ridge: float
 ) -> np.ndarray:
     """Newton's method for mean log(1 + exp(-sign*beta*<row, change>)) + ridge/2 |change|^2, steps halved to descend."""
     count, size = rows.shape[1], rows.shape[2]
@@ -197,32 +243,61 @@ def _logistic(
     return _into_ball(theta + change, radius)
 
 
-def _fit(features: np.ndarray, prompts: np.ndarray, target: np.ndarray, start: np.ndarray, steps: int) -> np.ndarray:
-    """Newton's method for the likelihood of linear softmax: the model's mean feature meets the target."""
-    used, counts = np.unique(prompts, return_counts=True)
-    phi, share = features[used].astype(np.float64), counts / counts.sum()
-    flat, theta = phi.reshape(-1, phi.shape[2]), start.copy()
+def _counts(sampled: Sampled, responses: np.ndarray) -> np.ndarray:
+    """How often each response is among (S, G, k) of them, (S, P, M)."""
+    size, (prompts, width, _) = len(sampled.theta), sampled.features.shape
+    seeds = np.broadcast_to(np.arange(size)[:, None, None], responses.shape)
+    places = np.ravel_multi_index(
+        (seeds, np.broadcast_to(sampled.prompts[..., None], responses.shape), responses), (size, prompts, width)
+    )
+    return np.bincount(places.ravel(), minlength=size * prompts * width).reshape(size, prompts, width).astype(float)
 
-    def loss(at: np.ndarray) -> float:
-        return float(share @ np.logaddexp.reduce(phi @ at, axis=1) - target @ at)
 
-    now = loss(theta)
-    for _ in range(steps):
-        scores = phi @ theta
-        chance = np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
-        mean = np.einsum("pm,pmd->pd", chance, phi)
-        gradient = target - share @ mean
-        hessian = flat.T @ (flat * (share[:, None] * chance).reshape(-1, 1)) - mean.T @ (mean * share[:, None])
-        # The smallest ridge that keeps the step finite where directions are not seen.
-        ridge = 1e-9 * max(float(np.trace(hessian)), 1e-9)
-        step = np.linalg.solve(hessian + ridge * np.eye(len(theta)), gradient)
-        scale = 1.0
-        while (fresh := loss(theta + scale * step)) > now + 1e-15 * abs(now) and scale > 1e-6:
-            scale /= 2
-        theta, gain, now = theta + scale * step, now - fresh, fresh
-        if gain <= 1e-13 * max(1.0, abs(now)):
-            break
-    return theta
+def _differences(sampled: Sampled, seed: int) -> np.ndarray:
+    """Eq. 3 over all pairs of one seed's groups (P2), by a trust region around theta_t."""
+    network, theta, phi = sampled.network, sampled.theta[seed], sampled.chosen[seed]
+    wanted = network.scores(theta[None], phi)[0] + sampled.rewards[seed] / sampled.beta
+
+    def rows(values: np.ndarray) -> np.ndarray:
+        return group_rows(values, values.mean(axis=1, keepdims=True), phi.shape[1]).reshape(-1, *values.shape[2:])
+
+    def slopes(at: np.ndarray) -> np.ndarray:
+        return rows(network.jacobian(at, phi.reshape(-1, phi.shape[2])).reshape(*phi.shape[:2], -1))
+
+    residual = lambda at: rows(network.scores(at[None], phi)[0] - wanted)  # noqa: E731
+    return optimize.least_squares(residual, theta, slopes, max_nfev=100).x  # pyright: ignore[reportArgumentType]
+
+
+def _likelihood(sampled: Sampled, target: np.ndarray) -> np.ndarray:
+    """Maximum of sum target*log pi, (S, P, M) weights, from theta_t; then within the ball."""
+    fitted = []
+    for theta, weights in zip(sampled.theta, target, strict=True):
+        used = weights.sum(axis=1) > 0
+        phi = sampled.features[used].astype(np.float64, copy=False)
+        fitted.append(_fit(sampled.network, theta, phi, weights[used] / weights.sum()))
+    return _into_ball(np.stack(fitted), sampled.radius)
+
+
+def _fit(network: Network, start: np.ndarray, phi: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Least mean of -log pi, weighted by a target (P, M) with sum 1, by Newton-CG with the Gauss-Newton matrix."""
+    share = target.sum(axis=1, keepdims=True)
+
+    def chances(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        scores = network.scores(theta[None], phi)[0]
+        total = np.logaddexp.reduce(scores, axis=1, keepdims=True)
+        return scores - total, share * np.exp(scores - total)
+
+    def gradient(theta: np.ndarray) -> np.ndarray:
+        return network.jacobian(theta, phi.reshape(-1, phi.shape[2])).T @ (chances(theta)[1] - target).ravel()
+
+    def matrix(theta: np.ndarray) -> np.ndarray:
+        slopes, weights = network.jacobian(theta, phi.reshape(-1, phi.shape[2])), chances(theta)[1]
+        mean = np.einsum("pm,pmd->pd", weights, slopes.reshape(*weights.shape, -1))
+        return slopes.T @ (slopes * weights.reshape(-1, 1)) - mean.T @ (mean / share)
+
+    loss = lambda theta: -float((target * chances(theta)[0]).sum())  # noqa: E731
+    options = {"maxiter": 100}
+    return optimize.minimize(loss, start, jac=gradient, hess=matrix, method="Newton-CG", options=options).x
 
 
 def _into_ball(theta: np.ndarray, radius: float | None) -> np.ndarray:

@@ -196,7 +196,9 @@ def _from_reasoning_gym(task: str, size: int, seed: int) -> list[Prompt]:
         import reasoning_gym
         from reasoning_gym.factory import DATASETS
     except ImportError as error:
-        raise InputError("reasoning_gym prompts need the package reasoning-gym; run: pip install 'srlm[lm]'") from error
+        raise InputError(
+            "reasoning_gym prompts need the package reasoning-gym; run: pip install 'srlm[gym]'"
+        ) from error
     if task not in DATASETS:
         raise InputError(f"reasoning_gym has no task {task!r}; it has {', '.join(sorted(DATASETS))}")
     data = reasoning_gym.create_dataset(task, size=size, seed=seed)

@@ -155,7 +155,7 @@ def bayes_failure(
     """P7: exact failure rate of the Bayes-optimal learner on the hard instance.
 
     p * (1 - (p/d)(1+g)/M)^n * E[1 - 1/(labels never seen at x_i) | the favourite never seen]. The expectation is
-    exact for M*n <= 3e5 and wherever few labels stay unseen; beyond, labels count as seen independently of each other,
+    exact for M*n <= 5e5 and wherever few labels stay unseen; beyond, labels count as seen independently of each other,
     with a relative error below 1/M.
 
     Args:
@@ -292,7 +292,7 @@ def _wrong_guess(m: float, n: float, others: float) -> float:
         with np.errstate(divide="ignore"):
             chances = np.exp(n * np.log1p(-np.minimum((i - 1) * each, 1.0)))
         return float((-1) ** i @ (np.cumprod((m + 1 - i) / i) * chances))
-    if m * n > 3e5:
+    if m * n > 5e5:
         # E[1/(1 + U)] for U binomial with m - 1 trials of chance q is (1 - (1-q)^m) / (m q).
         left = m * unseen
         return 1 + math.expm1(m * math.log1p(-min(unseen, 1 - 1e-16))) / left if left > 1e-5 else left / 2

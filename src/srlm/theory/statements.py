@@ -119,6 +119,28 @@ _ROWS: dict[str, tuple[tuple[str, Kind, str, str], ...]] = {
         ("corollary G.5", "rate", "Regime A: order log(1/lambda)/a.", "exponential_decay_bound"),
         ("corollary G.6", "rate", "Regime B: order (C/lambda)^(1/p).", "polynomial_decay_bound"),
     ),
+    "projection": (
+        ("P8", "bound", "What known responses certify about an exact round, and what the projection onto them does.",
+         "projection_weights projection_divergence exact_round_bracket log_exact_round_bracket outside_estimate "
+         "mean_bracket"),
+    ),
+    "search": (
+        ("P9", "bound", "Failure after fitting n proved targets: log(|Pi|/rho) + loss over n, no constant; held out.",
+         "search_failure_bound linear_softmax_search_bound sampled_target_failure_bound hellinger_gap "
+         "held_out_failure_bound worst_search_failure"),
+    ),
+    "answers": (
+        ("P10", "identity", "With answer rewards a round gives pi_A^s and keeps pi(y|a); what counts aim at.",
+         "answer_logprobs answer_round answer_weights plugin_target regression_target"),
+    ),
+    "certificates": (
+        ("P11", "bound", "Certificates of a majority from draws, valid at every number of draws at once.",
+         "majority_evidence majority_bracket majorities simultaneous_bracket certified_prompts draws_needed"),
+    ),
+    "forecast": (
+        ("P12", "bound", "K_t is within exp(beta*eps*(S-1)) of exact rounds; the forecast of rounds to come.",
+         "forecast answer_forecast forecast_error_bound drift_chance"),
+    ),
 }  # fmt: skip
 
 STATEMENTS: dict[str, Statement] = {

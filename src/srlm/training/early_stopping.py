@@ -1,7 +1,8 @@
 """The end of each pass over a round's responses: has the update learnt what carries over to held-out prompts?
 
 Knows: `Trainer`'s callback hooks. Without patience it only tells progress; with it, the held-out pairs' residual is
-taken after every pass, the update ends once it no longer falls, and the best pass's weights are put back.
+taken after every pass, the update ends once it no longer falls, and the best pass's weights are put back. Refuses to
+know: losses.
 """
 
 import math

@@ -1,8 +1,8 @@
 """What a run will cost, from a calibration of at most about two minutes on the model and prompts it is meant for.
 
 Knows: the stages of a round. Each is tried on more and more prompts until the pieces are as large as the run's own
-(then the peak memory is the run's, too) or its share of the time is spent; the rest is proportion. Nothing is written,
-and the model is left as it was.
+(then the peak memory is the run's, too) or its share of the time is spent; the rest is proportion. Nothing is
+written, and the model is left as it was. Refuses to know: how a stage works.
 """
 
 import copy

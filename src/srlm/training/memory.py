@@ -1,7 +1,7 @@
 """Out of memory: how it is recognised, and what to lower.
 
 Knows: what torch raises on a GPU and on a CPU, and which settings change the memory a stage needs but not what a run
-computes, so that a run can go on with them.
+computes, so that a run can go on with them. Refuses to know: how much a setting saves.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
+from srlm.training.processes import Processes, is_lost_process
 from srlm.training.settings import RunSettings
 
 # transformers 5 renamed it on the way; the old name warns where the new one is known.
@@ -19,6 +20,24 @@ RECOMPUTE = next(name for name in _NAMES if name in {f.name for f in fields(Trai
 RECOMPUTE_SETTINGS = frozenset({*_NAMES, *(f"{name}_kwargs" for name in _NAMES)})
 _STEP = ("per_device_train_batch_size", "gradient_accumulation_steps")
 _SIGNS = ("not enough memory", "can't allocate memory", "out of memory")
+
+
+def explanation(args: Any, processes: Processes, error: BaseException, number: int, stage: str) -> str | None:
+    """What an error in a stage of a round means to the user; None for one that says itself what it is.
+
+    Args:
+        args: the run's `SelfRewardingConfig`.
+        processes: that share the work.
+        error, number, stage: what was raised, in which round's which stage.
+    """
+    if is_out_of_memory(error):
+        return what_to_lower(stage, number, args)
+    if processes.count > 1 and is_lost_process(error):
+        return (
+            f"another process of this run ended in round {number} ({stage}); what it said last tells why; go on with "
+            "--resume: what was finished is kept"
+        )
+    return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:

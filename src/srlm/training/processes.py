@@ -2,7 +2,8 @@
 
 Knows: accelerate's collectives. Prompts are dealt out round robin; what is computed of them is gathered in order, so
 that every process holds what a single one would. Only the main process writes; the others wait for it, and an error
-there is raised everywhere, because a process that waits for one that has given up waits for ever.
+there is raised everywhere, because a process that waits for one that has given up waits for ever. Refuses to know:
+what is computed.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The KL strength of a round: fixed, or of the order that the theory asks for.
 
-Knows: `BETA_SCHEDULES`, each (beta, pairs a round) -> the beta of eq. 3.
+Knows: `BETA_SCHEDULES`, each (beta, pairs a round) -> the beta of eq. 3. Refuses to know: rounds.
 """
 
 import math

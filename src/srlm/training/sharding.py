@@ -1,9 +1,10 @@
 """Weights spread over processes (FSDP, ZeRO-3), made whole for everything but an update.
 
 Knows: PyTorch's `fully_shard` and DeepSpeed's partitioned parameters. An update runs sharded. Everything else runs
-whole, because sampling and mode search take another number of steps at every prompt, so that processes could not gather
-each layer at the same time: between updates every process holds all weights, and a forward pass needs no other process.
-What changes or copies weights is collective: all processes call it, or none.
+whole, because sampling and mode search take another number of steps at every prompt, so that processes could not
+gather each layer at the same time: between updates every process holds all weights, and a forward pass needs no other
+process. What changes or copies weights is collective: all processes call it, or none. Refuses to know: what an update
+minimises.
 """
 
 from typing import Any

@@ -1,6 +1,7 @@
 """From what a user typed to a run: every mistake is found before the model is loaded or anything is written.
 
-Knows: the order in which inputs can be wrong cheaply: configuration, folder, prompts, model.
+Knows: the order in which inputs can be wrong cheaply: configuration, folder, prompts, model. Refuses to know: how a
+round works.
 """
 
 import json

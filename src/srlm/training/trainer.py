@@ -16,7 +16,7 @@ from typing import Any
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback
 
 from srlm.engines.engine import PolicyVersion
-from srlm.engines.search import KnownOnly, Search
+from srlm.engines.search import certifier
 from srlm.engines.transformers import InProcess
 from srlm.lm.loading import LoadedModel, as_loaded
 from srlm.lm.scoring import has_plain_head, has_tree_attention, response_logprobs, score_responses
@@ -31,8 +31,8 @@ from srlm.training.assembly import assemble, open_folder
 from srlm.training.batches import Collator, GroupDataset
 from srlm.training.config import SelfRewardingConfig
 from srlm.training.early_stopping import PassEnd, held_out_residual
-from srlm.training.memory import is_out_of_memory, what_to_lower
-from srlm.training.processes import Processes, is_lost_process
+from srlm.training.memory import explanation
+from srlm.training.processes import Processes
 from srlm.training.rounds import Work, run_rounds
 from srlm.training.sharding import WrappedPolicy, gather, require_supported, scatter, trained_state
 from srlm.training.update import Group
@@ -54,8 +54,7 @@ class SelfRewardingTrainer(Trainer):
         peft_config: an adapter other than the one that `args` describes.
         callbacks: as in `transformers.Trainer`.
 
-    Raises:
-        InputError: prompts, model, or configuration that cannot be used.
+    Raises InputError for prompts, a model or a configuration that cannot be used.
     """
 
     args: SelfRewardingConfig  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -89,11 +88,7 @@ class SelfRewardingTrainer(Trainer):
         self.plain_head = self.tree_attention and has_plain_head(self.policy)
         self.processes = Processes(args.process_index, args.world_size)
         self.engine = InProcess(self.loaded, self.policy, self.tree_attention, self._holding, args.rows_per_pass)
-        self.certifier = (
-            Search(self.engine, args.max_completion_length, args.max_expansions)
-            if args.max_expansions
-            else KnownOnly(self.engine)
-        )
+        self.certifier = certifier(self.engine, args.max_completion_length, args.max_expansions)
         # What the steps log goes to trackers and to the round's record; printing it would break the progress display.
         self.remove_callback(PrinterCallback)
 
@@ -128,19 +123,9 @@ class SelfRewardingTrainer(Trainer):
             certifier=self.certifier,
             settings=self.args,
             processes=self.processes,
-            explain=self._explanation,
+            explain=partial(explanation, self.args, self.processes),
             **{field.name: getattr(self.parts, field.name) for field in fields(self.parts)},
         )
-
-    def _explanation(self, error: BaseException, number: int, stage: str) -> str | None:
-        if is_out_of_memory(error):
-            return what_to_lower(stage, number, self.args)
-        if self.processes.count > 1 and is_lost_process(error):
-            return (
-                f"another process of this run ended in round {number} ({stage}); what it said last tells why; go on "
-                "with --resume: what was finished is kept"
-            )
-        return None
 
     # As a `Learner`:
 

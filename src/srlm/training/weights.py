@@ -1,7 +1,7 @@
 """The policy being trained: what of it is trainable, how it is saved, restored and exported.
 
-Knows: peft and safetensors. Adapters stay adapters in every checkpoint, because merging and unmerging drifts from
-the base (huggingface/trl 6688); only the exported model is merged, from a copy.
+Knows: peft and safetensors. Adapters stay adapters in every checkpoint, because merging and unmerging drifts from the
+base (huggingface/trl 6688); only the exported model is merged, from a copy. Refuses to know: losses, rounds.
 """
 
 import copy

@@ -39,7 +39,7 @@ def _numbers(rng: np.random.Generator) -> dict[str, Any]:
 
 def _thresholds(rng: np.random.Generator) -> Iterator[Check]:
     turns, targets, holds, stuck = (Cases() for _ in range(4))
-    for trial in range(12):
+    for trial in range(9):
         given = _numbers(rng)
         if trial % 3:  # one plan in three has beta = n^(-1/2)
             given["beta"] = float(10 ** rng.uniform(-4, -1) if trial % 3 == 1 else 10 ** rng.uniform(0, 2))
@@ -83,7 +83,7 @@ def _thresholds(rng: np.random.Generator) -> Iterator[Check]:
 
 def _paths(rng: np.random.Generator) -> Iterator[Check]:
     paths = Cases()
-    for trial in range(8):
+    for trial in range(6):
         given = _numbers(rng)
         if trial == 0:  # everything left to its default
             given = {"kappa0": given["kappa0"], "pairs": given["pairs"], "log_class_size": 50.0, "rounds": 1}
@@ -136,7 +136,7 @@ def _of(rates: tuple[Any, float], statement: int) -> float:
 
 def _single(rng: np.random.Generator) -> Iterator[Check]:
     within, applies = Cases(), Cases()
-    for trial in range(12):
+    for trial in range(10):
         kappa, n = float(10 ** rng.uniform(0.05, 3)), float(10 ** rng.uniform(0, 6))
         size = float(10 ** rng.uniform(-0.5, 3))
         plan = planning.plan(kappa, n, size, lower_constant=0.1 + trial / 10)
@@ -165,7 +165,7 @@ def _hidden(kappa: float, size: float) -> bool:
 
 def _cost(rng: np.random.Generator) -> Iterator[Check]:
     cost = Cases()
-    for _ in range(10):
+    for _ in range(4):
         n, responses, rounds = int(rng.integers(1, 400)), int(rng.integers(2, 7)), int(rng.integers(1, 5))
         tokens = float(rng.integers(1, 50))
         more = {"rounds": rounds, "responses_per_prompt": responses, "tokens_per_response": tokens}

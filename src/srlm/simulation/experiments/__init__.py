@@ -5,6 +5,8 @@ from typing import Any
 
 from srlm.errors import InputError
 from srlm.simulation.experiments import (
+    answers,
+    certificates,
     contraction,
     digits,
     effective_dimension,
@@ -15,37 +17,37 @@ from srlm.simulation.experiments import (
     initialisation,
     margin_collapse,
     noisy_reward,
+    non_linear,
     realizability,
     reward_design,
     sample_size,
+    search_or_sample,
     tightness,
     update_rules,
 )
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, ExperimentResult, Series
+from srlm.simulation.experiments._result import Chart, ExperimentResult, Reading, Series
 
-__all__ = ["EXPERIMENTS", "Chart", "Experiment", "ExperimentResult", "Series", "Setting", "Workers", "run_experiment"]
+__all__ = [
+    "EXPERIMENTS",
+    "Chart",
+    "Experiment",
+    "ExperimentResult",
+    "Reading",
+    "Series",
+    "Setting",
+    "Workers",
+    "run_experiment",
+]
 
 EXPERIMENTS: dict[str, Experiment] = {
     module.EXPERIMENT.name: module.EXPERIMENT
     for module in (
-        contraction,
-        initialisation,
-        sample_size,
-        hard_instance,
-        greedy_trap,
-        effective_dimension,
-        digits,
-        noisy_reward,
-        reward_design,
-        update_rules,
-        realizability,
-        margin_collapse,
-        faithfulness,
-        fisher,
-        tightness,
+        contraction, initialisation, sample_size, hard_instance, search_or_sample, greedy_trap, effective_dimension,
+        digits, noisy_reward, reward_design, update_rules, realizability, margin_collapse, faithfulness, fisher,
+        non_linear, answers, certificates, tightness,
     )
-}
+}  # fmt: skip
 
 
 def run_experiment(

@@ -1,6 +1,6 @@
-"""How an experiment is described, given settings, and run.
+"""How an experiment is described, given settings, measured and read.
 
-Knows: settings with defaults and domains, and workers for sweeps. The experiments themselves are one file each.
+Knows: settings with defaults and domains, and workers for sweeps. Refuses to know: the experiments, one file each.
 """
 
 import math
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from srlm.errors import InputError
-from srlm.simulation.experiments._result import ExperimentResult
+from srlm.simulation.experiments._result import ExperimentResult, Reading
+from srlm.simulation.experiments._table import Table
 from srlm.simulation.sweep import Cell, sweep
 
 
@@ -38,7 +39,7 @@ class Setting:
         """
         several = isinstance(self.default, tuple)
         parts = given.split(",") if isinstance(given, str) else list(given) if several else [given]
-        whole = isinstance(self.default, int) or (several and all(isinstance(v, int) for v in self.default))  # type: ignore[union-attr]
+        whole = all(isinstance(v, int) for v in (self.default if isinstance(self.default, tuple) else (self.default,)))
         try:
             values = [int(part) if whole else float(part) for part in parts]
             if whole and any(float(part) != value for part, value in zip(parts, values, strict=True)):
@@ -77,13 +78,23 @@ class Experiment:
         name: as users type it.
         question: what it asks, in a sentence.
         settings: by name.
-        run: `run(values, workers)`.
+        measure: `measure(values, workers)`, the table.
+        read: `read(table, values)`, what a table says: sentence, charts, numbers.
     """
 
     name: str
     question: str
     settings: Mapping[str, Setting]
-    run: Callable[[Mapping[str, Any], Workers], ExperimentResult]
+    measure: Callable[[Mapping[str, Any], Workers], Table]
+    read: Callable[[Table, Mapping[str, Any]], Reading]
+
+    def run(self, values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
+        """The table and its reading, for values as `values` gives them."""
+        table = self.measure(values, workers)
+        reading = self.read(table, values)
+        return ExperimentResult(
+            **vars(reading), name=self.name, question=self.question, settings=dict(values), columns=table
+        )
 
     def values(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Every setting's value, checked.

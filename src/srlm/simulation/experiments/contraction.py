@@ -5,102 +5,70 @@ from typing import Any
 
 import numpy as np
 
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, ExperimentResult, band, curve, interval
-from srlm.simulation.experiments._softmax import simulated, start_of
-from srlm.theory import linear_softmax_log_class_size, recurrence, statistical_error
+from srlm.simulation.experiments import _softmax
+from srlm.simulation.experiments._registry import Experiment, Workers
+from srlm.simulation.experiments._result import Reading
+from srlm.simulation.experiments._table import Table, chart, column, course, entry, stacked
+from srlm.theory import recurrence
 
-QUESTION = "Does kappa contract as P3 says, and where does the recurrence of theorem 5.3 stand beside it?"
+
+def measure(values: Mapping[str, Any], workers: Workers) -> Table:
+    start = _softmax.start_of(values, np.random.default_rng(workers.seed))
+    run = _softmax.simulated(start, values, workers.seed)
+    told = _softmax.premises(run, values, values["rounds"])
+    recur = recurrence(told["eps_stat"], told["beta"], told["margin"], told["min_confidence"])
+    exact = _softmax.exact_rounds(start.tabular(), told["beta"], values["rounds"])
+    exceeded = run.kappa[:, 1:] > run.population_bound * (1 + 1e-9)
+    extra = {
+        "exact": [one.conditioning().policy_condition_number for one in exact],
+        "p3_exceeded": [None, *exceeded.mean(axis=0)],
+        "recurrence": [float(recur.bound_after(run.kappa[0, 0], t)) for t in range(values["rounds"] + 1)],
+        "one_over_c": 1 / told["min_confidence"],
+    }
+    names = ("kappa", "population_bound", "informative_pairs", "mode_drift")
+    return stacked(_softmax.by_round(run, *names) | extra | told)
 
 
-def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
-    rng = np.random.default_rng(workers.seed)
-    start = start_of(values, rng)
-    found = simulated(start, values, workers.seed)
-    rounds = np.arange(values["rounds"] + 1)
-    first = start.tabular()
-    exact = [first.conditioning().policy_condition_number]
-    for t in rounds[1:]:
-        theta = start.theta * (1 + 1 / values["beta"]) ** min(float(t), 60.0)
-        exact.append(float(np.exp(-_mode_logprobs(start.features @ theta)).mean()))
-    size = float(
-        linear_softmax_log_class_size(values["dimensions"], 2.0 ** values["rounds"] * values["norm"], values["pairs"])
-    )
-    confidence, margin = float(found.min_confidence[:, 1:].min()), float(first.margins.min())
-    recur = recurrence(statistical_error(values["pairs"], size), values["beta"], margin, confidence)
-    closed = [float(recur.bound_after(found.kappa[0, 0], t)) for t in rounds]
-    held = found.kappa[:, 1:] <= found.population_bound * (1 + 1e-9)
-    ratio = interval((found.population_bound / found.kappa[:, 1:])[:, 0])
-    full = float(np.mean(held))
-    factor = interval((found.kappa[:, 1] - 1) / (found.kappa[:, 0] - 1))
+def read(table: Table, values: Mapping[str, Any]) -> Reading:
+    exceeded, pairs = column(table, "p3_exceeded")[1:], column(table, "informative_pairs")[:-1]
+    share, worst = float(exceeded.mean()), float(pairs[exceeded > 0].max(initial=0))
+    few = f"only in rounds where on average at most {worst:.0%} of the pairs differed"
+    where = few if worst < pairs.max() else "the first round included"
+    p3 = f"in {share:.1%} of the seed-rounds, {where}" if share else "in none of the seed-rounds"
+    first, last = entry(table, "kappa", 0), entry(table, "kappa")
+    recur, trivial = (float(column(table, name)[-1]) for name in ("recurrence", "one_over_c"))
+    says = "vacuous beside" if recur >= trivial else "below"
+    beta, error, margin = (column(table, name)[0] for name in ("beta", "eps_stat", "margin"))
+    title = f"{course('kappa - 1', first.mean - 1, last.mean - 1)}; P3 exceeded in {share:.1%}"
+    lines = {
+        "measured": "kappa",
+        "P3 from the round before --": "population_bound",
+        "infinitely many samples o": "exact",
+    }
+    bounds = {"measured": "kappa", "eq. 66 --": "recurrence", "1/c --": "one_over_c"}
     charts = (
-        Chart(
-            "kappa contracts, and P3 bounds it",
-            "round",
-            "kappa - 1",
-            (
-                band("measured", rounds.tolist(), found.kappa - 1),
-                band("P3 from the round before", rounds[1:].tolist(), found.population_bound - 1, 1, "dashed"),
-                curve("infinitely many samples", rounds, np.array(exact) - 1, 2, "points"),
-            ),
-            y_log=True,
-        ),
-        Chart(
-            "the recurrence (C = 1) and 1/c",
-            "round",
-            "bound on kappa",
-            (
-                curve("measured", rounds, found.kappa.mean(axis=0)),
-                curve("eq. 66", rounds, closed, 1, "dashed"),
-                curve("1/c", rounds, np.full(len(rounds), 1 / confidence), 2, "dashed"),
-            ),
-            y_log=True,
-        ),
+        chart(title, table, "round", "kappa - 1", lines, less=1, log="y"),
+        chart(f"the recurrence (C = 1) is {says} 1/c", table, "round", "bound on kappa", bounds, log="y"),
     )
-    return ExperimentResult(
-        "contraction",
-        QUESTION,
-        dict(values),
-        {
-            "round": rounds.tolist(),
-            "kappa": found.kappa.mean(axis=0).tolist(),
-            "exact": exact,
-            "p3_bound": [None, *found.population_bound.mean(axis=0).tolist()],
-            "recurrence": closed,
-            "mode_drift": found.mode_drift.mean(axis=0).tolist(),
-            "informative_pairs": [*found.informative_pairs.mean(axis=0).tolist(), None],
-        },
+    return Reading(
+        f"One round leaves {entry(table, 'kappa', 1).over(first.mean - 1, 1)} of kappa - 1, and "
+        f"{course('kappa', first.mean, last.mean)} in {values['rounds']} (95 % over {values['seeds']} seeds). "
+        f"P3, which speaks of exact rounds, was exceeded {p3}. {_softmax.domain(beta, error)}; with C = 1 and the "
+        f"smallest margin of all rounds, {margin:.2g} nats, its recurrence gives {recur:.2g} after {values['rounds']} "
+        f"rounds, {says} 1/c = {trivial:.3g}.",
         charts,
-        f"One round leaves {factor} of kappa - 1 (95 % interval over {values['seeds']} seeds); P3 held in "
-        f"{full:.1%} of the "
-        f"{held.size} seed-rounds and is {ratio} times the measured kappa after one round. The recurrence with C = 1 "
-        f"gives {closed[-1]:.2g} after {values['rounds']} rounds, "
-        + ("vacuous beside 1/c." if closed[-1] >= 1 / confidence else "below 1/c."),
-        {"p3_held": full, "first_factor": factor.mean, "recurrence": closed[-1], "one_over_c": 1 / confidence},
+        {"p3_exceeded": share, "recurrence": recur, "one_over_c": trivial},
         (
             "With noise-free self-rewards eq. 3 is solved exactly in the span of the sampled pairs; once pairs "
-            "coincide the "
-            "span loses directions, modes move, and P3 (which assumes an exact round) can fail.",
+            "coincide the span loses directions, and rounds are no longer exact.",
         ),
     )
-
-
-def _mode_logprobs(scores: np.ndarray) -> np.ndarray:
-    return scores.max(axis=1) - np.logaddexp.reduce(scores, axis=1)
 
 
 EXPERIMENT = Experiment(
     "contraction",
-    QUESTION,
-    {
-        "prompts": Setting(200, 2, help="P"),
-        "responses": Setting(50, 2, help="M"),
-        "dimensions": Setting(32, 1, help="d"),
-        "norm": Setting(14.0, 0.1, 1e4, "norm of the start"),
-        "beta": Setting(2.0, 1e-3, 1e3, "KL strength"),
-        "pairs": Setting(1000, 1, help="n a round"),
-        "rounds": Setting(8, 1, 200, "T"),
-        "seeds": Setting(40, 2, help="independent runs"),
-    },
-    run,
+    "Does kappa contract as P3 says, and where does the recurrence of theorem 5.3 stand beside it?",
+    _softmax.shared(*_softmax.SOFTMAX, "beta_scale", norm=14.0, seeds=40),
+    measure,
+    read,
 )

@@ -5,102 +5,83 @@ from typing import Any
 
 import numpy as np
 
-from srlm.simulation.engine import Trajectory
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, ExperimentResult, band, curve, interval
-from srlm.simulation.experiments._softmax import simulated, start_of
+from srlm.simulation.experiments import _softmax
+from srlm.simulation.experiments._registry import Experiment, Workers
+from srlm.simulation.experiments._result import Reading
+from srlm.simulation.experiments._table import (
+    Interval,
+    Table,
+    chart,
+    column,
+    course,
+    entry,
+    kinds,
+    select,
+    spread,
+    stacked,
+)
 from srlm.simulation.rewards import Noisy
 from srlm.simulation.sweep import Cell
 
-QUESTION = "How often does a mode move, when, and does the run's accuracy suffer?"
 
-
-def _start(cell: Cell) -> tuple[Any, np.ndarray]:
-    """A policy, and answers that its modes get right with the given frequency; wrong modes have the answer second."""
+def _cell(cell: Cell, stream: np.random.SeedSequence) -> Table:
     rng = np.random.default_rng(cell["seed"])
-    start = start_of(cell, rng)
-    order = np.argsort(start.tabular().logprobs, axis=1)
-    right = rng.random(cell["prompts"]) < cell["mode_accuracy"]
-    return start, np.where(right, order[:, -1], order[:, -2])
+    start = _softmax.start_of(cell, rng)
+    correct = _softmax.right_answers(start, cell["mode_accuracy"], rng)
+    seed = int(stream.generate_state(1)[0])
+    run = _softmax.simulated(start, cell, seed, reward=Noisy(cell["noise"]), correct=correct)
+    assert run.mode_accuracy is not None
+    gained = spread("accuracy_gained", run.mode_accuracy - run.mode_accuracy[:, :1])
+    return {"pairs": cell["pairs"]} | _softmax.by_round(run, "mode_drift", "mode_accuracy", "kappa") | gained
 
 
-def _cell(cell: Cell, stream: np.random.SeedSequence) -> Trajectory:
-    start, correct = _start(cell)
-    return simulated(start, cell, int(stream.generate_state(1)[0]), reward=Noisy(cell["noise"]), correct=correct)
+def measure(values: Mapping[str, Any], workers: Workers) -> Table:
+    return stacked(
+        *workers.sweep(_cell, [{**values, "pairs": int(n), "seed": workers.seed} for n in sorted(values["pairs"])])
+    )
 
 
-def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
-    sizes = sorted(int(n) for n in values["pairs"])
-    found = workers.sweep(_cell, [{**values, "pairs": n, "seed": workers.seed} for n in sizes])
-    rounds = list(range(values["rounds"] + 1))
-    accuracies = [one.mode_accuracy for one in found]
-    ceiling = float(accuracies[0][0, 0])
-    ends = [interval(one.mode_drift[:, -1]) for one in found]
-    lost = [interval(a[:, 0] - a[:, -1]) for a in accuracies]
-    when = [int(np.argmax(np.diff(one.mode_drift.mean(axis=0)))) + 1 for one in found]
+def read(table: Table, values: Mapping[str, Any]) -> Reading:
+    sizes = kinds(table, "pairs")
+    parts = {n: select(table, pairs=n) for n in sizes}
+    moved = {n: entry(part, "mode_drift") for n, part in parts.items()}
+    gained = {n: entry(part, "accuracy_gained") for n, part in parts.items()}
+    largest = {n: int(np.argmax(np.diff(column(part, "mode_drift")))) + 1 for n, part in parts.items()}
+
+    def verdict(change: Interval) -> str:
+        return {0: "no change that the interval tells from 0", 1: "a gain", -1: "a loss"}[change.sign]
+
+    each = "; ".join(
+        f"n = {n}: {moved[n].percent}, the most in one round in round {largest[n]}, accuracy of modes "
+        f"{gained[n].points}, {verdict(gained[n])}"
+        for n in sizes
+    )
+    few, many = moved[sizes[0]], moved[sizes[-1]]
+    trend = "More pairs keep more modes" if many.high < few.low else "More pairs do not clearly keep more modes"
+    moves = f"{trend}: {few.mean:.0%} move at n = {sizes[0]}, {many.mean:.0%} at n = {sizes[-1]}"
+    gains = f"accuracy of modes {gained[sizes[0]].mean:+.1%} at n = {sizes[0]}, {gained[sizes[-1]].mean:+.1%} at n = "
+    kappa = course(f"kappa at n = {sizes[0]}", entry(table, "kappa", 0).mean, entry(parts[sizes[0]], "kappa").mean)
     charts = (
-        Chart(
-            "modes that moved",
-            "round",
-            "share of prompts",
-            tuple(
-                band(f"n = {n}", rounds, one.mode_drift, k) for k, (n, one) in enumerate(zip(sizes, found, strict=True))
-            ),
-        ),
-        Chart(
-            "accuracy of modes",
-            "round",
-            "accuracy",
-            (
-                *(band(f"n = {n}", rounds, a, k) for k, (n, a) in enumerate(zip(sizes, accuracies, strict=True))),
-                curve("ceiling (P5)", rounds, np.full(len(rounds), ceiling), len(sizes), "dashed"),
-            ),
-        ),
-        Chart(
-            "kappa",
-            "round",
-            "kappa",
-            tuple(band(f"n = {n}", rounds, one.kappa, k) for k, (n, one) in enumerate(zip(sizes, found, strict=True))),
-            y_log=True,
-        ),
+        chart(moves, table, "round", "share of modes that moved", {"n = {}": "mode_drift"}, by="pairs"),
+        chart(f"{gains}{sizes[-1]}", table, "round", "accuracy of modes", {"n = {}": "mode_accuracy"}, by="pairs"),
+        chart(kappa, table, "round", "kappa", {"n = {}": "kappa"}, by="pairs", log="y"),
     )
-    said = "; ".join(
-        f"n = {n}: {e.mean:.1%} ({e.low:.1%} to {e.high:.1%}), most in round {w}, accuracy {-d.mean:+.1%}"
-        for n, e, w, d in zip(sizes, ends, when, lost, strict=True)
-    )
-    return ExperimentResult(
-        "faithfulness",
-        QUESTION,
-        dict(values),
-        {
-            "pairs": [n for n in sizes for _ in rounds],
-            "round": rounds * len(sizes),
-            "mode_drift": [v for one in found for v in one.mode_drift.mean(axis=0).tolist()],
-            "mode_accuracy": [v for a in accuracies for v in a.mean(axis=0).tolist()],
-            "kappa": [v for one in found for v in one.kappa.mean(axis=0).tolist()],
-        },
+    return Reading(
+        f"With rewards noisy by {values['noise']:g} nats, modes moved after {values['rounds']} rounds (95 % over "
+        f"seeds): {each}. Exact rounds would keep the accuracy of modes at "
+        f"{entry(table, 'mode_accuracy', 0).mean:.1%} (P5). {trend}.",
         charts,
-        f"With rewards noisy by {values['noise']:g} nats, modes moved after {rounds[-1]} rounds: {said}. The "
-        f"ceiling is {ceiling:.1%}.",
-        {"mode_drift": [e.mean for e in ends], "accuracy_lost": [d.mean for d in lost], "busiest_round": when},
-        ("Wrong modes have the right answer second here, so a moved mode can also gain; elsewhere it rarely does.",),
+        {"mode_drift": [one.mean for one in moved.values()], "accuracy_gained": [one.mean for one in gained.values()]},
+        ("Wrong modes have the right answer second here, so a moved mode can also gain.",),
     )
 
 
 EXPERIMENT = Experiment(
     "faithfulness",
-    QUESTION,
-    {
-        "prompts": Setting(200, 2, help="P"),
-        "responses": Setting(30, 2, help="M"),
-        "dimensions": Setting(32, 1, help="d"),
-        "norm": Setting(12.0, 0.1, 1e4, "norm of the start"),
-        "mode_accuracy": Setting(0.8, 0.0, 1.0, "how often the start's mode is right"),
-        "noise": Setting(0.5, 0.0, 1e3, "of a reward, nats"),
-        "beta": Setting(2.0, 1e-3, 1e3, "KL strength"),
-        "pairs": Setting((200, 600, 2000, 6000), 1, help="n a round, several"),
-        "rounds": Setting(8, 1, 200, "T"),
-        "seeds": Setting(12, 2, help="independent runs"),
-    },
-    run,
+    "How often does a mode move, when, and does the run's accuracy suffer?",
+    _softmax.shared(
+        *_softmax.SOFTMAX, "beta", "mode_accuracy", responses=30, noise=0.5, pairs=(200, 600, 2000, 6000), seeds=12
+    ),
+    measure,
+    read,
 )

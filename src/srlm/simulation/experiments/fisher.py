@@ -1,4 +1,4 @@
-"""The Fisher information's spectrum and condition number over rounds, next to kappa: two different quantities."""
+"""The Fisher information's spectrum and condition number over rounds, next to kappa: two different quantities?"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,98 +6,68 @@ from typing import Any
 import numpy as np
 
 from srlm.policies.linear_softmax import LinearSoftmaxPolicy
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, ExperimentResult, band, curve
-from srlm.simulation.experiments._softmax import simulated, start_of
+from srlm.simulation.experiments._registry import Experiment, Workers
+from srlm.simulation.experiments._result import Reading
+from srlm.simulation.experiments._softmax import SOFTMAX, by_round, shared, simulated, start_of
+from srlm.simulation.experiments._table import Table, chart, column, course, stacked
 
-QUESTION = "Does the Fisher information's condition number move with kappa?"
 
-
-def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
-    rng = np.random.default_rng(workers.seed)
-    start = start_of(values, rng)
-    found = simulated(start, values, workers.seed)
-    rounds = list(range(values["rounds"] + 1))
-    spectra = [[LinearSoftmaxPolicy(start.features, theta).fisher() for theta in path] for path in found.theta]
-    numbers = np.array(
-        [[one.condition_number if np.isfinite(one.condition_number) else np.nan for one in path] for path in spectra]
-    )
-    largest = np.array([[one.eigenvalues[0] for one in path] for path in spectra])
+def measure(values: Mapping[str, Any], workers: Workers) -> Table:
+    start = start_of(values, np.random.default_rng(workers.seed))
+    run = simulated(start, values, workers.seed)
+    spectra = [[LinearSoftmaxPolicy(start.features, theta).fisher() for theta in path] for path in run.theta]
     ranks = np.array([[one.rank for one in path] for path in spectra])
-    usable = [t for t in rounds if np.isfinite(numbers[:, t]).all()]
-    together = (
-        float(np.corrcoef(np.log(found.kappa[:, usable].mean(axis=0)), np.log(numbers[:, usable].mean(axis=0)))[0, 1])
-        if len(usable) > 2
-        else float("nan")
+    eigenvalues = np.array([[one.eigenvalues for one in path] for path in spectra]).mean(axis=0)
+    numbers = np.array([[one.condition_number for one in path] for path in spectra])
+    extra = {
+        "fisher_condition_number": np.where(np.isfinite(numbers).all(axis=0), numbers.mean(axis=0), np.nan),
+        "rank_lost": (ranks < values["dimensions"]).mean(axis=0),
+    }
+    places = {f"eigenvalue_{k + 1}": eigenvalues[:, k] for k in range(values["dimensions"])}
+    return stacked(by_round(run, "kappa") | extra | places)
+
+
+def read(table: Table, values: Mapping[str, Any]) -> Reading:
+    kappa, number = column(table, "kappa"), column(table, "fisher_condition_number")
+    usable = np.isfinite(number)
+    steps = np.diff(np.log(np.stack([kappa[usable], number[usable]])), axis=1)
+    together = float((np.sign(steps[0]) == np.sign(steps[1])).mean()) if steps.size else 0.0
+    first, last = (int(at) for at in np.flatnonzero(usable)[[0, -1]])
+    factors = kappa[last] / kappa[first], number[last] / number[first]
+    # One stands for the other where they move alike in every round and by like amounts (within a factor of 2 overall).
+    alike = together == 1 and abs(np.log(factors[1] / factors[0])) <= np.log(2)
+    verdict = "here one could stand for the other" if alike else "one does not stand for the other"
+    largest, lost = column(table, "eigenvalue_1"), column(table, "rank_lost")[-1]
+    places = [int(name.split("_")[1]) for name in table if name.startswith("eigenvalue_")]
+    shown = list(dict.fromkeys((0, len(kappa) // 2, len(kappa) - 1)))
+    spectrum = stacked(
+        *({"round": t, "place": places, "eigenvalue": [table[f"eigenvalue_{k}"][t] for k in places]} for t in shown)
     )
-    shown = [0, rounds[-1] // 2, rounds[-1]]
-    place = np.arange(1, values["dimensions"] + 1)
+    title = f"kappa times {factors[0]:.2g}, the Fisher condition number times {factors[1]:.2g}"
+    lines = {"kappa": "kappa", "Fisher condition number": "fisher_condition_number"}
+    top = course("the largest eigenvalue", largest[0], largest[-1], ".2g")
     charts = (
-        Chart(
-            "kappa falls, the Fisher condition number does not follow",
-            "round",
-            "value",
-            (
-                band("kappa", rounds, found.kappa),
-                band("Fisher condition number", usable, numbers[:, usable], 1),
-            ),
-            y_log=True,
-        ),
-        Chart(
-            "the Fisher spectrum",
-            "number",
-            "eigenvalue",
-            tuple(
-                curve(
-                    f"round {t}",
-                    place,
-                    np.maximum(np.mean([path[t].eigenvalues for path in spectra], axis=0), 1e-16),
-                    k,
-                )
-                for k, t in enumerate(shown)
-            ),
-            y_log=True,
-        ),
+        chart(title, table, "round", "value", lines, log="y"),
+        chart(top, spectrum, "place", "eigenvalue", {"round {}": "eigenvalue"}, by="round", least=1e-16, log="y"),
     )
-    lost = float((ranks[:, -1] < values["dimensions"]).mean())
-    return ExperimentResult(
-        "fisher",
-        QUESTION,
-        dict(values),
-        {
-            "round": rounds,
-            "kappa": found.kappa.mean(axis=0).tolist(),
-            "fisher_condition_number": [float(v) if np.isfinite(v) else None for v in numbers.mean(axis=0)],
-            "largest_eigenvalue": largest.mean(axis=0).tolist(),
-            "rank": ranks.mean(axis=0).tolist(),
-        },
+    return Reading(
+        f"{course('kappa', kappa[first], kappa[last])}, and "
+        f"{course('the Fisher condition number', number[first], number[last])}; they move the same way in "
+        f"{together:.0%} of {steps.shape[1]} rounds: {verdict}. "
+        f"{course('The largest eigenvalue', largest[0], largest[-1], '.2g')}.",
         charts,
-        f"While kappa goes from {found.kappa[:, 0].mean():.3g} to {found.kappa[:, -1].mean():.3g}, the Fisher "
-        "condition number goes from "
-        f"{numbers[:, 0].mean():.3g} to {np.nanmean(numbers[:, -1]):.3g} and the largest eigenvalue from "
-        f"{largest[:, 0].mean():.2g} to "
-        f"{largest[:, -1].mean():.2g}; their logarithms correlate at {together:.2f}: they are different quantities.",
-        {"correlation": together if np.isfinite(together) else None, "share_rank_lost": lost},
+        {"same_direction": together, "factors": list(map(float, factors)), "share_rank_lost": float(lost)},
         (
-            f"Eigenvalues below 1e-10 of the largest are left out; at the end {lost:.0%} of the seeds have lost "
-            "some, and there the "
-            "condition number is a property of the cut-off.",
+            f"Eigenvalues below 1e-10 of the largest are left out; at the end {lost:.0%} of the seeds have lost some, "
+            "and there the condition number is a property of the cut-off.",
         ),
     )
 
 
 EXPERIMENT = Experiment(
     "fisher",
-    QUESTION,
-    {
-        "prompts": Setting(100, 2, help="P"),
-        "responses": Setting(30, 2, help="M"),
-        "dimensions": Setting(16, 1, 300, "d"),
-        "norm": Setting(8.0, 0.1, 1e4, "norm of the start"),
-        "beta": Setting(2.0, 1e-3, 1e3, "KL strength"),
-        "pairs": Setting(1500, 1, help="n a round"),
-        "rounds": Setting(8, 1, 100, "T"),
-        "seeds": Setting(8, 2, help="independent runs"),
-    },
-    run,
+    "Does the Fisher information's condition number move with kappa?",
+    shared(*SOFTMAX, "beta", prompts=100, responses=30, dimensions=16, norm=8.0, pairs=1500, seeds=8),
+    measure,
+    read,
 )

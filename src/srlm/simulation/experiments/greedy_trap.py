@@ -1,16 +1,16 @@
 """How often greedy decoding misses the mode, by the mode's probability and over exact rounds."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from srlm.policies.instances import greedy_trap_tree
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, ExperimentResult, curve
+from srlm.simulation.experiments._result import Reading
+from srlm.simulation.experiments._table import Table, chart, column, course, select, stacked
 from srlm.theory import sharpen
-
-QUESTION = "When does greedy decoding miss the mode, and do rounds repair it?"
 
 
 def greedy_of(table: np.ndarray, tokens: int) -> np.ndarray:
@@ -26,72 +26,79 @@ def greedy_of(table: np.ndarray, tokens: int) -> np.ndarray:
     return at
 
 
-def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
+def measure(values: Mapping[str, Any], workers: Workers) -> Table:
     rng = np.random.default_rng(workers.seed)
-    tokens, length, count = values["tokens"], values["length"], values["policies"]
+    tokens, count = values["tokens"], values["policies"]
     logps = np.zeros((count, 1))
-    spread = rng.uniform(0.3, values["spread"], (count, 1, 1))
-    for t in range(length):
-        scores = spread * rng.standard_normal((count, tokens**t, tokens))
+    scale = rng.uniform(0.3, values["spread"], (count, 1, 1))
+    for t in range(values["length"]):
+        scores = scale * rng.standard_normal((count, tokens**t, tokens))
         scores -= np.logaddexp.reduce(scores, axis=2, keepdims=True)
         logps = (logps[:, :, None] + scores).reshape(count, -1)
-    confident = np.exp(logps.max(axis=1))
-    missed = greedy_of(np.exp(logps), tokens) != logps.argmax(axis=1)
+
+    modes = logps.argmax(axis=1)
+
+    def missed(table: np.ndarray) -> np.ndarray:
+        return greedy_of(np.exp(table), tokens) != table.argmax(axis=1)
+
+    rows: list[dict[str, Any]] = []
+    confident, first = np.exp(logps.max(axis=1)), missed(logps)
     edges = np.linspace(0, 1, 11)
-    place = np.clip(np.digitize(confident, edges) - 1, 0, 9)
-    share = [float(missed[place == k].mean()) if (place == k).any() else None for k in range(10)]
-    middle = ((edges[1:] + edges[:-1]) / 2).tolist()
-    by_round, table = [], logps
-    for _ in range(values["rounds"] + 1):
-        by_round.append(float((greedy_of(np.exp(table), tokens) != table.argmax(axis=1)).mean()))
-        table = sharpen(table, values["beta"])
-    qs = np.linspace(0.05, 0.45, 9)
-    traps = [greedy_trap_tree(float(q), float(min(0.1, (1 - 2 * q) / 2))) for q in qs]
-    fell = [trap.greedy() != trap.mode().response for trap in traps]
-    above = missed[confident > 0.5]
-    charts = (
-        Chart(
-            "greedy misses the mode",
-            "probability of the mode",
-            "share of policies missed",
-            (curve("random token trees", middle, [v if v is not None else np.nan for v in share], style="bars"),),
-        ),
-        Chart(
-            "exact rounds repair greedy decoding",
-            "round",
-            "share missed",
-            (curve("random token trees", np.arange(values["rounds"] + 1), by_round),),
-        ),
+    for low, high in pairwise(edges):
+        inside = (confident > low) & (confident <= high)
+        rows.append({"by": "probability of the mode", "from": low, "to": high, "policies": int(inside.sum())})
+        rows[-1]["missed"] = first[inside].sum()
+    for q in np.linspace(0.05, 0.45, 9):
+        trap = greedy_trap_tree(float(q), float(min(0.1, (1 - 2 * q) / 2)))
+        rows.append({"by": "trap", "from": q, "to": q, "policies": 1, "missed": trap.greedy() != trap.mode().response})
+    for t in range(values["rounds"] + 1):
+        row = {"by": "round", "from": t, "to": t, "policies": count, "missed": missed(logps).sum()}
+        rows.append(row | {"modes_moved": int((logps.argmax(axis=1) != modes).sum())})
+        logps = sharpen(logps, values["beta"])
+    return stacked(
+        *(row | {"missed": int(row["missed"]), "from": float(row["from"]), "to": float(row["to"])} for row in rows)
     )
-    return ExperimentResult(
-        "greedy-trap",
-        QUESTION,
-        dict(values),
-        {
-            "mode_probability_from": edges[:-1].tolist(),
-            "mode_probability_to": edges[1:].tolist(),
-            "missed": share,
-            "policies": [int((place == k).sum()) for k in range(10)],
-        },
+
+
+def read(table: Table, values: Mapping[str, Any]) -> Reading:
+    bins, traps, rounds = (select(table, by=kind) for kind in ("probability of the mode", "trap", "round"))
+    count = column(rounds, "policies")[0]
+    share = column(rounds, "missed") / count
+    above = column(bins, "from") >= 0.5
+    safe, sure = int(column(bins, "missed")[above].sum()), int(column(bins, "policies")[above].sum())
+    caught, laid = int(column(traps, "missed").sum()), len(traps["by"])
+    with np.errstate(invalid="ignore"):
+        rate = column(bins, "missed") / column(bins, "policies")
+    drawn = {
+        "probability of the mode": (column(bins, "from") + column(bins, "to")) / 2,
+        "share": [None if np.isnan(v) else v for v in rate],
+    }
+    binned = f"greedy misses {share[0]:.0%} of the modes, {safe} of {sure} above 1/2"
+    over = course("share missed over exact rounds", share[0], share[-1], ".1%")
+    by_round = stacked({"round": column(rounds, "from"), "share": share})
+    charts = (
+        chart(binned, stacked(drawn), "probability of the mode", "share missed", {"random token trees |": "share"}),
+        chart(over, by_round, "round", "share missed", {"random token trees": "share"}),
+    )
+    moved, better = int(column(rounds, "modes_moved")[-1]), share[-1] < share[0]
+    gain = "greedy decoding gives other answers although modes stay" if better and not moved else "no such repair"
+    return Reading(
+        f"Greedy decoding misses {share[0]:.1%} of {count:.0f} modes, and {safe} of the {sure} above probability 1/2; "
+        f"{caught} of {laid} traps of proposition 4.3 catch it. After {values['rounds']} exact rounds, in "
+        f"which {moved} modes move, it misses {share[-1]:.1%}: {gain}.",
         charts,
-        f"Greedy decoding misses {missed.mean():.1%} of {count} modes, and {int(above.sum())} of the "
-        f"{len(above)} above "
-        f"probability 1/2; {sum(fell)} of {len(fell)} traps of proposition 4.3 catch it. After "
-        f"{values['rounds']} exact rounds it misses {by_round[-1]:.1%}.",
         {
-            "missed": float(missed.mean()),
-            "missed_above_half": int(above.sum()),
-            "traps_caught": int(sum(fell)),
-            "traps": len(fell),
-            "missed_by_round": by_round,
+            "missed": float(share[0]),
+            "missed_above_half": safe,
+            "traps_caught": caught,
+            "missed_at_the_end": float(share[-1]),
         },
-        ("Accuracy measured by greedy decoding can therefore rise over rounds although no mode moves.",),
     )
 
 
 EXPERIMENT = Experiment(
     "greedy-trap",
-    QUESTION,
+    "When does greedy decoding miss the mode, and do rounds repair it?",
     {
         "tokens": Setting(4, 2, 10, "V"),
         "length": Setting(5, 1, 8, "L"),
@@ -100,5 +107,6 @@ EXPERIMENT = Experiment(
         "beta": Setting(1.0, 1e-3, 1e3, "KL strength"),
         "rounds": Setting(5, 1, 50, "T"),
     },
-    run,
+    measure,
+    read,
 )

@@ -1,89 +1,110 @@
-"""Well and badly initialised policies: how fast the gap between them closes."""
+"""Well, badly and wrongly initialised policies: what is forgotten, and what is not."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from srlm.policies.instances import random_softmax
-from srlm.simulation.engine import simulate
+from srlm.simulation.experiments import _softmax
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, ExperimentResult, band, interval
+from srlm.simulation.experiments._result import Reading
+from srlm.simulation.experiments._table import Table, chart, column, course, entry, kinds, select, spread, stacked
+from srlm.theory import failure_bound
 
-QUESTION = "Is a bad start forgotten exponentially fast?"
+_KEPT = 0.5  # a start whose disagreement keeps more than this share is not forgotten
 
 
-def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
+def measure(values: Mapping[str, Any], workers: Workers) -> Table:
     rng = np.random.default_rng(workers.seed)
-    start = random_softmax(rng, values["prompts"], values["responses"], values["dimensions"], 1.0)
-    rounds = list(range(values["rounds"] + 1))
-    kappas = {
-        norm: simulate(
-            start.features,
-            norm * start.theta,
-            beta=values["beta"],
-            pairs=values["pairs"],
-            rounds=values["rounds"],
-            seeds=values["seeds"],
-            seed=workers.seed,
-        ).kappa
-        for norm in sorted(values["norms"])
-    }
-    worst, best = kappas[min(kappas)], kappas[max(kappas)]
-    gap = worst - best
-    last = next((t for t in rounds if gap[:, t].mean() < 0.01 * gap[:, 0].mean()), rounds[-1])
-    factors = (np.maximum(gap[:, last], 1e-12) / gap[:, 0]) ** (1 / max(1, last))
-    factor = interval(factors)
-    columns: dict[str, list[Any]] = {"norm": [], "round": [], "kappa": []}
-    for norm, found in kappas.items():
-        columns["norm"] += [norm] * len(rounds)
-        columns["round"] += rounds
-        columns["kappa"] += found.mean(axis=0).tolist()
-    charts = (
-        Chart(
-            "kappa from four starts",
-            "round",
-            "kappa",
-            tuple(
-                band(f"start kappa {found[0, 0]:.3g}", rounds, found, colour)
-                for colour, (norm, found) in enumerate(kappas.items())
-            ),
-            y_log=True,
-        ),
-        Chart(
-            "gap between the worst and the best start",
-            "round",
-            "difference of kappa",
-            (band("gap", rounds, np.maximum(gap, 1e-6)),),
-            y_log=True,
-        ),
+    norms, angles = sorted(values["norms"]), sorted({0.0, *values["angles"]})
+    surest = _softmax.start_of({**values, "norm": norms[-1]}, rng)
+    along = surest.theta / norms[-1]
+    across = rng.standard_normal(len(along))
+    across -= (across @ along) * along
+    across /= np.linalg.norm(across)
+    runs = {}
+    for norm, angle in [(norm, 0.0) for norm in norms] + [(norms[-1], angle) for angle in angles if angle]:
+        turn = math.radians(angle)
+        start = norm * (math.cos(turn) * along + math.sin(turn) * across)
+        runs[norm, angle] = _softmax.simulated(
+            surest, values, workers.seed, theta0=start, correct=surest.tabular().modes
+        )
+    best = runs[norms[-1], 0.0]
+    parts = []
+    for (norm, angle), run in runs.items():
+        told = _softmax.premises(run, {**values, "norm": norm}, values["rounds"])
+        bound = failure_bound(
+            run.kappa[0, 0],
+            values["pairs"],
+            told["log_class_size"],
+            margin=told["margin"],
+            min_confidence=told["min_confidence"],
+            rounds=np.arange(1, values["rounds"] + 2),
+        )
+        assert run.mode_accuracy is not None
+        parts.append(
+            {"norm": norm, "angle": angle, "theorem_5_3": [None, *bound.value[:-1]]}
+            | {"theorem_factor": float(bound.transient_term[1] / bound.transient_term[0])}
+            | _softmax.by_round(run, "kappa", "failure_rate")
+            | spread("kappa_gap", run.kappa - best.kappa)
+            | spread("failure_gap", run.failure_rate - best.failure_rate)
+            | spread("disagreement", 1 - run.mode_accuracy)
+        )
+    return stacked(*parts)
+
+
+def read(table: Table, values: Mapping[str, Any]) -> Reading:
+    right, norms = select(table, angle=0.0), kinds(table, "norm")
+    unsure, surest = select(right, norm=min(norms)), select(right, norm=max(norms))
+    gap, theorem = column(unsure, "failure_gap"), column(unsure, "theorem_factor")[0]
+    bound = column(unsure, "theorem_5_3")[-1]
+    last = next((t for t, one in enumerate(gap) if t and one < 0.01 * gap[0]), len(gap) - 1)
+    ends = entry(unsure, "failure_gap", last)
+    if gap[0] > 0:
+        factor, fast, slow = (max(end / gap[0], 0.0) ** (1 / last) for end in (ends.mean, ends.low, ends.high))
+        pace = "faster than" if slow <= theorem else "slower than" if fast > theorem else "not clearly apart from"
+        forgotten = (
+            f"a round multiplies the gap in failures by {factor:.3g} ({fast:.3g} to {slow:.3g}), over {last} rounds, "
+            f"{pace} theorem 5.3's transient at the measured c ({theorem:.3g}; the bound is {bound:.2g} at the end"
+            f"{', vacuous' if bound >= 1 else ''})"
+        )
+        title = f"a round multiplies the gap in failures by {factor:.2f}, theorem 5.3's transient by {theorem:.2f}"
+    else:
+        factor, forgotten, title = None, "there is no gap in failures to forget", "no gap in failures"
+    wrong = {angle: select(table, angle=angle, norm=max(norms)) for angle in kinds(table, "angle") if angle}
+    kept = {angle: column(part, "disagreement")[-1] / column(part, "disagreement")[0] for angle, part in wrong.items()}
+    remembered = [f"{angle:g} degrees" for angle, share in kept.items() if share > _KEPT]
+    verdict = f"A wrong start is not forgotten: {', '.join(remembered)}" if remembered else "Wrong starts are forgotten"
+    each = ". ".join(
+        f"Turned by {angle:g} degrees a start disagrees with the surest one's modes at "
+        f"{entry(part, 'disagreement', 0).mean:.1%} of the prompts, and after {values['rounds']} rounds at "
+        f"{entry(part, 'disagreement').percent}"
+        for angle, part in wrong.items()
     )
-    return ExperimentResult(
-        "initialisation",
-        QUESTION,
-        dict(values),
-        columns,
+    kappa = course("the gap in kappa", column(unsure, "kappa_gap")[0], column(unsure, "kappa_gap")[-1])
+    turned, wide = {"turned by {} degrees": "disagreement"}, select(table, norm=max(norms))
+    charts = (
+        chart(kappa, right, "round", "kappa", {"norm {}": "kappa"}, by="norm", log="y"),
+        chart(title, unsure, "round", "failure rate above the surest start's", {"gap": "failure_gap"}),
+        chart(verdict, wide, "round", "share of prompts that disagree with the surest start", turned, by="angle"),
+    )
+    return Reading(
+        f"Started surer or less sure of the same modes (kappa {entry(unsure, 'kappa', 0).mean:.3g} and "
+        f"{entry(surest, 'kappa', 0).mean:.3g}), {kappa} in {values['rounds']} rounds; {forgotten}. {each}. {verdict}.",
         charts,
-        f"The gap between kappa_0 = {worst[0, 0]:.3g} and {best[0, 0]:.3g} shrinks by a factor {factor} a round "
-        "on average over "
-        f"{last} rounds, from {gap[:, 0].mean():.3g} to {gap[:, last].mean():.2g}.",
-        {"factor": factor.mean, "rounds_to_one_percent": last, "gap": gap.mean(axis=0).tolist()},
-        ("The starts share their direction: a worse start is the same belief held less surely, a few rounds behind.",),
+        {"factor": factor, "theorem_factor": theorem, "kept": {f"{k:g}": float(v) for k, v in kept.items()}},
     )
 
 
 EXPERIMENT = Experiment(
     "initialisation",
-    QUESTION,
-    {
-        "prompts": Setting(200, 2, help="P"),
-        "responses": Setting(50, 2, help="M"),
-        "dimensions": Setting(32, 1, help="d"),
-        "norms": Setting((4.0, 8.0, 14.0, 25.0), 0.1, 1e4, "norms of the starts"),
-        "beta": Setting(2.0, 1e-3, 1e3, "KL strength"),
-        "pairs": Setting(1000, 1, help="n a round"),
-        "rounds": Setting(8, 1, 200, "T"),
-        "seeds": Setting(25, 2, help="independent runs"),
+    "Is a bad start forgotten exponentially fast, and is a wrong one?",
+    {name: one for name, one in _softmax.shared(*_softmax.SOFTMAX, "beta_scale", seeds=25).items() if name != "norm"}
+    | {
+        "norms": Setting((4.0, 8.0, 14.0, 25.0), 0.1, 1e4, "norms of the starts, several"),
+        "angles": Setting((30.0, 90.0), 1.0, 180.0, "degrees by which wrong starts are turned, several"),
     },
-    run,
+    measure,
+    read,
 )

@@ -5,80 +5,97 @@ from typing import Any
 
 import numpy as np
 
+from srlm.policies.linear_softmax import LinearSoftmaxPolicy
 from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, ExperimentResult, band, curve, interval
-from srlm.simulation.experiments._softmax import simulated, start_of
+from srlm.simulation.experiments._result import Reading
+from srlm.simulation.experiments._softmax import SOFTMAX, by_round, exact_rounds, shared, simulated, start_of
+from srlm.simulation.experiments._table import Table, chart, column, course, entry, kinds, listed, select, stacked
+from srlm.simulation.sweep import Cell
+from srlm.simulation.updates import least_squares
 
-QUESTION = "What happens when the radius B binds, so that the class cannot hold the sharpened policy?"
+_STILL, _NEAR = 0.01, 0.05  # stopped: the last round changes kappa by less; explained: within this of the class
 
 
-def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
-    rng = np.random.default_rng(workers.seed)
-    start = start_of(values, rng)
-    factors = sorted(values["radii"])
-    found = [simulated(start, values, workers.seed, radius=factor * values["norm"]) for factor in factors]
-    rounds = list(range(values["rounds"] + 1))
-    edge = []
-    for factor in factors:  # the best point of the class: the start's direction at full length
-        scores = start.features @ (factor * start.theta)
-        edge.append(float(np.exp(np.logaddexp.reduce(scores, axis=1) - scores.max(axis=1)).mean()))
-    floors = [interval(one.kappa[:, -1]) for one in found]
-    gap = max(abs(floor.mean / best - 1) for floor, best in zip(floors, edge, strict=True))
-    charts = (
-        Chart(
-            "kappa stops at a floor",
-            "round",
-            "kappa",
-            tuple(
-                band(f"B = {factor:g} x start", rounds, one.kappa, k)
-                for k, (factor, one) in enumerate(zip(factors, found, strict=True))
-            ),
-            y_log=True,
-        ),
-        Chart(
-            "the floor and the best policy of the class",
-            "B / norm of the start",
-            "kappa",
-            (
-                curve("measured floor", factors, [f.mean for f in floors], style="points"),
-                curve("start's direction at length B", factors, edge, 1, "dashed"),
-            ),
-            y_log=True,
-        ),
+def within_class(start: LinearSoftmaxPolicy, beta: float, radius: float, rounds: int) -> list[float]:
+    """kappa of rounds with infinitely many pairs under |theta| <= B: least squares in the pairs' own covariance."""
+    policy, kappas = start, []
+    for t in range(rounds + 1):
+        table = policy.tabular()
+        kappas.append(table.conditioning().policy_condition_number)
+        if t == rounds:
+            break
+        chance = np.exp(table.logprobs)[..., None]
+        centred = policy.features - (chance * policy.features).sum(axis=1, keepdims=True)
+        rows = (np.sqrt(chance) * centred).reshape(1, -1, len(policy.theta))
+        theta = least_squares(policy.theta[None], rows, rows @ policy.theta / beta, radius)[0]
+        policy = LinearSoftmaxPolicy(start.features, theta)
+    return kappas
+
+
+def _cell(cell: Cell, stream: np.random.SeedSequence) -> dict[str, Any]:
+    start = start_of(cell, np.random.default_rng(cell["seed"]))
+    radius = cell["factor"] * cell["norm"]
+    run = simulated(start, cell, int(stream.generate_state(1)[0]), radius=radius)
+    free = exact_rounds(start.tabular(), cell["beta"], cell["rounds"])
+    return {"radius": cell["factor"], **by_round(run, "kappa", "informative_pairs")} | {
+        "in_class": within_class(start, cell["beta"], radius, cell["rounds"]),
+        "any_policy": [one.conditioning().policy_condition_number for one in free],
+    }
+
+
+def measure(values: Mapping[str, Any], workers: Workers) -> Table:
+    cells = [{**values, "factor": float(factor), "seed": workers.seed} for factor in sorted(values["radii"])]
+    return stacked(*workers.sweep(_cell, cells))
+
+
+def read(table: Table, values: Mapping[str, Any]) -> Reading:
+    verdicts: dict[float, str] = {}
+    gaps: dict[float, float] = {}
+    for factor in kinds(table, "radius"):
+        kappa, best, free = (column(select(table, radius=factor), name) for name in ("kappa", "in_class", "any_policy"))
+        gaps[factor] = float(kappa[-1] / best[-1] - 1)
+        if abs(kappa[-1] / kappa[-2] - 1) >= _STILL:
+            verdicts[factor] = "still moving"
+        elif abs(gaps[factor]) >= _NEAR or free[-1] >= best[-1] * (1 - _NEAR):
+            verdicts[factor] = "stopped, but not where the radius says"
+        else:
+            verdicts[factor] = "stopped by the radius"
+    stopped = [f"{factor:g}" for factor, verdict in verdicts.items() if verdict == "stopped by the radius"]
+    last = select(table, round=values["rounds"])
+    floors = {factor: entry(select(last, radius=factor), "kappa") for factor in verdicts}
+    each = "; ".join(
+        f"B = {factor:g} x start: {floors[factor]}, {gaps[factor]:+.1%} from exact rounds within the class, {verdict}"
+        for factor, verdict in verdicts.items()
     )
-    said = "; ".join(f"B = {factor:g} x start: {floor}" for factor, floor in zip(factors, floors, strict=True))
-    return ExperimentResult(
-        "realizability",
-        QUESTION,
-        dict(values),
-        {
-            "radius": [f for f in factors for _ in rounds],
-            "round": rounds * len(factors),
-            "kappa": [v for one in found for v in one.kappa.mean(axis=0).tolist()],
-            "informative_pairs": [v for one in found for v in [*one.informative_pairs.mean(axis=0).tolist(), None]],
-        },
+    where = f"at most {max(map(abs, gaps.values())):.1%} from exact rounds within the class"
+    lines = {"measured o": "kappa", "exact rounds within the class --": "in_class", "of any policy --": "any_policy"}
+    title = f"stopped by the radius at B = {listed(stopped)} x start"
+    charts = (
+        chart(title, table, "round", "kappa", {"B = {} x start": "kappa"}, by="radius", log="y"),
+        chart(where, last, "radius", "kappa at the end", lines, x_label="B / norm of the start", log="y"),
+    )
+    verdict = f"Realizability is what stops it at B = {listed(stopped)} x start" if stopped else "The radius stops none"
+    return Reading(
+        f"{course('Without a radius exact rounds: kappa', entry(table, 'kappa', 0).mean, last['any_policy'][0])}. "
+        f"After {values['rounds']} rounds (95 % over seeds): {each}. {verdict}.",
         charts,
-        f"kappa_0 = {found[0].kappa[0, 0]:.3g}. After {rounds[-1]} rounds: {said} (95 % over seeds). The floors "
-        f"lie within {gap:.1%} of the "
-        "policy that points where the start does and has length B: realizability is what stops the contraction.",
-        {"floor": [f.mean for f in floors], "best_of_class": edge, "largest_gap": gap},
-        ("A floor can lie below that policy: constrained least squares also turns theta towards the sampled pairs.",),
+        {
+            "kappa": {f"{k:g}": v.mean for k, v in floors.items()},
+            "gap": {f"{k:g}": v for k, v in gaps.items()},
+            "stopped_by_the_radius": stopped,
+        },
+        (
+            f"Stopped: the last round changes kappa by less than {_STILL:.0%}; by the radius: within {_NEAR:.0%} of "
+            "exact rounds under the same radius, and more than that above exact rounds without one.",
+        ),
     )
 
 
 EXPERIMENT = Experiment(
     "realizability",
-    QUESTION,
-    {
-        "prompts": Setting(200, 2, help="P"),
-        "responses": Setting(50, 2, help="M"),
-        "dimensions": Setting(32, 1, help="d"),
-        "norm": Setting(10.0, 0.1, 1e4, "norm of the start"),
-        "radii": Setting((1.0, 1.5, 2.0, 4.0), 1.0, 1e6, "B over the start's norm, several"),
-        "beta": Setting(1.0, 1e-3, 1e3, "KL strength"),
-        "pairs": Setting(1000, 1, help="n a round"),
-        "rounds": Setting(8, 1, 200, "T"),
-        "seeds": Setting(16, 2, help="independent runs"),
-    },
-    run,
+    "What happens when the radius B binds, so that the class cannot hold the sharpened policy?",
+    shared(*SOFTMAX, norm=10.0, beta=1.0, rounds=12)
+    | {"radii": Setting((1.0, 1.5, 2.0, 4.0), 1.0, 1e6, "B over the start's norm, several")},
+    measure,
+    read,
 )

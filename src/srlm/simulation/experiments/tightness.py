@@ -5,207 +5,128 @@ from typing import Any
 
 import numpy as np
 
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
-from srlm.simulation.experiments._result import Chart, ExperimentResult, Series
-from srlm.simulation.experiments._softmax import simulated, start_of
+from srlm.policies.linear_softmax import LinearSoftmaxPolicy
+from srlm.simulation.experiments import _softmax
+from srlm.simulation.experiments._registry import Experiment, Workers
+from srlm.simulation.experiments._result import Reading
+from srlm.simulation.experiments._table import Table, chart, kinds, select, stacked
 from srlm.theory import (
     certified_kappa_bound,
     failure_bound,
     failure_coefficient,
     failure_from_suboptimality,
-    linear_softmax_log_class_size,
+    failure_rate,
     one_round_failure_bound,
-    population_kappa_bound,
+    policy_condition_number,
+    population_kappa_bound_by_prompt,
     recurrence,
-    statistical_error,
     tail_integral_bound,
 )
 
-QUESTION = "How loose is each bound, at T = 1 and beyond?"
+_EXPLICIT, _HIDDEN = "explicit", "C = 1"
 
 
-def run(values: Mapping[str, Any], workers: Workers) -> ExperimentResult:
-    rng = np.random.default_rng(workers.seed)
-    start = start_of(values, rng)
-    found = simulated(start, values, workers.seed)
+def _row(statement: str, constants: str, t: int, bound: float, measured: float, trivial: float) -> dict[str, Any]:
+    """One bound at one round; `trivial` is what holds anyway."""
+    tightness = bound / measured if measured > 0 else None
+    return {
+        "statement": statement,
+        "constants": constants,
+        "round": t,
+        "bound": float(bound),
+        "measured": float(measured),
+        "tightness": tightness,
+        "vacuous": bool(bound >= trivial),
+    }
+
+
+def measure(values: Mapping[str, Any], workers: Workers) -> Table:
+    start = _softmax.start_of(values, np.random.default_rng(workers.seed))
+    run = _softmax.simulated(start, values, workers.seed)
     rows: list[dict[str, Any]] = []
-
-    def row(statement: str, constants: str, t: int, bound: float, measured: float, trivial: float) -> None:
-        rows.append(
-            {
-                "statement": statement,
-                "constants": constants,
-                "round": t,
-                "bound": bound,
-                "measured": measured,
-                "tightness": bound / measured if measured > 0 else None,
-                "vacuous": bool(bound >= trivial),
-            }
-        )
-
-    radius = values["norm"] * (1 + 1 / values["beta"]) ** values["rounds"]
-    size = linear_softmax_log_class_size(values["dimensions"], radius, values["pairs"])
-    error = statistical_error(values["pairs"], size)
-    confidence = float(found.min_confidence[:, 1:].min())
-    margin = float(start.tabular().margins.min())
-    recur = recurrence(error, values["beta"], margin, confidence)
-    for t in (1, values["rounds"]):
-        _exact_statements(row, start.features, found.theta[0], t, values["beta"])
-        kappa, fail = float(found.kappa[:, t].mean()), float(found.failure_rate[:, t].mean())
-        before = float(found.kappa[:, t - 1].mean())
-        gap = float(found.margin[:, t - 1].min())
-        coefficient = failure_coefficient(before, error, values["beta"], max(gap, 1e-12))
-        row("eq. 43, failure rate", "C = 1", t, one_round_failure_bound(coefficient), fail, 1.0)
-        row(
-            "eq. 52-56 after eq. 43, kappa",
-            "C = 1",
-            t,
-            tail_integral_bound(coefficient, confidence),
-            kappa,
-            1 / confidence,
-        )
-        row("eq. 66, kappa", "C = 1", t, float(recur.bound_after(found.kappa[0, 0], t)), kappa, 1 / confidence)
-        whole = failure_bound(
-            found.kappa[0, 0], values["pairs"], size, margin=margin, min_confidence=confidence, rounds=t
-        )
-        row("theorem 5.3, failure rate", "C = 1", t, float(whole.value), fail, 1.0)
-    names = list(dict.fromkeys(r["statement"] for r in rows))
-    charts = tuple(
-        Chart(
-            f"bound over measured after round {t}",
-            "statement",
-            "bound / measured",
-            (
-                Series(
-                    "constants explicit",
-                    tuple(n for n in names),
-                    tuple(
-                        next(
-                            (
-                                r["tightness"]
-                                for r in rows
-                                if r["statement"] == n and r["round"] == t and r["constants"] == "explicit"
-                            ),
-                            None,
-                        )
-                        for n in names
-                    ),
-                    style="bars",
-                ),
-                Series(
-                    "universal constant set to 1",
-                    tuple(n for n in names),
-                    tuple(
-                        next(
-                            (
-                                r["tightness"]
-                                for r in rows
-                                if r["statement"] == n and r["round"] == t and r["constants"] != "explicit"
-                            ),
-                            None,
-                        )
-                        for n in names
-                    ),
-                    style="bars",
-                    colour=1,
-                ),
-            ),
-            y_log=True,
-        )
-        for t in dict.fromkeys((1, values["rounds"]))
-    )
-    explicit = [r for r in rows if r["constants"] == "explicit" and r["tightness"] is not None]
-    hidden = [r for r in rows if r["constants"] != "explicit"]
-    held = sum(r["bound"] >= r["measured"] * (1 - 1e-9) for r in explicit)
-    loosest = max(explicit, key=lambda r: r["tightness"])
-    return ExperimentResult(
-        "tightness",
-        QUESTION,
-        dict(values),
-        {key: [r[key] for r in rows] for key in rows[0]},
-        charts,
-        f"All {held} of {len(explicit)} bounds with explicit constants held, within a factor "
-        f"{loosest['tightness']:.3g} (loosest: "
-        f"{loosest['statement']}, round {loosest['round']}); of the {len(hidden)} with a universal constant set to 1, "
-        f"{sum(r['vacuous'] for r in hidden)} are vacuous at n = {values['pairs']}.",
-        {
-            "explicit_held": held,
-            "explicit": len(explicit),
-            "vacuous": sum(r["vacuous"] for r in hidden),
-            "hidden": len(hidden),
-        },
-        ("Theorem 5.3 must hold for the worst class of this size; on a benign one it cannot be tight.",),
-    )
+    for t in dict.fromkeys((1, values["rounds"])):
+        told = _softmax.premises(run, values, t)
+        premise = {name: told[name] for name in ("margin", "min_confidence")}
+        error, beta, floor = told["eps_stat"], told["beta"], 1 / told["min_confidence"]
+        policies = [LinearSoftmaxPolicy(start.features, run.theta[0, at]).tabular() for at in (t - 1, t)]
+        kappa, fail = float(run.kappa[:, t].mean()), float(run.failure_rate[:, t].mean())
+        coefficient = failure_coefficient(float(run.kappa[:, t - 1].mean()), error, beta, told["margin"])
+        recur = recurrence(error, beta, told["margin"], told["min_confidence"])
+        whole = failure_bound(run.kappa[0, 0], values["pairs"], told["log_class_size"], rounds=t, **premise)
+        tail = tail_integral_bound(coefficient, told["min_confidence"])
+        extra = {"beta": beta, "eps_stat": error, **premise}
+        rows += [
+            row | extra
+            for row in (
+                *_exact_statements(policies[0], policies[1], t, beta),
+                _row("eq. 43, failure rate", _HIDDEN, t, one_round_failure_bound(coefficient), fail, 1.0),
+                _row("eq. 52-56 after eq. 43, kappa", _HIDDEN, t, tail, kappa, floor),
+                _row("eq. 66, kappa", _HIDDEN, t, float(recur.bound_after(run.kappa[0, 0], t)), kappa, floor),
+                _row("theorem 5.3, failure rate", _HIDDEN, t, float(whole.value), fail, 1.0),
+            )
+        ]
+    return stacked(*rows)
 
 
-def _exact_statements(row: Any, features: np.ndarray, path: np.ndarray, t: int, beta: float) -> None:
-    """P3, P4, lemma C.1 and the tail integral with what was measured in one seed, prompt by prompt where they "
-    "allow it."""
-    tables = []
-    for theta in (path[t - 1], path[t]):
-        scores = features @ theta
-        tables.append(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
-    before, after = tables
-    at = np.arange(len(before))
-    modes = before.argmax(axis=1)
-    ordered = np.sort(before, axis=1)
-    gaps = ordered[:, -1] - ordered[:, -2]
-    exact = (1 + 1 / beta) * before
-    exact = exact - np.logaddexp.reduce(exact, axis=1, keepdims=True)
-    inverse = np.exp(-before[at, modes])
-    row(
-        "P3, kappa - 1 (exact round)",
-        "explicit",
-        t,
-        float(np.mean(population_kappa_bound(inverse, gaps, beta)) - 1),
-        float(np.exp(-exact[at, modes]).mean() - 1),
-        np.inf,
-    )
-    ratio = (after - after[at, modes][:, None]) - (exact - exact[at, modes][:, None])
-    eps = float(np.abs(ratio).max())
-    row(
-        "P4, kappa - 1",
-        "explicit",
-        t,
-        float(np.mean(certified_kappa_bound(inverse, gaps, beta, eps)) - 1),
-        float(np.exp(-after[at, modes]).mean() - 1),
-        np.inf,
-    )
-    chance = np.exp(after)
-    suboptimality = float((before[at, modes] - (chance * before).sum(axis=1)).mean())
-    failing = float((chance[at, modes] <= 0.5).mean())
-    row(
-        "lemma C.1, failure rate",
-        "explicit",
-        t,
-        failure_from_suboptimality(suboptimality, float(gaps.min())),
-        failing,
-        1.0,
-    )
-    share = np.sort(chance.max(axis=1))
+def _exact_statements(before: Any, after: Any, t: int, beta: float) -> list[dict[str, Any]]:
+    """P3, P4, lemma C.1 and the tail integral with what was measured in one seed, prompt by prompt where they allow
+    it."""
+    modes, gaps, exact = before.modes, before.margins, _softmax.exact_rounds(before, beta, 1)[-1]
+    eps = _softmax.largest_error(before.logprobs, after.logprobs, modes, beta)
+    kept = after.logprobs[np.arange(len(modes)), modes]
+    share = np.sort(np.exp(after.mode_logprobs))
+    lost = float((before.mode_logprobs - (np.exp(after.logprobs) * before.logprobs).sum(axis=1)).mean())
     coefficient = float((np.arange(1, len(share) + 1) / len(share) * (1 - share)).max())
-    row(
-        "tail integral, kappa",
-        "explicit",
-        t,
-        tail_integral_bound(coefficient, float(share[0])),
-        float((1 / share).mean()),
-        1 / float(share[0]),
+    p3 = population_kappa_bound_by_prompt(before.mode_logprobs, gaps, beta) - 1
+    p4 = np.mean(certified_kappa_bound(np.exp(-before.mode_logprobs), gaps, beta, eps)) - 1
+    c1, tail = failure_from_suboptimality(lost, float(gaps.min())), tail_integral_bound(coefficient, float(share[0]))
+    sharp, held = policy_condition_number(exact.mode_logprobs) - 1, policy_condition_number(kept) - 1
+    kappa = policy_condition_number(after.mode_logprobs)
+    return [
+        _row("P3, kappa - 1 (exact round)", _EXPLICIT, t, p3, sharp, np.inf),
+        _row("P4, kappa - 1", _EXPLICIT, t, p4, held, np.inf),
+        _row("lemma C.1, failure rate", _EXPLICIT, t, c1, failure_rate(kept), 1.0),
+        _row("tail integral, kappa", _EXPLICIT, t, tail, kappa, 1 / share[0]),
+    ]
+
+
+def read(table: Table, values: Mapping[str, Any]) -> Reading:
+    rows = [dict(zip(table, cells, strict=True)) for cells in zip(*table.values(), strict=True)]
+    explicit = [row for row in rows if row["constants"] == _EXPLICIT]
+    hidden = [row for row in rows if row["constants"] != _EXPLICIT]
+    failed = [row for row in explicit if row["bound"] < row["measured"] * (1 - 1e-9)]
+    vacuous = sum(row["vacuous"] for row in hidden)
+    rated = [row for row in explicit if row["tightness"] is not None]
+    loosest = max(rated, key=lambda row: row["tightness"], default=None)
+    idle = sum(row["vacuous"] for row in explicit)
+    held = f"{len(explicit) - len(failed)} of the {len(explicit)} bounds with explicit constants held ({idle} vacuous)"
+    if failed:
+        held += " (not: " + ", ".join(f"{row['statement']}, round {row['round']}" for row in failed) + ")"
+    if loosest:
+        held += f", the loosest {loosest['tightness']:.3g} times what was measured ({loosest['statement']}, round "
+        held += f"{loosest['round']})"
+    useful = [f"{row['statement']}, round {row['round']}" for row in hidden if not row["vacuous"]]
+    charts = []
+    for t in kinds(table, "round"):
+        part = [row for row in rows if row["round"] == t]
+        title = f"round {t}: {sum(row['vacuous'] for row in part)} of {len(part)} bounds are vacuous"
+        lines = {"bound over measured |": "tightness"}
+        charts.append(chart(title, select(table, round=t), "statement", "bound / measured", lines, log="y"))
+    return Reading(
+        f"{held}. Of the {len(hidden)} with a universal constant set to 1, {vacuous} are vacuous at n = "
+        f"{values['pairs']}"
+        + (f" (not: {', '.join(useful)})" if useful else "")
+        + f"; {_softmax.domain(table['beta'][0], table['eps_stat'][0])}.",
+        tuple(charts),
+        {"failed": len(failed), "explicit": len(explicit), "vacuous": vacuous, "hidden": len(hidden)},
+        ("Theorem 5.3 must hold for the worst class of this size; on a benign one it cannot be tight.",),
     )
 
 
 EXPERIMENT = Experiment(
     "tightness",
-    QUESTION,
-    {
-        "prompts": Setting(200, 2, help="P"),
-        "responses": Setting(50, 2, help="M"),
-        "dimensions": Setting(32, 1, help="d"),
-        "norm": Setting(12.0, 0.1, 1e4, "norm of the start"),
-        "beta": Setting(1.0, 1e-3, 1e3, "KL strength"),
-        "pairs": Setting(1000, 1, help="n a round"),
-        "rounds": Setting(4, 2, 100, "T"),
-        "seeds": Setting(16, 2, help="independent runs"),
-    },
-    run,
+    "How loose is each bound, at T = 1 and beyond?",
+    _softmax.shared(*_softmax.SOFTMAX, "beta_scale", rounds=4),
+    measure,
+    read,
 )

@@ -2,6 +2,7 @@
 
 Each loss is stateless, `loss(batch: GroupedBatch, beta: float) -> scalar tensor`, and compared with eq. 3 in its
 docstring; what they do to kappa is measured in `benchmarks/results/updates.md`.
+Refuses to know: rounds, trainers.
 """
 
 from srlm.training.update import Update, sampled_groups

@@ -1,4 +1,4 @@
-"""Best-of-K fine-tuning: maximum likelihood on the response with the highest reward ([H], SFT-sharpening)."""
+"""Best-of-K: maximum likelihood on the best-rewarded response (arXiv 2412.01951). Refuses to know: the others."""
 
 import torch
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from srlm.training.updates.groups import GroupedBatch
 
 
 def best_of_k_loss(batch: GroupedBatch, beta: float) -> Float[Tensor, ""]:
-    """-log pi(y_best|x), the SUM over tokens as in [W] eq. 1, averaged over groups.
+    """-log pi(y_best|x), the SUM over tokens as in eq. 1, averaged over groups.
 
     Responses that share the highest reward share the weight, so the order in which they were drawn does not matter.
     There is no reference term: what keeps the policy near pi_t is the step size alone, and `beta` is not used.

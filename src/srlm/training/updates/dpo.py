@@ -1,4 +1,4 @@
-"""DPO (Rafailov et al., arXiv 2305.18290, eq. 7): logistic regression on which response of a pair is preferred."""
+"""DPO (Rafailov et al., arXiv 2305.18290, eq. 7): which of a pair is preferred. Refuses to know: by how much."""
 
 from jaxtyping import Float
 from torch import Tensor

@@ -1,7 +1,7 @@
 """What every update is given, and sums over the pairs of its groups.
 
-Knows: shapes. R responses of one batch in G groups (one a prompt); `groups` holds each response's group number in
-[0, G).
+Knows: shapes. R responses of one batch in G groups (one a prompt); `groups` holds each response's group number in [0,
+G). Refuses to know: losses.
 """
 
 from dataclasses import dataclass

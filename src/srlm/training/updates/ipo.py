@@ -1,4 +1,4 @@
-"""IPO (Azar et al., arXiv 2310.12036, eq. 17): every preference asks for the same finite margin."""
+"""IPO (Azar et al., arXiv 2310.12036, eq. 17): the same finite margin for all. Refuses to know: sizes of rewards."""
 
 from jaxtyping import Float
 from torch import Tensor

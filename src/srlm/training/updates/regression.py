@@ -1,4 +1,4 @@
-"""The update of the theory: eq. 3 in its group form (P2)."""
+"""The update of the theory: eq. 3 in its group form (P2). Refuses to know: where rewards come from."""
 
 import torch
 from jaxtyping import Float

@@ -1,0 +1,164 @@
+"""Rounds that reward answers instead of responses (P10).
+
+Knows: a policy's law over answers, its exact round, and what weights made of counts aim at. Refuses to know how an
+answer is read out of a text; responses without one carry a negative number, or a number of their own.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from srlm.errors import InputError
+from srlm.theory._domain import real
+from srlm.theory._logs import Late, log_probabilities, log_sum, round_power
+
+stats: Any = Late("scipy.stats")
+
+
+def answer_logprobs(logprobs: ArrayLike, answers: ArrayLike) -> np.ndarray:
+    """P10: log pi_A(a), pi_A(a) = sum of pi(y) over responses with answer a; `condition` of it gives kappa_A, gamma_A.
+
+    Args:
+        logprobs: (..., M) log pi(y|x) in nats, -inf for impossible responses.
+        answers: (M,) or (..., M) whole numbers, 0 to A-1; negative means no answer and is left out: everything is then
+            conditional on having one.
+
+    Returns:
+        (..., A).
+
+    Raises:
+        InputError: shapes that do not fit, or a row without an answer.
+
+    >>> np.exp(answer_logprobs(np.log([0.4, 0.35, 0.25]), [0, 1, 1])).round(2).tolist()
+    [0.4, 0.6]
+    """
+    table, number = _table(logprobs, answers)
+    logs = np.stack([log_sum(np.where(number == a, table, -np.inf)) for a in range(number.max() + 1)], axis=-1)
+    if (logs.max(axis=-1) == -np.inf).any():
+        raise InputError("a row has no possible response with an answer")
+    return logs - log_sum(logs)[..., None] if (number < 0).any() else logs
+
+
+def answer_round(logprobs: ArrayLike, answers: ArrayLike, beta: float) -> np.ndarray:
+    """P10: the exact round with reward log pi_A(g(y)), pi'(y) proportional to pi(y)*pi_A(g(y))^(1/beta). Then
+    pi'_A = pi_A^s normalised and pi'(y|a) = pi(y|a): P3 and P5 hold for kappa_A and gamma_A, and reasoning within an
+    answer keeps its diversity.
+
+    Args, Raises: as `answer_logprobs`; beta > 0.
+
+    Returns:
+        (..., M) log pi'(y|x); responses without an answer become impossible.
+    """
+    table, number = _table(logprobs, answers)
+    law = answer_logprobs(table, number)
+    of = np.take_along_axis(law, np.maximum(number, 0), axis=-1)
+    top = law.max(axis=-1, keepdims=True)
+    possible = (number >= 0) & (table > -np.inf)
+    with np.errstate(invalid="ignore"):
+        logs = np.where(possible, table + (round_power(beta) - 1) * (of - top), -np.inf)
+    return logs - log_sum(logs)[..., None]
+
+
+def _table(logprobs: ArrayLike, answers: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    table, number = log_probabilities("logprobs", logprobs), np.asarray(answers)
+    fits = number.ndim > 0 and number.dtype.kind in "iu" and number.shape in (table.shape, table.shape[-1:])
+    if not fits or number.size == 0 or number.max() < 0:
+        raise InputError(f"answers must be whole numbers, one a response, some of them >= 0; logprobs is {table.shape}")
+    return table, np.broadcast_to(number, table.shape)
+
+
+def answer_weights(counts: ArrayLike, beta: float) -> np.ndarray:
+    """P10, leave one out: C(c_a - 1, j)/C(K-1, j) for each of the c_a draws of answer a, j = 1/beta. Not normalised:
+    the expected sum of a's weights over K is pi_A(a)^s EXACTLY, s = 1 + j. beta = 1: (c_a - 1)/(K-1).
+
+    Args:
+        counts: (..., A) how often each answer was drawn, whole and >= 0; K >= j + 1 draws a row.
+        beta: with 1/beta whole: for another no such weight exists.
+
+    Returns:
+        (..., A) one weight an entry of `counts`, 0 where the count is 0.
+
+    >>> answer_weights([3, 1, 0], beta=1.0).round(3).tolist()
+    [0.667, 0.0, 0.0]
+    """
+    number = real("counts", counts, 0)
+    if number.ndim == 0 or number.size == 0 or (number % 1 != 0).any():
+        raise InputError("counts must be whole numbers (..., answers)")
+    inverse = 1 / float(real("beta", beta, 0, open_low=True))
+    j = round(min(inverse, 1e9))
+    if abs(inverse - j) > 1e-9 * inverse:
+        raise InputError(f"beta is {beta:g}; leave-one-out weights need 1/beta whole (1, 0.5, 0.25, ...)")
+    draws = number.sum(axis=-1, keepdims=True)
+    if (draws < j + 1).any():
+        raise InputError(f"{draws.min():g} draws; beta {beta:g} needs at least {j + 1} a prompt")
+    left = np.arange(1, j + 1)
+    return np.prod(np.maximum(number[..., None] - left, 0) / (draws[..., None] - left), axis=-1)
+
+
+def plugin_target(probabilities: ArrayLike, beta: float, draws: int) -> np.ndarray:
+    """P10: E[c_a^s / sum_b c_b^s], c ~ Multinomial(K, pi_A), which weights (c_a/K)^(1/beta) normalised over a group aim
+    at. The order of answers is kept, less sharp than an exact round; K <= 2 gives pi_A itself: no sharpening.
+
+    Exact up to quadrature near 1e-12: 1/x is the integral of exp(-t x), under which the counts factorise into truncated
+    power series; all terms are positive, so nothing cancels.
+
+    Args:
+        probabilities: (A,) pi_A, sums to 1.
+        beta: KL strength > 0; s = 1 + 1/beta at most 100.
+        draws: K >= 1.
+
+    >>> plugin_target([0.5, 0.3, 0.2], beta=1.0, draws=8).round(10)[0].item()
+    0.5806213765
+    """
+    law, number = _law(probabilities), int(real("draws", draws, 1))
+    power = float(real("1 + 1/beta", round_power(beta), 1, 100))
+    count = np.arange(number + 1)
+    size = (count / number) ** power
+    # In u = log t the integrand is a Gumbel density for each x in [K^(1-s), 1]: the trapezoid rule converges like
+    # exp(-pi^2/step).
+    u = np.arange(-36.0, 4.0 + (power - 1) * np.log(number), 0.28)
+    damped = np.exp(-np.exp(u)[:, None] * size)
+    # Poisson counts of mean K pi_A given that they add up to K are the multinomial, without large factorials.
+    series = [stats.poisson.pmf(count, number * p) * damped for p in law if p > 0]
+    before, after = [np.eye(1, number + 1)], [np.eye(1, number + 1)]
+    for one, other in zip(series[:-1], series[:0:-1], strict=True):
+        before.append(_product(before[-1], one))
+        after.append(_product(after[-1], other))
+    rest = [_product(first, second) for first, second in zip(before, reversed(after), strict=True)]
+    at = [
+        (np.exp(u) * (size * one * others[:, ::-1]).sum(axis=1)).sum() for one, others in zip(series, rest, strict=True)
+    ]
+    target = np.zeros(len(law))
+    target[law > 0] = at
+    return target / target.sum()
+
+
+def _product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Truncated product of power series, one a row."""
+    width = first.shape[1]
+    found = np.zeros(np.broadcast_shapes(first.shape, second.shape))
+    for k in range(width):
+        found[:, k:] += first[:, k : k + 1] * second[:, : width - k]
+    return found
+
+
+def regression_target(probabilities: ArrayLike, beta: float, draws: int) -> np.ndarray:
+    """P10: regression with reward log(c_a/K) aims at pi_A(a)*exp(f(pi_A(a))/beta), f(p) = E log(1 + Bin(K-2, p)).
+
+    Args:
+        probabilities, beta: as `plugin_target`.
+        draws: K >= 2.
+    """
+    law, number = _law(probabilities), int(real("draws", draws, 2))
+    count = np.arange(number - 1)
+    reward = stats.binom.pmf(count, number - 2, law[:, None]) @ np.log1p(count)
+    weights = law * np.exp((round_power(beta) - 1) * (reward - reward.max()))
+    return weights / weights.sum()
+
+
+def _law(probabilities: ArrayLike) -> np.ndarray:
+    law = real("probabilities", probabilities, 0, 1 + 1e-9)
+    if law.ndim != 1 or law.size == 0 or abs(law.sum() - 1) > 1e-6:
+        raise InputError("probabilities must be a vector (answers,) that sums to 1")
+    return law / law.sum()

@@ -1,0 +1,258 @@
+"""P8, P10 and P12 checked: brackets of exact rounds, answers, and forecasts, on policies that can be enumerated.
+
+Knows: routes that share no code with `theory.projection`, `theory.answers` and `theory.forecasting`: sums over all
+responses, over all sequences of a few draws, and rounds made one by one. Refuses to know: logarithms of anything long.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import mpmath
+import numpy as np
+
+from srlm.theory import answers, forecasting, projection
+from srlm.verification._check import Check, agrees, dominates
+from srlm.verification._policies import random_table
+
+
+def checks(rng: np.random.Generator) -> Iterator[Check]:
+    """Every check of P8, P10 and P12."""
+    yield from _projection(rng)
+    yield from _answers(rng)
+    yield from _forecast(rng)
+    yield from _errors(rng)
+
+
+def _log(values: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(values, 1e-300))
+
+
+def _projection(rng: np.random.Generator) -> Iterator[Check]:
+    weights, targets, kl, divergence, sums, estimates = ([] for _ in range(6))
+    low, high, exact, tau, shares, free, caps, capped = ([] for _ in range(8))
+    for trial in range(100):
+        row, beta = random_table(rng, 1, 8)[0], float(10 ** rng.uniform(-0.7, 0.7))
+        s = 1 + 1 / beta
+        k = 8 if trial == 0 else int(rng.integers(1, 8))
+        if trial == 1:  # all but the mode are known
+            row, k = np.r_[np.full(7, 0.1), 0.3], 7
+        known, rest = row[:k], row[k:]
+        certified = bool(row.argmax() < k)
+        raised = row**s / (row**s).sum()
+        reward = rng.standard_normal(k)
+        for rewards, one in ((None, known**s), (reward, known * np.exp(reward / beta))):
+            weights += [*projection.projection_weights(np.log(known), beta, rewards)]
+            targets += [*(one / one.sum())]
+        q = known**s / (known**s).sum()
+        outside = float(raised[k:].sum())
+        if 1e-3 < outside < 0.999:  # nearer to the ends rounding decides
+            kl.append(projection.projection_divergence(outside))
+            divergence.append(float(q @ np.log(q / raised[:k])))
+        # The rest in two prefixes and a part that was given up.
+        split = [rest[j::3] for j in range(3)]
+        dropped = (float(split[2].sum()), float(_log(split[2].max(initial=0.0))) if len(split[2]) else -np.inf)
+        prefixes = _log(np.array([part.sum() for part in split[:2] if len(part)]))
+        ends = projection.exact_round_bracket(np.log(known), prefixes, beta, certified=certified, dropped=dropped)
+        low.append(float(ends.lower))
+        high.append(float(ends.upper))
+        exact.append(float(1 / raised.max()))
+        tau.append(float(ends.tau))
+        shares.append(outside)
+        free.append(projection.exact_round_bracket(np.log(known), prefixes, beta, certified=False, dropped=dropped)[0])
+        twice, seen = np.log(row)[:, None].repeat(2, axis=1), np.arange(8)[:, None].repeat(2, axis=1) < k
+        estimates.append(float(row @ np.asarray(projection.outside_estimate(twice, seen, math.log(max(known)), beta))))
+        caps.append(projection.exact_round_bracket(np.log(known), [0.0], beta).upper)  # nothing but the root is open
+        capped.append(float((known**s).sum() + 1 - known.sum()) / max(known) ** s)
+        sums.append(float((rest**s).sum() / max(known) ** s))
+    yield agrees("P8 (i)", "the target is p exp(r/beta) on known responses", weights, targets, kind="transcription")
+    yield agrees("P8 (i), distance", "KL(q || p^(S)) = -log(1 - tau)", kl, divergence, kind="identity")
+    yield dominates(
+        "P8 (iii), upper", "1/p^(S)(y*) <= (Z + T+)/l^S", high, exact, kind="inequality", attained=1 + 1e-9,
+        note="100 random known sets, prefixes and dropped parts; one where all is known",
+    )  # fmt: skip
+    yield dominates(
+        "P8 (iii), lower", "1/p^(S)(y*) >= Z/l^S where the mode is certified", exact, low, kind="inequality",
+        attained=1 + 1e-9,
+    )  # fmt: skip
+    yield dominates(
+        "P8 (iii), unproved", "else >= min(Z/l^S, 1 + Z/U^S)", exact[1:], free[1:], kind="inequality",
+        attained=1 + 1e-9, note="attained where all but the mode are known and tie",
+    )  # fmt: skip
+    yield dominates(
+        "P8 (ii)", "the mass outside is at most T+/(Z + T+)", tau, shares, kind="inequality", attained=1 + 1e-9
+    )
+    yield agrees("P8 (ii), cap", "with the root open T+ is 1 - sum_K p", caps, capped, kind="identity", tolerance=1e-7)
+    yield agrees("P8 (v)", "the estimate without a frontier has expectation T/l^S", estimates, sums, kind="identity")
+    with mpmath.workdps(30):
+        mean = float(mpmath.log(mpmath.fsum(mpmath.exp(one) for one in (900, 901.5, 3.0)) / 3))
+    found, written = [projection.mean_bracket([900.0, 901.5, 3.0], [900.0, 901.5, 3.0]).log_kappa.upper], [mean]
+    means = projection.mean_bracket(np.log(low), np.log(high), 0.3)
+    for end, kappa, rate in zip((low, high), means.kappa, means.failure_rate, strict=True):
+        found += [kappa, 1 + rate]
+        written += [math.fsum(end) / len(end), 1 + sum(1 / one <= 0.7 for one in end) / len(end)]
+    found.append(1 + projection.mean_bracket(np.log([1.99, 2.01]), np.log([1.99, 2.01])).failure_rate.upper)
+    written.append(1.5)
+    yield agrees("P8 (iii), means", "means of ends, and shares of failing ones", found, written, kind="identity")
+
+
+def _answers(rng: np.random.Generator) -> Iterator[Check]:
+    rounds, powers, plugged, regressed, exact = ([] for _ in range(5))
+    left, weighted = [], []
+    for trial in range(24):
+        row, number = random_table(rng, 1, 7)[0], np.r_[0, 1, 2, rng.integers(3, size=3), trial % 4 - 1]
+        beta, k = float(10 ** rng.uniform(-0.5, 0.7)), 3 + trial % 3
+        law = np.array([math.fsum(row[number == a]) for a in range(3)])  # every fourth time 0.1 or so has no answer
+        answered, law = np.where(number >= 0, row / law.sum(), 0.0), law / law.sum()
+        s = 1 + 1 / beta
+        after = np.exp(answers.answer_round(np.log(row), number, beta))
+        rounds += [*np.exp(answers.answer_logprobs(np.log(row), number)), *after]
+        raised = law**s / (law**s).sum()
+        powers += [*law, *(answered / law[number] * raised[number])]  # within an answer nothing changes
+        # All sequences of k draws.
+        draws = np.array(list(itertools.product(range(3), repeat=k)))
+        chance = law[draws].prod(axis=1)
+        counts = np.stack([(draws == a).sum(axis=1) for a in range(3)], axis=1)
+        j = 1 + trial % 2
+        weights = answers.answer_weights(counts, 1 / j)
+        each = np.take_along_axis(weights, draws, 1)
+        weighted += [float(chance @ (each * (draws == a)).sum(axis=1)) for a in range(3)]
+        left += [*(k * law ** (1 + j))]
+        shares = counts**s / (counts**s).sum(axis=1, keepdims=True)
+        plugged += [*answers.plugin_target(law, beta, k), *answers.regression_target(law, beta, k)]
+        pair = [
+            law[draws[:, 2:]].prod(axis=1) @ np.log((counts[:, a] - (draws[:, :2] == a).sum(1) + 1) / k) / 9
+            for a in range(3)
+        ]
+        regressed = law * np.exp(np.array(pair) / beta)
+        exact += [*(chance @ shares), *(regressed / regressed.sum())]
+    yield agrees("P10", "an exact round gives pi_A^s and keeps pi(y|a)", rounds, powers, kind="identity")
+    yield agrees(
+        "P10, leave one out", "weights C(c-1,j)/C(K-1,j) aim at pi_A^s exactly", weighted, left, kind="identity",
+        note="all sequences of 3 to 5 draws",
+    )  # fmt: skip
+    yield agrees("P10, plug-in", "targets of plug-in weights and of regression", plugged, exact, kind="identity")
+
+
+def _forecast(rng: np.random.Generator) -> Iterator[Check]:
+    low, high, exact = ([[] for _ in range(3)] for _ in range(3))  # of kappa, failure and accuracy
+    point, truths, beta = [], [], 1.6
+    for trial in range(16):
+        # Probabilities in 32nds: the draws below hold each response as often as expected.
+        counts = rng.multinomial(32 - 8, rng.dirichlet(np.ones(8)), size=3) + 1
+        table, k = counts / 32, 8 if trial == 0 else 3
+        order = np.argsort(-table, axis=1)
+        table, counts = np.take_along_axis(table, order, 1), np.take_along_axis(counts, order, 1)
+        correct = rng.random((3, 8)) < 0.4
+        prompts = [
+            forecasting.KnownPrompt(
+                np.log(row[:k]),
+                _log(np.array([row[k::2].sum(), row[k + 1 :: 2].sum()])),
+                np.repeat(np.log(row), times),
+                np.repeat(np.arange(8) < k, times),
+                right=good[:k],
+                sample_right=np.repeat(good, times),
+            )
+            for row, times, good in zip(table, counts, correct, strict=True)
+        ]
+        slack = (0.5, 0.4)[trial % 2]  # 0.5 is the default
+        told = (
+            forecasting.forecast(prompts, beta, 3, mass_slack=slack)
+            if trial % 2
+            else forecasting.forecast(prompts, beta, 3)
+        )
+        for one in told:
+            raised = table ** (1 + 1 / beta) ** one.round
+            raised /= raised.sum(axis=1, keepdims=True)
+            fails = 1 + np.mean(raised.max(axis=1) <= 1 - slack)
+            truth = (np.mean(1 / raised.max(axis=1)), fails, (raised * correct).sum() / 3)
+            for side, at in ((low, 0), (high, 1)):
+                ends = (one.kappa[at], 1 + one.failure_rate[at], (one.sample_accuracy or (0.0, 0.0))[at])
+                for values, end in zip(side, ends, strict=True):
+                    values.append(end)
+            for values, value in zip(exact, truth, strict=True):
+                values.append(value)
+            point += [one.kappa_point, one.sample_accuracy_point]
+            truths += [truth[0], truth[2]]
+        if trial == 0:  # resampling one prompt changes nothing
+            one = forecasting.forecast(prompts[:1], beta, 1, rng=rng)[1]
+            for end, interval in ((one.kappa, one.kappa_interval), (one.sample_accuracy, one.accuracy_interval)):
+                point += [*(interval or ()), len(interval or ())]
+                truths += [*(end or ()), 2]
+    for at, name in enumerate(("kappa", "failure", "accuracy")):
+        sharp = 1 + 1e-9  # where all is known
+        yield dominates(f"P12, {name}", "below its upper end", high[at], exact[at], kind="inequality", attained=sharp)
+        yield dominates(
+            f"P12, {name} too", "above its lower end", exact[at], low[at], kind="inequality", attained=sharp
+        )
+    yield agrees("P12, forecast point", "exact where draws come as often as expected", point, truths, kind="identity")
+    found, written, upper, truth = [], [], [], []
+    for _ in range(15):
+        law = rng.dirichlet(np.ones(3))
+        ties, most = np.array([law.max()] * int(1 / law.max()) + [1 % law.max()]), 0.9 + 0.1 * law.max()
+        rows = forecasting.answer_forecast([law], beta, 2, right=[1])
+        noisy = forecasting.answer_forecast([law], beta, 2, draws=3, ends=[(law.max(), 1.0)])
+        wide = forecasting.answer_forecast([law], beta, 2, ends=[(law.max(), most)])
+        found += [wide[0].kappa.lower, wide[1].kappa.lower, noisy[1].kappa.upper, 1 + rows[0].failure_rate.lower]
+        written += [1 / most, 1.0, 1 / law.max(), 1 + (law.max() <= 0.5)]
+        now, plug = law, law
+        for one, other, ends in zip(rows, noisy, wide, strict=True):
+            found += [one.kappa.lower, one.sample_accuracy_point, other.kappa_point]
+            written += [1 / now.max(), now[1], 1 / plug.max()]
+            upper.append(ends.kappa.upper)
+            truth.append(float(((ties / law.max()) ** one.power).sum()))
+            now, plug = now ** (1 + 1 / beta) / (now ** (1 + 1 / beta)).sum(), _plugged(plug, beta)
+    yield agrees("P12, answers", "forecasts of answers iterate their rounds", found, written, kind="identity")
+    yield agrees("P12, answers from their ends", "ties at L attain the upper end", upper, truth, kind="identity")
+
+
+def _plugged(law: np.ndarray, beta: float) -> np.ndarray:
+    """E[c^s / sum c^s] of three draws, in closed form: (3,0,0), (2,1,0) or (1,1,1)."""
+    two = 2 ** (1 + 1 / beta) / (2 ** (1 + 1 / beta) + 1)
+    pairs = 3 * law[:, None] ** 2 * law * (1 - np.eye(3))  # two of the row, one of the column
+    return law**3 + two * pairs.sum(axis=1) + (1 - two) * pairs.sum(axis=0) + 2 * law.prod()
+
+
+def _errors(rng: np.random.Generator) -> Iterator[Check]:
+    upper, lower, closed, kappa, threshold, moved = ([] for _ in range(6))
+    chances, exact = [], []
+    for trial in range(120):
+        beta, eps, rounds = float(10 ** rng.uniform(-0.3, 0.5)), float(rng.uniform(0.01, 0.4)), int(rng.integers(1, 5))
+        s = 1 + 1 / beta
+        ratios = -rng.exponential(1.0, 5)
+        if trial < 2:
+            ratios[:] = -1.2  # ties: the closed form is attained, too
+        sides = (1.0, -1.0, 0.0)[trial % 3]
+        now = ratios
+        for _ in range(rounds):
+            now = s * now + (sides * eps if sides else rng.uniform(-eps, eps, 5))
+        pure = 1 + np.exp(s**rounds * ratios).sum()
+        start = 1 + np.exp(ratios).sum()
+        one = forecasting.forecast_error_bound(
+            eps, beta, rounds, exact=[start] * rounds + [pure], kappa0=start, margin=-ratios.max()
+        )[rounds]
+        lower.append((one.kappa or (0.0, 0.0))[0])
+        upper.append((one.kappa or (0.0, 0.0))[1])
+        closed.append(one.kappa_bound or 0.0)
+        kappa.append(1 + float(np.exp(now).sum()))
+        threshold.append(one.unmoved_margin)
+        moved.append(eps * math.fsum(s**-t for t in range(1, rounds + 1)))  # errors of round t weigh s^(rounds-t)
+        margins = one.unmoved_margin * np.array([0.5, 1.5, 2.0])
+        threshold.append(forecasting.forecast_error_bound(eps, beta, rounds, margin=margins)[-1].unmoved_share or 0.0)
+        moved.append(2 / 3)
+        distance, sigma = float(rng.uniform(0, 1)), float(rng.uniform(0.1, 1))
+        spread = sigma * math.sqrt(math.fsum(s ** (2 * t) for t in range(rounds)))
+        chances.append(forecasting.drift_chance(distance, sigma, beta, rounds))
+        exact.append(float(mpmath.ncdf(-(s**rounds) * distance / spread)))
+    chances += [forecasting.drift_chance(0.3, 0.5, 1.0), forecasting.drift_chance(0.3, 0.5, 1.0, 4, slope=1.0)]
+    exact += [float(mpmath.ncdf(-mpmath.sqrt(3) * 0.6)), float(mpmath.ncdf(-0.3))]  # the limit, and a random walk
+    yield dominates("P12", "K_t <= exp(beta eps (S-1)) K_t^exact", upper, kappa, kind="inequality", attained=1 + 1e-9)
+    yield dominates(
+        "P12, below", "and >= exp(-beta eps (S-1)) K_t^exact", kappa, lower, kind="inequality", attained=1 + 1e-9
+    )
+    yield dominates(
+        "P12, closed form", "kappa_t - 1 <= exp(-(gamma_0 - beta eps)(S-1)) (kappa_0 - 1)", closed, kappa,
+        kind="inequality", attained=1 + 1e-9,
+    )  # fmt: skip
+    yield agrees("P12, unmoved", "the largest margin that errors can move", threshold, moved, kind="identity")
+    yield agrees("P12, drift", "chance of being overtaken after t rounds", chances, exact, kind="identity")

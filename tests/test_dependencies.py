@@ -1,0 +1,90 @@
+"""What src imports is declared in pyproject.toml; read off syntax trees, so that no full environment hides a gap."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[1]
+# Floors that work on models; all others run after a plain `pip install srlm`.
+_MODEL_FLOORS = {"lm", "engines", "training", "diagnosis"}
+_IMPORT_NAMES = {"scikit_learn": "sklearn"}
+
+
+def _declared() -> dict[str, set[str]]:
+    """Import names by extra; "" is what is always installed."""
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lists = {"": project["dependencies"], **project["optional-dependencies"]}
+    names = {
+        extra: {re.split(r"[^\w.-]", requirement)[0].lower().replace("-", "_") for requirement in requirements}
+        for extra, requirements in lists.items()
+    }
+    return {extra: {_IMPORT_NAMES.get(name, name) for name in found} for extra, found in names.items()}
+
+
+def _allowed(floor: str, lazily: bool) -> set[str]:
+    """What a file of a floor may import while it is loaded, and what within a function, which the command line then
+    names the extra of.
+    """
+    declared = _declared()
+    extras = {"", "lm"} if floor in _MODEL_FLOORS else {""}
+    if lazily:
+        extras |= {"lm", "gym", "ray", "quantised"}
+    return set().union(*(declared[extra] for extra in extras))
+
+
+def _third_party(source: str) -> Iterator[tuple[str, bool]]:
+    """Top-level names imported from outside Python and srlm, and whether only when a function runs; imports whose
+    absence is handled on the spot are left out.
+    """
+
+    def walk(node: ast.AST, lazily: bool) -> Iterator[tuple[str, bool]]:
+        if isinstance(node, ast.Try) and any(
+            isinstance(handler.type, ast.Name) and handler.type.id == "ImportError" for handler in node.handlers
+        ):
+            return
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, lazily) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or "", lazily
+        inside = lazily or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, inside)
+
+    for module, lazily in walk(ast.parse(source), False):
+        top = module.partition(".")[0]
+        if top != "srlm" and top not in sys.stdlib_module_names:
+            yield top, lazily
+
+
+def test_every_import_is_declared_for_its_floor() -> None:
+    undeclared = []
+    package = _ROOT / "src" / "srlm"
+    for path in sorted(package.rglob("*.py")):
+        floor = path.relative_to(package).parts[0]
+        undeclared += [
+            f"{path.relative_to(_ROOT)}: {name}"
+            for name, lazily in _third_party(path.read_text(encoding="utf-8"))
+            if name not in _allowed(floor, lazily)
+        ]
+    assert not undeclared
+
+
+@pytest.mark.parametrize(
+    ("source", "imports"),
+    [
+        ("import os, numpy.linalg", [("numpy", False)]),
+        ("from srlm.errors import InputError", []),
+        ("if TYPE_CHECKING:\n    from torch import Tensor", [("torch", False)]),
+        ("def f():\n    import torch.nn as nn", [("torch", True)]),
+        ("class A:\n    async def f(self):\n        from ray.util import joblib", [("ray", True)]),
+        ("try:\n    import ray\nexcept ImportError:\n    pass", []),
+        ("try:\n    import ray\nexcept OSError:\n    pass", [("ray", False)]),
+    ],
+)
+def test_imports_are_seen_where_they_stand(source: str, imports: list[tuple[str, bool]]) -> None:
+    assert list(_third_party(source)) == imports
