@@ -57,7 +57,8 @@ def draw_plan(plan: Plan, out: Path) -> Path:
         "this plan", (inputs["pairs"], plan.iterative["failure_bound"]), xytext=(8, 4), textcoords="offset points"
     )
     axes.set_xlabel("pairs a round, n")
-    axes.set_ylabel(f"failure rate at most ({plan.iterative['statement']}, C = {inputs['constant']:g})")
+    constants = f"C = {inputs['constant']:g}, R = {inputs['reward_range']:g} nats"
+    axes.set_ylabel(f"failure rate at most ({plan.iterative['statement']}, {constants})")
     axes.grid(color="#e3e6e8", linewidth=0.8)
     axes.legend(frameon=False)
     sink = io.BytesIO()

@@ -133,7 +133,7 @@ def certified_kappa_bound(kappa: Array, margin: Array, beta: Array, error: Array
     Args:
         kappa, margin, beta: as `population_kappa_bound`.
         error: eps >= 0 in nats, on log(pi(y)/pi(y*)) of every response; contraction is guaranteed when eps <
-            gamma/beta.
+            gamma/beta. Measured on some responses eps is a lower end: contraction is then refuted, or not refuted.
     """
     kappa, factor = real("kappa", kappa, 1), np.asarray(certified_log_factor(margin, beta, error))
     with np.errstate(over="ignore", invalid="ignore"):  # where nothing is left of kappa - 1 no factor matters
@@ -155,7 +155,7 @@ def certified_log_factor(margin: Array, beta: Array, error: Array) -> Array:
 def log_ratio_error(before: ArrayLike, after: ArrayLike, beta: float) -> float:
     """P4's eps at one prompt, max_y |log(pi'(y)/pi'(y*)) - s * log(pi_t(y)/pi_t(y*))|, s = 1 + 1/beta.
 
-    P4's supremum runs over all responses; over some of them it is a lower end of eps.
+    P4's supremum runs over all responses; over some of them it is a lower end of eps, and P4 is at most not refuted.
 
     Args:
         before: (K,) log pi_t in nats, the mode y* of pi_t first.

@@ -195,7 +195,7 @@ def worst_hard_instance(kappa0: float, pairs: float, informative_prompts: int = 
     if kappa == 1.0:
         return HardInstance(0.0, float(least), d, g, n, 0.0)
     worst = _instance(kappa, n, d, g, float(max(least, round(_worst_labels(kappa, n, d, g)))))
-    for step in (-1.0, 1.0):  # a guess among the labels never seen moves the optimum by a few labels
+    for step in (-1.0, 1.0):
         while worst.responses + step >= least:
             other = _instance(kappa, n, d, g, worst.responses + step)
             if other.failure_rate <= worst.failure_rate:
@@ -259,18 +259,21 @@ def _instance(kappa: float, n: float, d: int, g: float, labels: float) -> HardIn
 
 
 def _worst_labels(kappa: float, n: float, d: int, g: float) -> float:
-    """The real M at which log(p (1 - h)^n (1 - 1/M)) is largest, h = (p/d)(1+g)/M: unimodal, by bisection on its slope
-    in log M.
+    """The real M at which p (1 - h)^n (1 - 1/M) is largest, h = (p/d)(1+g)/M: unimodal, by thirds of log M. Which label
+    is guessed among those never seen moves P7's optimum by a few labels.
     """
-    low = math.log(max(_fewest_labels(kappa, g), (1 + g) * kappa))  # p <= 1
+
+    def log_failure(log_m: float) -> float:
+        m = math.exp(log_m)
+        log_mass = min(0.0, math.log(kappa - 1) + math.log1p(g) - math.log(m - 1 - g))
+        return log_mass + n * math.log1p(-math.exp(log_mass) / d * (1 + g) / m) + math.log1p(-1 / m)
+
+    low = math.log(_fewest_labels(kappa, g))
     high = min(low + math.log(8) + math.log(n), math.log(np.finfo(np.float64).max))
-    for _ in range(64):
-        middle = (low + high) / 2
-        m = math.exp(middle)
-        mass = (kappa - 1) * (1 + g) / (m - 1 - g)
-        hit = min(mass, 1.0) / d * (1 + g) / m
-        rising = n * hit / (1 - hit) * (1 / m + 1 / (m - 1 - g)) + 1 / m / (m - 1) > 1 / (m - 1 - g)
-        low, high = (middle, high) if rising else (low, middle)
+    while high - low > 1e-9:
+        third = (high - low) / 3
+        rising = log_failure(low + third) < log_failure(high - third)
+        low, high = (low + third, high) if rising else (low, high - third)
     return math.exp(low)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from srlm.verification import certificates, linear_softmax, measured, one_step, plans, projection, rounds, sharpening
 from srlm.verification._check import KINDS, Check, Kind
 
-__all__ = ["Check", "Kind", "Verification", "verify"]
+__all__ = ["Check", "Kind", "Verification", "checks", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +35,23 @@ class Verification:
         return {kind: sum(check.kind == kind for check in self.checks) for kind in KINDS}
 
 
+_PARTS = (sharpening, one_step, rounds, linear_softmax, plans, measured, projection, certificates)
+
+
 def verify(seed: int = 0) -> Verification:
     """Check every numbered statement of `docs/theory`; takes some seconds.
 
     Args:
         seed: random policies, spectra and parameters follow from it.
     """
-    parts = (sharpening, one_step, rounds, linear_softmax, plans, measured, projection, certificates)
-    streams = np.random.SeedSequence(seed).spawn(len(parts))
-    checks = [
-        check
-        for part, stream in zip(parts, streams, strict=True)
-        for check in _checks(part, np.random.default_rng(stream))
-    ]
-    return Verification(tuple(checks))
+    return Verification(tuple(checks(seed)))
 
 
-def _checks(part: Any, rng: np.random.Generator) -> Iterator[Check]:
-    """The checks of a module; a formula that raises where it should answer is a failed check, not a broken run."""
-    try:
-        yield from part.checks(rng)
-    except Exception as error:
-        why = f"the checks broke off: {type(error).__name__}: {error}"
-        yield Check(part.__name__.removeprefix("srlm.verification."), why, "identity", 0.0, 1.0, 0.0, False, 1)
+def checks(seed: int = 0) -> Iterator[Check]:
+    """The checks of `verify`, one by one."""
+    for part, stream in zip(_PARTS, np.random.SeedSequence(seed).spawn(len(_PARTS)), strict=True):
+        try:
+            yield from part.checks(np.random.default_rng(stream))
+        except Exception as error:  # a formula that raises where it should answer is a failed check, not a broken run
+            why = f"the checks broke off: {type(error).__name__}: {error}"
+            yield Check(part.__name__.removeprefix("srlm.verification."), why, "identity", 0.0, 1.0, 0.0, False, 1)

@@ -131,15 +131,21 @@ def _examples(rng: np.random.Generator) -> Iterator[Check]:
 
 def _hard_instance(rng: np.random.Generator) -> Iterator[Check]:
     kappas, enumerated, excluded, distinct, many = (Cases() for _ in range(5))
-    for _ in range(12):
+    # The favourite sure, and two labels of which one draw shows one: where the formulas end.
+    corners = [(1.0, 1, 2, 1.0, 0), (1.0, 1, 3, 2.0, 3), (1.0, 1, 2, 0.5, 1), (0.7, 1, 4, 1.0, 0)]
+    for trial in range(16):
         p, d, responses = float(rng.uniform(0.05, 1)), int(rng.integers(1, 5)), int(rng.integers(2, 6))
         g, n = float(rng.uniform(0.1, responses - 1)), int(rng.integers(0, 4))
+        if trial < len(corners):
+            p, d, responses, g, n = corners[trial]
         table = np.vstack([np.eye(1, responses), np.tile(_row(responses, g), (d, 1))])
         kappas.add(
             theory.hard_instance_kappa(p, responses, g), np.r_[1 - p, np.full(d, p / d)] @ (1 / table.max(axis=1))
-            if (1 + g) / responses >= 1 / responses else 0.0,
-        )  # fmt: skip
+        )
         enumerated.add(theory.bayes_failure(p, responses, d, n, g), _enumerated(p, responses, d, n, g))
+        if responses > 2:  # the favourite is twice as likely as a label on average unless said
+            kappas.add(theory.hard_instance_kappa(p, responses), 1 - p + p / _row(responses, 1.0)[0])
+            enumerated.add(theory.bayes_failure(p, responses, d, n), _enumerated(p, responses, d, n, 1.0))
         responses, n, d = int(rng.integers(2, 60)), int(10 ** rng.uniform(0, 3.3)), int(rng.integers(1, 50))
         g = float(rng.uniform(0.1, min(5, responses - 1)))
         excluded.add(theory.bayes_failure(p, responses, d, n, g), _excluded(p, responses, d, n, g))
@@ -149,6 +155,13 @@ def _hard_instance(rng: np.random.Generator) -> Iterator[Check]:
         d, g = int(rng.integers(20, 40)), float(rng.uniform(0.1, 2))
         n = int(d * responses * rng.uniform(0.5, 1) * math.log(responses) / 3)
         many.add(theory.bayes_failure(p, responses, d, n, g), _excluded(p, responses, d, n, g))
+    for responses in (2.0e6, 1.0e9):  # p = d = 1, g = 1; U of the M - 1 other labels stay unseen
+        for draws in (1e3, responses / 3, 2.5 * responses * math.log(responses)):
+            n, missed = math.floor(draws), math.log1p(-2 / responses)
+            unseen = (responses - 1) * math.exp(n * math.log1p(-1 / responses))  # E[U], the favourite not drawn
+            # With many unseen the guess is right with about 1/E[U], with hardly any wrong half as often as one is left.
+            wrong = 1 - 1 / unseen if unseen > 1 else unseen / 2
+            many.add(theory.bayes_failure(1.0, responses, 1, n), math.exp(n * missed) * wrong)
     yield kappas.agree(
         "appendix D", "kappa = (1-p) + p*M/(1+g) on the hard instance", "identity", 1e-12, note="its table written out"
     )
@@ -244,6 +257,11 @@ def _adversary(rng: np.random.Generator) -> Iterator[Check]:
         p, labels = worst.informative_mass, worst.responses
         within.add(theory.hard_instance_kappa(p, labels, g), kappa)
         within.add([worst.informative_prompts, worst.bias, worst.pairs], [d, g, n])
+        best.add(theory.worst_hard_instance(kappa, n).failure_rate, _of_every_number(kappa, n, 1, 1.0)[1])
+        sure, small = theory.worst_hard_instance(1.0, n, d, g), theory.worst_hard_instance_within(9.0, n, 2.0, g)
+        within.add([sure.failure_rate, sure.informative_mass, sure.informative_prompts], [0, 0, d])
+        within.add([small.failure_rate, small.informative_mass, small.informative_prompts], [0, 0, 0])
+        within.add(theory.worst_hard_instance_within(1.0, n, 50.0).failure_rate, 0)
         size = float(rng.uniform(2, 15))
         one = theory.worst_hard_instance_within(kappa, n, size, g)
         fewest = max(2, math.ceil((1 + g) * kappa), math.floor(1 + g) + 1)
@@ -304,9 +322,9 @@ def _distinct(mass: np.ndarray | float, numbers: np.ndarray, prompts: int, pairs
 
 def _greedy_trap(rng: np.random.Generator) -> Iterator[Check]:
     traps, safe = Cases(), Cases()
-    for _ in range(12):
-        q = float(rng.uniform(0.03, 0.5))
-        excess = float(rng.uniform(0, 1) * (1 - 2 * q)) or 1e-9
+    for trial in range(12):
+        q = 0.25 if trial == 0 else float(rng.uniform(0.03, 0.5))
+        excess = 0.25 if trial == 0 else float(rng.uniform(0, 1) * (1 - 2 * q)) or 1e-9  # a whole ratio ties
         trap = theory.greedy_trap(q, excess)
         fewest = next(k for k in itertools.count(1) if (q + excess) / k < q)
         traps.add([trap.mode_probability, trap.excess, trap.continuations], [q, excess, fewest])

@@ -18,6 +18,7 @@ from srlm.verification._check import Cases, Check
 def checks(rng: np.random.Generator) -> Iterator[Check]:
     """Every check of plans."""
     yield from _thresholds(rng)
+    yield from _paths(rng)
     yield from _single(rng)
     yield from _cost(rng)
 
@@ -38,7 +39,7 @@ def _numbers(rng: np.random.Generator) -> dict[str, Any]:
 
 def _thresholds(rng: np.random.Generator) -> Iterator[Check]:
     turns, targets, holds, stuck = (Cases() for _ in range(4))
-    for trial in range(12):
+    for trial in range(9):
         given = _numbers(rng)
         if trial % 3:  # one plan in three has beta = n^(-1/2)
             given["beta"] = float(10 ** rng.uniform(-4, -1) if trial % 3 == 1 else 10 ** rng.uniform(0, 2))
@@ -80,6 +81,41 @@ def _thresholds(rng: np.random.Generator) -> Iterator[Check]:
     )
 
 
+def _paths(rng: np.random.Generator) -> Iterator[Check]:
+    paths = Cases()
+    for trial in range(6):
+        given = _numbers(rng)
+        if trial == 0:  # everything left to its default
+            given = {"kappa0": given["kappa0"], "pairs": given["pairs"], "log_class_size": 50.0, "rounds": 1}
+        plan = planning.plan(**given)
+        full: dict[str, Any] = {
+            "margin": 1.0,
+            "min_confidence": 0.5,
+            "mass_slack": 0.5,
+            "rho": 0.05,
+            "constant": 1.0,
+        } | given
+        start, n, last, c = (full[name] for name in ("kappa0", "pairs", "rounds", "min_confidence"))
+        many, rates, notes = plan.iterative, partial(_rates, full, n), " ".join(plan.notes)
+        paths.add(many["failure_bound"], rates(last)[0].value)
+        paths.add(many["kappa_bounds"], [start, *(rates(t)[1] for t in range(1, last + 1))])
+        exact = [start]
+        for t in range(last):
+            gamma = full["margin"] * (1 + n**0.5) ** t
+            exact.append(1 + (exact[-1] - 1) * math.exp(-gamma * n**0.5))
+        paths.add(plan.population["kappa_bounds"], exact)
+        paths.add(many["rounds_to_suppress"], guarantees.rounds_to_suppress(start, n, c))
+        terms = (many["stable_term"], many["transient_term"])
+        paths.add(many["dominant_term"] == "transient", terms[1] > terms[0])
+        paths.add("c cannot include round 0" in notes, start > 1 / c and trial > 0)
+        paths.add("the stable term is the larger one from round 1 on" in notes, start <= 1 / c)
+        paths.add("1/2 over rounds t >= 1 is assumed" in notes, trial == 0)
+    yield paths.agree(
+        "corollary 5.7, in a plan", "a plan's path of kappa, its rounds and its notes follow from its numbers",
+        "identity", 1e-12,
+    )  # fmt: skip
+
+
 def _rates(given: dict[str, Any], n: float, last: int) -> tuple[Any, float]:
     """(theorem 5.3 or eq. 43, whichever is about this beta; eq. 59-66 on kappa) at n pairs and `last` rounds."""
     size = given.get("log_class_size") or guarantees.linear_softmax_log_class_size(given["dim"], given["radius"], n)
@@ -100,10 +136,13 @@ def _of(rates: tuple[Any, float], statement: int) -> float:
 
 def _single(rng: np.random.Generator) -> Iterator[Check]:
     within, applies = Cases(), Cases()
-    for trial in range(12):
+    for trial in range(10):
         kappa, n = float(10 ** rng.uniform(0.05, 3)), float(10 ** rng.uniform(0, 6))
         size = float(10 ** rng.uniform(-0.5, 3))
-        single = planning.plan(kappa, n, size, lower_constant=0.1 + trial / 10).single_step
+        plan = planning.plan(kappa, n, size, lower_constant=0.1 + trial / 10)
+        single = plan.single_step
+        notes = " ".join(plan.notes)
+        applies.add(["Theorem 4.1 is for" in notes, "hide nothing" in notes], [kappa < 2, _hidden(kappa, size)])
         hard, rate = single["hard_instance"], lower_bound.failure_lower_bound(kappa, n, size, 0.1 + trial / 10)
         within.add(size, hard["informative_prompts"] * math.log(hard["responses"]))
         applies.add(single["applies"], kappa >= 2)
@@ -119,16 +158,21 @@ def _single(rng: np.random.Generator) -> Iterator[Check]:
     )
 
 
+def _hidden(kappa: float, size: float) -> bool:
+    """Whether a class of exp(size) placements is too small for the fewest labels that this kappa asks for (g = 1)."""
+    return size < math.log(max(3, math.ceil(2 * kappa)))
+
+
 def _cost(rng: np.random.Generator) -> Iterator[Check]:
     cost = Cases()
-    for _ in range(10):
+    for _ in range(4):
         n, responses, rounds = int(rng.integers(1, 400)), int(rng.integers(2, 7)), int(rng.integers(1, 5))
         tokens = float(rng.integers(1, 50))
-        said = planning.plan(
-            5.0, n, 3.0, rounds=rounds, responses_per_prompt=responses, tokens_per_response=tokens
-        ).cost
+        more = {"rounds": rounds, "responses_per_prompt": responses, "tokens_per_response": tokens}
+        cost_of, plain = (planning.plan(5.0, n, 3.0, **options).cost for options in (more, {}))
+        cost.add(plain["responses"], 2 * n)
         pairs = len(list(itertools.combinations(range(responses), 2)))
         prompts = next(count for count in itertools.count(1) if count * pairs >= n)
-        cost.add([said["prompts_per_round"], said["responses_per_round"]], [prompts, prompts * responses])
-        cost.add([said["responses"], said["tokens"]], np.array([1, tokens]) * prompts * responses * rounds)
+        cost.add([cost_of["prompts_per_round"], cost_of["responses_per_round"]], [prompts, prompts * responses])
+        cost.add([cost_of["responses"], cost_of["tokens"]], np.array([1, tokens]) * prompts * responses * rounds)
     yield cost.agree("P2, the cost of a plan", "K responses give K(K-1)/2 pairs, counted", "identity", 0.0)

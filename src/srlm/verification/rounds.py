@@ -85,15 +85,22 @@ def _sampling_error(n: float, size: float, given: dict[str, Any]) -> float:
 
 def _one_round(rng: np.random.Generator) -> Iterator[Check]:
     rates = Cases()
-    for _ in range(40):
+    for trial in range(40):
         given, n, size = _given(rng), float(10 ** rng.uniform(0, 12)), float(10 ** rng.uniform(-1, 3))
         kappa, beta = float(10 ** rng.uniform(0, 6)), float(10 ** rng.uniform(-5, 1))
+        if trial == 0:  # where the domains begin
+            kappa, n = 1.0, 1.0
         reach = given.get("reward_range", max(1.0, given["margin"]))
         eps = contraction.statistical_error(n, size, given["rho"], given["constant"], reach)
         a = contraction.failure_coefficient(kappa, eps, beta, given["margin"])
         sampled = _sampling_error(n, size, given)
         written = (sampled * kappa**0.5 + beta * math.log(kappa)) / given["margin"]
         rates.add([eps, a], [sampled, written])
+        rates.add(contraction.statistical_error(n, size), (math.log(n) + size + math.log(20)) / n**0.5)  # defaults
+        rates.add(contraction.one_round_failure_bound(a / 1e9), min(1.0, 2 * a / 1e9))
+        suboptimal = given["mass_slack"] * given["margin"] / 3
+        rates.add(contraction.failure_from_suboptimality(suboptimal, given["margin"]), given["mass_slack"] * 2 / 3)
+        rates.add(contraction.failure_from_suboptimality([2 * given["margin"], 0.1], [given["margin"], 0.0]), 1.0)
         rates.add(contraction.one_round_failure_bound(a, given["mass_slack"]), min(1.0, written / given["mass_slack"]))
     yield rates.agree(
         "eq. 43",
@@ -194,9 +201,11 @@ def _recurrence(rng: np.random.Generator) -> Iterator[Check]:
 
 def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
     terms, decays, counted, stable, caveat = (Cases() for _ in range(5))
-    for _ in range(40):
+    for trial in range(40):
         kappa, n, size = float(10 ** rng.uniform(0, 8)), float(10 ** rng.uniform(2, 12)), float(rng.uniform(1, 300))
         given, rounds = _given(rng), int(rng.integers(1, 9))
+        if trial == 0:  # where the domains begin
+            kappa, n, rounds, given["min_confidence"] = 1.0, 1.0, 1, 1.0
         c, measured = given["min_confidence"], float(rng.random())
         rate = guarantees.failure_bound(kappa, n, size, rounds=rounds, measured=measured, **given)
         front = _sampling_error(n, size, given) / given["margin"] / given["mass_slack"]
@@ -204,12 +213,19 @@ def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
         expected = [front / c**0.5, front * kappa**0.5 / forgets ** ((rounds - 1) / 2)]
         terms.add([rate.stable_term, rate.transient_term, rate.value], [*expected, math.fsum(expected)])
         terms.add([rate.tightness or 0.0, rate.vacuous], [math.fsum(expected) / measured, math.fsum(expected) >= 1])
+        plain = {"margin": 1.0, "min_confidence": 0.5, "mass_slack": 0.5, "rho": 0.05, "constant": 1.0}
+        front = _sampling_error(n, size, plain) / 0.5  # everything left to its default
+        terms.add(guarantees.failure_bound(kappa, n, size).value, front * (2**0.5 + kappa**0.5))
         after = guarantees.failure_bound(kappa, n, size, rounds=rounds + 1, **given)
         decays.add(after.transient_term / rate.transient_term, forgets**-0.5)
         first = guarantees.rounds_to_suppress(kappa, n, c)
         counted.add(first, next(t for t in itertools.count(1) if (c * kappa) ** 0.5 <= forgets ** ((t - 1) / 2)))
+        given_constant = given.pop("constant")
         last = guarantees.stable_failure_bound(n, size, **given)
+        stable.add(last.value, 2 * expected[0] / given_constant)
+        last = guarantees.stable_failure_bound(n, size, constant=given_constant, **given)
         stable.add([last.value, last.vacuous], [2 * expected[0], 2 * expected[0] >= 1])
+        given["constant"] = given_constant
         at_first = guarantees.failure_bound(kappa, n, size, rounds=first, **given).value
         caveat.add(last.value, at_first)
         whole = conditioning.condition(np.log(any_table(rng)))
@@ -247,11 +263,17 @@ def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
 
 def _any_beta(rng: np.random.Generator) -> Iterator[Check]:
     rates, limits, order = Cases(), Cases(), Cases()
-    for _ in range(40):
+    for trial in range(40):
         kappa, n, size = float(10 ** rng.uniform(0, 6)), float(10 ** rng.uniform(2, 14)), float(rng.uniform(1, 300))
         given, rounds, beta = _given(rng), int(rng.integers(1, 6)), float(10 ** rng.uniform(-3, 1))
+        if trial == 0:  # everything left to its default
+            given, rounds = {}, 1
+        if trial == 1:
+            kappa, given["min_confidence"] = 1.0, 1.0
+        options = given | {"rounds": rounds} if given else {}
+        given = {"margin": 1.0, "min_confidence": 0.5, "mass_slack": 0.5, "rho": 0.05, "constant": 1.0} | given
         gamma, c, slack = (given[name] for name in ("margin", "min_confidence", "mass_slack"))
-        rate = guarantees.failure_bound_at_beta(kappa, n, size, beta, rounds=rounds, **given)
+        rate = guarantees.failure_bound_at_beta(kappa, n, size, beta, **options)
         eps, at = _sampling_error(n, size, given), kappa
         for _ in range(rounds - 1):
             at = min(1 / c, 1 + eps / (gamma * c) * at**0.5 + beta / (gamma * c) * math.log(at))
@@ -261,7 +283,7 @@ def _any_beta(rng: np.random.Generator) -> Iterator[Check]:
         far = guarantees.failure_bound_at_beta(kappa, 1e200, size, beta, rounds=rounds, **given)
         limits.add([rate.without_sampling + 1, rate.pairs_help], [far.value + 1, far.value < 1])
         scale = float(10 ** rng.uniform(-1, 1))
-        order.add(guarantees.beta_of_order(n, scale), scale / n**0.5)
+        order.add([guarantees.beta_of_order(n, scale), guarantees.beta_of_order(n)], [scale / n**0.5, n**-0.5])
     yield rates.agree(
         "eq. 43, at any beta", "transcribed: along the recurrence, beta log(kappa)/gamma kept", "transcription"
     )

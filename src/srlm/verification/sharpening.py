@@ -49,6 +49,10 @@ def _definitions(rng: np.random.Generator) -> Iterator[Check]:
         rest.add(math.exp(whole.log_policy_condition_number), math.fsum(share / tops))
         rest.add(whole.failure_rate, math.fsum(share[tops <= 1 - slack]))
         rest.add(conditioning.failure_rate(np.log(tops), slack), np.mean(tops <= 1 - slack))
+        rest.add(conditioning.mode_fails(np.log([0.4999, 0.5])), 1)  # a slack of one half unless said
+        rest.add(conditioning.mode_fails(np.log([0.5001])), 0)
+        rest.add(conditioning.failure_rate(np.log([0.4999, 0.5, 0.5001])), 2 / 3)
+        rest.add(conditioning.condition(np.log([[0.498, 0.502], [0.4, 0.6]])).failure_rate, 0)
         rest.add([whole.min_confidence, 1 + whole.margin], [min(tops), 1 + min(margins(table))])
     yield kappas.agree("eq. 5", "kappa = E_x[1/pi(y*|x)], with weights and without", "identity", 1e-12)
     yield rest.agree(
@@ -65,6 +69,7 @@ def _objective(rng: np.random.Generator) -> Iterator[Check]:
         count, beta = int(rng.integers(2, 8)), float(10 ** rng.uniform(-1.5, 1))
         logps, reference = -rng.exponential(5, count), -rng.exponential(5, count)
         free = objective.self_reward_residual(logps, reference, beta)
+        pairs.add(free, beta * logps - (1 + beta) * reference)
         written = []
         for i, j in itertools.combinations(range(count), 2):
             ratio = (logps[i] - reference[i]) - (logps[j] - reference[j])
