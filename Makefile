@@ -39,8 +39,9 @@ $(OUT)/.finished: | $(VENV)/.run
 	$(BIN)/srlm run --out $(OUT) --resume
 	@touch $@
 
+# One thread for each of the two workers: with more they wait for one another on two cores.
 test: lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # Fresh installations, the documentation, the demo: what takes minutes and needs the machine to itself.
 test-slow: $(VENV)/.dev $(VENV)/.docs
