@@ -5,8 +5,8 @@ Usage: python benchmarks/mutation.py [MODULE ...]     (default: every module of 
 Each mutant differs from the source in one place: a constant off by 1 % (or by 1 where it is whole), an operator
 swapped, a comparison turned round, a returned value off by 1 %. Constants below 1e-8 or above 1e5 are tolerances and
 guards, whose exact value is no claim; they are left alone. A mutant is killed when `srlm verify` fails on it, when
-tests/theory does (asked where `srlm verify` does not), or when it runs past a time limit. Mutants run in forked
-children of one process that has everything imported.
+the module's tests in tests/theory do (asked where `srlm verify` does not), or when it runs past a time limit. Mutants
+run in forked children of one process that has everything imported.
 Prints a Markdown table and every survivor; the committed output is benchmarks/results/mutation.md.
 """
 
@@ -158,14 +158,22 @@ def judge(module: str, source: str) -> str:
             return "verify"
         if not all(check.ok for check in checks()):
             return "verify"
-        # Plain assertions: modules imported before the fork cannot be rewritten. Left out: labels are no formulas (and
-        # their test runs `srlm verify` once more), and torch takes long to import.
+        # Plain assertions: modules imported before the fork cannot be rewritten. Torch takes long to import.
         options = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", "not tensors"]
-        theory = _ROOT / "tests" / "theory"
-        code = pytest.main([*options, str(theory), f"--ignore={theory / 'test_statements.py'}"])
+        code = pytest.main([*options, *map(str, _tests(module))])
     if code not in (0, 1):
         raise RuntimeError(f"pytest ended with {code}")
     return "survived" if code == 0 else "tests"
+
+
+def _tests(module: str) -> list[Path]:
+    """The test files that are about a module: its own and that of extremes, or those that the first modules share."""
+    folder = _ROOT / "tests" / "theory"
+    own = folder / f"test_{module}.py"
+    if own.exists() and module != "planning":
+        return [own, folder / "test_certain_extremes.py"]
+    names = ("check_values", "planning", "measured", "properties", "domains")
+    return [folder / f"test_{name}.py" for name in names]
 
 
 def _child(module: str, source: str, sink: Any) -> None:

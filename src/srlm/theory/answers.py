@@ -13,7 +13,7 @@ from srlm.errors import InputError
 from srlm.theory._domain import real
 from srlm.theory._logs import Late, log_probabilities, log_sum, round_power
 
-stats: Any = Late("scipy.stats")
+special: Any = Late("scipy.special")  # scipy.stats takes a second to import
 
 
 def answer_logprobs(logprobs: ArrayLike, answers: ArrayLike) -> np.ndarray:
@@ -120,7 +120,8 @@ def plugin_target(probabilities: ArrayLike, beta: float, draws: int) -> np.ndarr
     u = np.arange(-36.0, 4.0 + (power - 1) * np.log(number), 0.28)
     damped = np.exp(-np.exp(u)[:, None] * size)
     # Poisson counts of mean K pi_A given that they add up to K are the multinomial, without large factorials.
-    series = [stats.poisson.pmf(count, number * p) * damped for p in law if p > 0]
+    means = number * law[law > 0]
+    series = [np.exp(special.xlogy(count, mean) - mean - special.gammaln(count + 1)) * damped for mean in means]
     before, after = [np.eye(1, number + 1)], [np.eye(1, number + 1)]
     for one, other in zip(series[:-1], series[:0:-1], strict=True):
         before.append(_product(before[-1], one))
@@ -152,7 +153,9 @@ def regression_target(probabilities: ArrayLike, beta: float, draws: int) -> np.n
     """
     law, number = _law(probabilities), int(real("draws", draws, 2))
     count = np.arange(number - 1)
-    reward = stats.binom.pmf(count, number - 2, law[:, None]) @ np.log1p(count)
+    ways = special.gammaln(number - 1) - special.gammaln(count + 1) - special.gammaln(number - 1 - count)
+    chances = special.xlogy(count, law[:, None]) + special.xlog1py(number - 2 - count, -law[:, None])
+    reward = np.exp(ways + chances) @ np.log1p(count)
     weights = law * np.exp((round_power(beta) - 1) * (reward - reward.max()))
     return weights / weights.sum()
 
