@@ -66,8 +66,8 @@ def majority_bracket(draws: Draws, alpha: float, named: Sequence[Hashable] = ())
         draws, named: as `majority_evidence`.
         alpha: in (0, 1).
 
-    >>> [end.__round__(8) for end in majority_bracket([0] * 7 + [1, 1, 0], alpha=0.05)]
-    [0.25044627, 0.9926814]
+    >>> tuple(round(end, 8) for end in majority_bracket([0] * 7 + [1, 1, 0], alpha=0.05))
+    (0.25044627, 0.9926814)
     """
     (one,) = majorities([draws], alpha, [named])
     return Ends(one.lower, one.upper)
