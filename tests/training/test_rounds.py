@@ -275,7 +275,8 @@ def test_without_certification_nothing_is_searched_and_resuming_changes_nothing(
         start(tmp_path / "cut", max_expansions=0, observer=_Stop(1, "certify"))
     cut = start(tmp_path / "cut", max_expansions=0, resume=True)
     assert numbers(whole) == numbers(cut)
-    for ours, searched in zip(numbers(whole), numbers(undisturbed), strict=True):
+    # Only the base model is the same in both: an update trains on what a search keeps, too.
+    for ours, searched in zip(numbers(whole)[:1], numbers(undisturbed)[:1], strict=True):
         assert ours["self_reward_mean"] == pytest.approx(searched["self_reward_mean"])
         assert ours["accuracy"]["sample"] == searched["accuracy"]["sample"]
         assert ours["accuracy"]["greedy"] == searched["accuracy"]["greedy"]

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from srlm import theory
+from srlm.measure.projection import population
 from srlm.records.bracket import Bracket
 from srlm.records.responses import ModeBracket, Rollout
-from srlm.records.rounds import Accuracy, Population, SplitRecord
+from srlm.records.rounds import Accuracy, SplitRecord
 
 MASS_SLACK = 0.5  # delta of the failure rate (docs/theory: setting): failure is a mode with at most half the mass
 _NOTE = "no other response is possible at some prompts, where the margin is infinite"
@@ -112,22 +113,7 @@ def measure_split(
             greedy=share([one.greedy.correct for one in modes]),
             mode=share([one.mode.correct for one in modes]),
         ),
-        population=None if beta is None else _population(rollouts, modes, margins, beta),
-    )
-
-
-def _population(
-    rollouts: Sequence[Rollout], modes: Sequence[ModeBracket], margins: np.ndarray, beta: float
-) -> Population:
-    lower = [one.logprob_lower for one in modes]
-    samples = [[response.logprob for response in rollout.responses] for rollout in rollouts]
-    bound = theory.log_population_kappa_bound_by_prompt(lower, margins, beta)
-    estimate = theory.log_exact_round_kappa_estimate(lower, samples, beta)
-    return Population(
-        kappa_bound=theory.from_log(bound),
-        kappa_estimate=theory.from_log(estimate),
-        log_kappa_bound=finite(bound),
-        log_kappa_estimate=finite(estimate),
+        population=None if beta is None else population(rollouts, modes, beta, mass_slack),
     )
 
 
