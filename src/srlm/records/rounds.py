@@ -16,7 +16,8 @@ from pydantic import Field, ValidationError, model_validator
 from srlm.errors import InputError
 from srlm.records.bracket import Bracket, Number, Record, Share
 
-Split = Literal["train", "held_out"]
+# "gate": prompts apart from those that are measured and shown, by whose answers the exported round may be chosen.
+Split = Literal["train", "held_out", "gate"]
 SPLITS: tuple[Split, ...] = ("train", "held_out")
 
 
@@ -282,8 +283,8 @@ class RoundRecord(Record):
     signatures: tuple[Signature, ...] | None = None
 
     def split(self, name: Split) -> SplitRecord | None:
-        """The measurements of one split."""
-        return self.train if name == "train" else self.held_out
+        """The measurements of one split, None where it was not measured."""
+        return {"train": self.train, "held_out": self.held_out}.get(name)
 
     def to_document(self) -> dict[str, Any]:
         """The contents of `metrics.json`."""
