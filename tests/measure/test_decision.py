@@ -175,6 +175,7 @@ def test_a_gate_watched_round_by_round_never_returns_to_a_round_whose_weights_we
 
 
 COLLAPSE: dict[str, Any] = {"rounds": 4, "rewards": ["noise"], "learning_rate": 0.3, "lr_scheduler_type": "constant"}
+COLLAPSE |= {"loss_type": "regression"}
 
 
 @pytest.fixture

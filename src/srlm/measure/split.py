@@ -16,10 +16,11 @@ import numpy as np
 
 from srlm import theory
 from srlm.measure.fates import counts, fates, kept_probabilities, majority_outcomes, mode_outcomes, moved
+from srlm.measure.projection import population
 from srlm.measure.uncertainty import over_prompts, standard_error
 from srlm.records.bracket import Bracket, Interval
 from srlm.records.responses import ModeBracket, Rollout
-from srlm.records.rounds import Accuracy, Population, SplitRecord
+from srlm.records.rounds import Accuracy, SplitRecord
 
 MASS_SLACK = 0.5  # delta of the failure rate (docs/theory: setting): failure is a mode with at most half the mass
 _NOTE = "no other response is possible at some prompts, where the margin is infinite"
@@ -130,7 +131,7 @@ def measure_split(
             }
         )
         | _failure_interval(lower, upper, mass_slack),
-        population=None if beta is None else _population(rollouts, modes, margins, beta),
+        population=None if beta is None else population(rollouts, modes, beta, mass_slack),
     )
 
 
@@ -181,21 +182,6 @@ def _failure_interval(lower: Sequence[float], upper: Sequence[float], mass_slack
     """Around the failure rate's bracket: modes not proved widen it to both sides."""
     least, most = (over_prompts(theory.mode_fails(ends, mass_slack).tolist()) for ends in (upper, lower))
     return {"failure_rate": Interval(lower=least.lower, upper=most.upper, level=least.level)} if least and most else {}
-
-
-def _population(
-    rollouts: Sequence[Rollout], modes: Sequence[ModeBracket], margins: np.ndarray, beta: float
-) -> Population:
-    lower = [one.logprob_lower for one in modes]
-    samples = [[response.logprob for response in rollout.responses] for rollout in rollouts]
-    bound = theory.log_population_kappa_bound_by_prompt(lower, margins, beta)
-    estimate = theory.log_exact_round_kappa_estimate(lower, samples, beta)
-    return Population(
-        kappa_bound=theory.from_log(bound),
-        kappa_estimate=theory.from_log(estimate),
-        log_kappa_bound=finite(bound),
-        log_kappa_estimate=finite(estimate),
-    )
 
 
 def finite(value: float) -> float | None:

@@ -16,7 +16,8 @@ from pydantic import Field, ValidationError, model_validator
 from srlm.errors import InputError
 from srlm.records.bracket import Bracket, Interval, Number, Record, Share
 
-Split = Literal["train", "held_out"]
+# "gate": prompts apart from those that are measured and shown, by whose answers the exported round may be chosen.
+Split = Literal["train", "held_out", "gate"]
 SPLITS: tuple[Split, ...] = ("train", "held_out")
 
 
@@ -32,11 +33,18 @@ class Population(Record):
     """What an exact round from here would make of kappa.
 
     Attributes:
-        kappa_bound: upper bound by P3, prompt by prompt; None beyond what a double holds.
-        kappa_estimate: Monte-Carlo estimate of the exact value from the round's samples; None likewise.
-        log_kappa_bound, log_kappa_estimate: their natural logarithms.
+        exact_round, log_exact_round: kappa after it, and its natural logarithm (P8 iii). The projection onto all known
+            responses has the lower end.
+        exact_round_failure: the failure rate after it.
+        tau: mean upper end of the mass that an exact round gives to unknown responses.
+        kappa_bound, kappa_estimate, log_kappa_bound, log_kappa_estimate: in records of an older srlm, the upper bound
+            by P3, and a Monte-Carlo estimate that is too low.
     """
 
+    exact_round: Bracket | None = None
+    log_exact_round: Bracket | None = None
+    exact_round_failure: Bracket | None = None
+    tau: Share | None = None
     kappa_bound: Number | None = None
     kappa_estimate: Number | None = None
     log_kappa_bound: Number | None = None
@@ -108,7 +116,8 @@ class UpdateRecord(Record):
     Attributes:
         loss: mean loss of its steps; None where it diverged, or at an older srlm.
         passes, steps: passes over the responses and optimiser steps that were taken.
-        held_out_residuals: root-mean-square residual of the held-out pairs after each pass (nats), with early stopping.
+        held_out_residuals: with early stopping, after each pass (nats): the root-mean-square residual of the held-out
+            pairs, or the mean KL to the held-out targets of a projection.
         stopped_early: whether early stopping ended it; the best pass's weights are then in place.
     """
 
@@ -136,6 +145,27 @@ class RewardRecord(Record):
     at_top: Share
     tied_pairs: Share | None = None
     metrics: dict[str, Number] = Field(default_factory=dict)
+
+
+class ProjectionRecord(Record):
+    """How near an update by weighted likelihood came to its targets q (P8), over the prompts that it trained on.
+
+    Attributes:
+        responses: mean number trained on at a prompt.
+        tau, tau_max: mean and largest upper end of what the targets leave out of an exact round; None where the reward
+            is not the log-probability.
+        target_kappa: mean of 1/q(mode): kappa had every target been reached.
+        distance, distance_max: median and largest KL(q || pi reached) in nats.
+        distance_worst_prompt: number of the prompt where it is largest.
+    """
+
+    responses: Number
+    tau: Share | None = None
+    tau_max: Share | None = None
+    target_kappa: Number
+    distance: Number
+    distance_max: Number
+    distance_worst_prompt: int
 
 
 class ExactnessPart(Record):
@@ -267,7 +297,8 @@ class RoundRecord(Record):
         tokens: response tokens sampled and trained on.
         loss: mean training loss of the update that led here, None at round 0.
         beta: the KL strength of the round, where recorded.
-        update, reward, certificate: the update that led here, its rewards, and P4 for it.
+        update, reward, certificate, projection: the update that led here, its rewards, P4 for it, and how near it came
+            to its targets.
         drift: sampling against training numerics.
         retention: what is left of the base model.
         numerics: in which arithmetic the round was measured.
@@ -285,14 +316,15 @@ class RoundRecord(Record):
     update: UpdateRecord | None = None
     reward: RewardRecord | None = None
     certificate: ExactnessRecord | None = None
+    projection: ProjectionRecord | None = None
     drift: Drift | None = None
     retention: RetentionRecord | None = None
     numerics: NumericsRecord | None = None
     signatures: tuple[Signature, ...] | None = None
 
     def split(self, name: Split) -> SplitRecord | None:
-        """The measurements of one split."""
-        return self.train if name == "train" else self.held_out
+        """The measurements of one split, None where it was not measured."""
+        return {"train": self.train, "held_out": self.held_out}.get(name)
 
     def to_document(self) -> dict[str, Any]:
         """The contents of `metrics.json`."""
