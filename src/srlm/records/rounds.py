@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from srlm.errors import InputError
-from srlm.records.bracket import Bracket, Number, Record, Share
+from srlm.records.bracket import Bracket, Interval, Number, Record, Share
 
 # "gate": prompts apart from those that are measured and shown, by whose answers the exported round may be chosen.
 Split = Literal["train", "held_out", "gate"]
@@ -63,12 +63,21 @@ class SplitRecord(Record):
         certified_share: share of prompts whose mode is proved.
         expansions: prefixes expanded in all.
         informative_pairs: share of pairs of responses that differ; only these move the policy.
-        mode_drift: share of proved modes that are not the proved mode of round 00 (P5: 0 for exact rounds).
+        mode_drift: share of certified modes that are not the certified mode of round 00 (P5: 0 for exact rounds).
+        kept_confidence: mean probability of a certified mode that is still round 00's, 0 for one that is not, over the
+            prompts whose mode was certified at round 00: a lower bound on what their first modes are given now.
+        kept_confidence_se: its standard error over prompts; None for a single prompt.
+        fates: "mode" and "majority" (of samples) to counts of prompts with a known answer: kept, learned, corrupted,
+            still_wrong, against round 00.
+        flips: share of certified modes that are not the certified mode of the round before; None at round 00.
         commonest_mode_share: share of prompts whose mode is the same response.
+        distinct: distinct responses as a share of a prompt's samples, mean over prompts.
         mean_response_tokens, cut_share: of samples.
         self_reward_mean: mean log pi(y|x) of samples (nats).
         entropy, self_certainty: means along samples (nats a token).
         accuracy: shares of right answers.
+        intervals: over prompts, by name: sample_accuracy, greedy_accuracy, mode_accuracy, failure_rate, mode_drift,
+            kept_confidence.
         population: what an exact round would make of kappa.
     """
 
@@ -85,13 +94,19 @@ class SplitRecord(Record):
     expansions: int | None = None
     informative_pairs: Share | None = None
     mode_drift: Share | None = None
+    kept_confidence: Share | None = None
+    kept_confidence_se: Number | None = None
+    fates: dict[str, dict[str, int]] = Field(default_factory=dict)
+    flips: Share | None = None
     commonest_mode_share: Share | None = None
+    distinct: Share | None = None
     mean_response_tokens: Number | None = None
     cut_share: Share | None = None
     self_reward_mean: Number | None = None
     entropy: Number | None = None
     self_certainty: Number | None = None
     accuracy: Accuracy = Accuracy()
+    intervals: dict[str, Interval] = Field(default_factory=dict)
     population: Population | None = None
 
 
@@ -213,6 +228,27 @@ class Drift(Record):
     rescored: bool = False
 
 
+class RetentionRecord(Record):
+    """What the policy still gives to what the base model said and to text that the run is not about.
+
+    Attributes:
+        kl_base: mean over the base model's samples of log pi_0(y|x) - log pi_t(y|x) (nats a response): a Monte-Carlo
+            estimate of KL(pi_0||pi_t), which may come out below 0; None where it is beyond a double, or nothing was
+            scored.
+        kl_base_se: its standard error over prompts, the independent units; None for a single prompt.
+        responses: samples of the base model that were scored.
+        text, text_base: mean log-probability (nats a token) of a page of unrelated text, now and at round 00.
+        tokens: of that page.
+    """
+
+    kl_base: Number | None = None
+    kl_base_se: Number | None = None
+    responses: int = 0
+    text: Number | None = None
+    text_base: Number | None = None
+    tokens: int = 0
+
+
 class NumericsRecord(Record):
     """In which arithmetic a round was measured.
 
@@ -256,6 +292,7 @@ class RoundRecord(Record):
         round: t; 0 is the untouched base model.
         train: measurements on the trained prompts, None where all prompts are held out.
         held_out: the same for held-out prompts, None where there are none.
+        gate: what samples alone say on the third split, by whose answers a round may be chosen; None where unused.
         seconds: wall time by stage.
         tokens: response tokens sampled and trained on.
         loss: mean training loss of the update that led here, None at round 0.
@@ -263,6 +300,7 @@ class RoundRecord(Record):
         update, reward, certificate, projection: the update that led here, its rewards, P4 for it, and how near it came
             to its targets.
         drift: sampling against training numerics.
+        retention: what is left of the base model.
         numerics: in which arithmetic the round was measured.
         signatures: what looks wrong; None where nobody looked.
     """
@@ -270,6 +308,7 @@ class RoundRecord(Record):
     round: int = Field(ge=0)
     train: SplitRecord | None = None
     held_out: SplitRecord | None = None
+    gate: SplitRecord | None = None
     seconds: dict[str, Number] = Field(default_factory=dict)
     tokens: dict[str, int] = Field(default_factory=dict)
     loss: Number | None = None
@@ -279,6 +318,7 @@ class RoundRecord(Record):
     certificate: ExactnessRecord | None = None
     projection: ProjectionRecord | None = None
     drift: Drift | None = None
+    retention: RetentionRecord | None = None
     numerics: NumericsRecord | None = None
     signatures: tuple[Signature, ...] | None = None
 

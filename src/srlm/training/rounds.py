@@ -213,11 +213,8 @@ class _Run:
             self._certify(number, rollouts)
         table = folder.read_table("modes")
         modes = modes_from_table(table)
-        seconds = {
-            "sample": seconds_of(samples),
-            "certify": seconds_of(table) + facts.get("certificate_seconds", 0.0),
-            "train": facts["seconds"],
-        }
+        certify = seconds_of(table) + facts.get("certificate_seconds", 0.0)
+        seconds = {"sample": seconds_of(samples), "certify": certify, "train": facts["seconds"]}
         tokens = sum(len(response.tokens) for rollout in rollouts for response in rollout.responses)
         engine = self._work.engine
         record = measure_round(
@@ -226,6 +223,8 @@ class _Run:
             rollouts,
             modes,
             base=modes if number == 0 else self._modes(0),
+            base_rollouts=rollouts if number == 0 else self._rollouts(0),
+            previous=self._modes(number - 1) if number else None,
             beta=self._work.exact_beta or self._work.beta,
             history=history,
             seconds=seconds,
