@@ -24,6 +24,8 @@ BETA = {
     "self_certainty": 0.05,
     "entropy": 0.05,
     "majority_vote": 0.03,
+    "base_log_probability": 1.0,
+    "random": 0.3,
 }
 
 

@@ -177,6 +177,14 @@ class ModeBracket:
         return self.best[1] if len(self.best) > 1 else None
 
     @property
+    def margin_upper(self) -> float:
+        """Upper end of the margin (nats): the lead over the likeliest other response seen; inf where none was, or where
+        nothing says which response is the mode.
+        """
+        second = self.runner_up
+        return math.inf if second is None or not self.certified else self.mode.logprob - second.logprob
+
+    @property
     def status(self) -> SearchStatus:
         """How the search ended."""
         return SearchStatus.CERTIFIED if self.certified else SearchStatus.BUDGET
