@@ -79,6 +79,7 @@ def start(tiny_model_folder: Path, prompts_file: str) -> Callable[..., Any]:
         resume: bool = False,
         observer: Any = None,
         model: str | None = None,
+        prompts: str | None = None,
         preset: str | None = None,
         drop: tuple[str, ...] = (),
         **options: Any,
@@ -95,7 +96,7 @@ def start(tiny_model_folder: Path, prompts_file: str) -> Callable[..., Any]:
         }
         return start_run(
             model=model or str(tiny_model_folder),
-            prompts=prompts_file,
+            prompts=prompts or prompts_file,
             options={name: value for name, value in (values | options).items() if name not in drop or name in options},
             preset=preset,
             device="cpu",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from srlm.cli._diagnosis_text import diagnosis_text
 from srlm.diagnosis.preflight import diagnose
 from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.errors import InputError
@@ -44,6 +45,23 @@ def test_kappa_failure_rate_confidence_and_margins_equal_brute_force(diagnosed: 
     for one, responses in zip(diagnosed.prompts, truth, strict=True):
         assert one.mode.certified
         assert one.mode.logprob_lower == pytest.approx(max(responses.values()), abs=1e-4)
+
+
+def test_prompts_for_the_gate_are_left_out_and_counted(
+    diagnosed: Any, tiny_model_folder: Path, prompts_file: str, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in Path(prompts_file).read_text(encoding="utf-8").splitlines()]
+    apart = [{"prompt": f"w{n}", "answer": "w1", "split": "gate"} for n in (7, 8)]
+    marked = tmp_path / "marked.jsonl"
+    marked.write_text("\n".join(map(json.dumps, [*apart, *rows])), encoding="utf-8")
+    settings = DiagnosisSettings(max_new_tokens=LIMIT, samples=8)
+    for given, limit in ((str(marked), None), (str(marked), 8), ([*apart, *rows], 6)):
+        found = diagnose(str(tiny_model_folder), given, settings=settings, limit=limit, device="cpu")
+        assert found.settings.gate_prompts == 2
+        assert found.prompts == diagnosed.prompts
+        assert "6 prompts" in (said := diagnosis_text(found).splitlines()[0])
+        assert said.endswith("2 more, marked gate, were left out.")
+    assert "gate" not in diagnosis_text(diagnosed).splitlines()[0]
 
 
 def test_the_ceiling_is_the_graded_accuracy_of_the_true_modes(

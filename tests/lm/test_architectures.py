@@ -57,11 +57,11 @@ def truths(family: str) -> tuple[Any, list[dict[tuple[int, ...], float]]]:
 
 def test_mode_runner_up_margin_and_kappa_equal_brute_force(truths: tuple[Any, list[Any]]) -> None:
     model, tables = truths
-    found = search_modes(model, PROMPTS, max_new_tokens=LIMIT, end_token_ids={0}, runner_up_expansions=10**6)
+    found = search_modes(model, PROMPTS, max_new_tokens=LIMIT, end_token_ids={0}, after_proof=1e6)
     for bracket, table in zip(found, tables, strict=True):
         ranked = sorted(table.values(), reverse=True)
         assert bracket.certified
-        assert bracket.runner_up_certified
+        assert bracket.proved > 1
         assert bracket.runner_up is not None
         assert bracket.logprob_lower == pytest.approx(ranked[0], abs=1e-4)
         assert bracket.runner_up.logprob == pytest.approx(ranked[1], abs=1e-4)
@@ -110,7 +110,7 @@ def test_families_that_keep_everything_take_the_fast_path_and_the_others_do_not(
 @pytest.mark.parametrize("ends", [{0}, {0, 3}, {1, 2, 5}])
 def test_several_end_tokens_and_padding_change_nothing(tiny_llama: Callable[..., Any], ends: set[int]) -> None:
     model = tiny_llama(4, torch.float64, vocab_size=VOCABULARY, sharpness=0.5)
-    options: dict[str, Any] = {"max_new_tokens": LIMIT, "end_token_ids": ends, "runner_up_expansions": 10**6}
+    options: dict[str, Any] = {"max_new_tokens": LIMIT, "end_token_ids": ends, "after_proof": 1e6}
     together = search_modes(model, PROMPTS, **options)
     for prompt, bracket in zip(PROMPTS, together, strict=True):
         alone = search_modes(model, [prompt], **options)[0]

@@ -49,7 +49,7 @@ def test_mode_runner_up_and_greedy_equal_brute_force(
     tiny_llama: Callable[..., Any], seed: int, limit: int, ends: set[int]
 ) -> None:
     model = tiny_llama(seed, torch.float64, vocab_size=VOCABULARY, sharpness=1.5)
-    for prompt, bracket in zip(PROMPTS, search(model, limit, ends, runner_up_expansions=10**6), strict=True):
+    for prompt, bracket in zip(PROMPTS, search(model, limit, ends, after_proof=1e6), strict=True):
         truth = every_response(model, prompt, limit, ends)
         assert math.fsum(math.exp(v) for v in truth.values()) == pytest.approx(1)
         ranked = sorted(truth.values(), reverse=True)
@@ -59,7 +59,7 @@ def test_mode_runner_up_and_greedy_equal_brute_force(
         assert truth[bracket.mode.tokens] == pytest.approx(ranked[0], abs=1e-5)
         assert bracket.mode.ended == (bracket.mode.tokens[-1] in ends)
         assert bracket.runner_up is not None
-        assert bracket.runner_up_certified
+        assert bracket.proved > 1
         assert bracket.runner_up.logprob == pytest.approx(ranked[1], abs=1e-5)
         assert bracket.margin_lower == pytest.approx(ranked[0] - ranked[1], abs=2e-5)
         assert truth[bracket.greedy.tokens] == pytest.approx(bracket.greedy.logprob, abs=1e-5)
@@ -175,19 +175,59 @@ def test_greedy_decoding_is_proved_wrong_where_it_is_wrong(tiny_llama: Callable[
     assert wrong > 0
 
 
-def test_known_responses_save_work_and_change_nothing(tiny_llama: Callable[..., Any]) -> None:
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 60),
+    budget=st.integers(1, 80),
+    limit=st.integers(1, 4),
+    sharpness=st.sampled_from([0.3, 1.0, 4.0]),
+    k_best=st.integers(1, 8),
+    after_proof=st.sampled_from([0.0, 0.3, 5.0]),
+)
+def test_k_best_are_what_they_are_said_to_be_and_everything_else_is_bounded(
+    tiny_llama: Callable[..., Any],
+    seed: int,
+    budget: int,
+    limit: int,
+    sharpness: float,
+    k_best: int,
+    after_proof: float,
+) -> None:
+    model = tiny_llama(seed, torch.float64, vocab_size=VOCABULARY, sharpness=sharpness)
+    options = {"max_expansions": budget, "k_best": k_best, "after_proof": after_proof}
+    for prompt, bracket in zip(PROMPTS[:2], search(model, limit, {0}, PROMPTS[:2], **options), strict=True):
+        truth = every_response(model, prompt, limit, {0})
+        ranked = sorted(truth.values(), reverse=True)
+        known = [one.logprob for one in bracket.best]
+        assert len({one.tokens for one in bracket.best}) == len(known) <= k_best
+        assert known == pytest.approx([truth[one.tokens] for one in bracket.best], abs=1e-5)
+        assert bracket.certified == (bracket.proved > 0)
+        assert known[: bracket.proved] == pytest.approx(ranked[: bracket.proved], abs=1e-5)
+        others = [value for tokens, value in truth.items() if tokens not in {one.tokens for one in bracket.best}]
+        outside = bracket.outside
+        for power in (1.0, 1.5, 2.0, 5.0):
+            left = math.fsum(math.exp(power * value) for value in others)
+            parts = math.fsum(math.exp(power * value) for value in outside.prefixes)
+            assert left <= parts + outside.mass * math.exp((power - 1) * max(outside.largest, -99.0)) + 2e-6
+        if others and outside.mass:
+            largest = max([*outside.prefixes, outside.largest])
+            assert max(others) <= largest + 1e-5
+
+
+def test_a_budget_after_the_proof_is_a_share_of_the_one_before(tiny_llama: Callable[..., Any]) -> None:
     model = tiny_llama(3, torch.float64, vocab_size=VOCABULARY, sharpness=0.5)
-    plain = search(model, 4, {0}, k_best=1)
-    seeded = search(model, 4, {0}, k_best=1, known=[[bracket.mode] for bracket in plain])
-    for a, b in zip(plain, seeded, strict=True):
-        assert a.mode.tokens == b.mode.tokens
-        assert b.expansions <= a.expansions
+    none, some, all_ = (search(model, 4, {0}, after_proof=share, nodes_per_step=1) for share in (0.0, 0.3, 1e6))
+    for a, b, c in zip(none, some, all_, strict=True):
+        assert a.mode.tokens == b.mode.tokens == c.mode.tokens
+        assert a.expansions == b.expansions == c.expansions  # until the proof
+        assert a.proved <= b.proved <= c.proved == 8
+        assert a.margin_lower <= b.margin_lower + 1e-9 <= c.margin_lower + 2e-9
 
 
 def test_a_full_pool_forgets_and_recomputes_with_the_same_result(tiny_llama: Callable[..., Any]) -> None:
     model = tiny_llama(5, torch.float64, vocab_size=VOCABULARY, sharpness=0.3)
-    roomy = search(model, 4, {0}, runner_up_expansions=10**6)
-    tight = search(model, 4, {0}, runner_up_expansions=10**6, memory_limit_bytes=1)
+    roomy = search(model, 4, {0}, after_proof=1e6)
+    tight = search(model, 4, {0}, after_proof=1e6, memory_limit_bytes=1)
     for a, b in zip(roomy, tight, strict=True):
         assert a.mode.tokens == b.mode.tokens
         assert a.logprob_lower == pytest.approx(b.logprob_lower, abs=1e-6)
@@ -196,8 +236,8 @@ def test_a_full_pool_forgets_and_recomputes_with_the_same_result(tiny_llama: Cal
 
 def test_batching_over_prompts_and_nodes_changes_nothing(tiny_llama: Callable[..., Any]) -> None:
     model = tiny_llama(6, torch.float64, vocab_size=VOCABULARY, sharpness=0.5)
-    together = search(model, 4, {0}, runner_up_expansions=10**6)
-    alone = [search(model, 4, {0}, [p], nodes_per_step=1, lanes=1, runner_up_expansions=10**6)[0] for p in PROMPTS]
+    together = search(model, 4, {0}, after_proof=1e6)
+    alone = [search(model, 4, {0}, [p], nodes_per_step=1, lanes=1, after_proof=1e6)[0] for p in PROMPTS]
     for a, b in zip(together, alone, strict=True):
         assert a.mode.tokens == b.mode.tokens
         assert a.logprob_lower == pytest.approx(b.logprob_lower, abs=1e-6)
@@ -228,9 +268,7 @@ def test_a_long_list_of_next_tokens_is_looked_at_again_when_it_matters(
         assert bracket.logprob_lower == pytest.approx(max(truth.values()), abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"max_new_tokens": 0}, {"k_best": 0}, {"max_expansions": 0}, {"nodes_per_step": 0}, {"known": [[]]}]
-)
+@pytest.mark.parametrize("wrong", [{"max_new_tokens": 0}, {"k_best": 0}, {"max_expansions": 0}, {"nodes_per_step": 0}])
 def test_arguments_outside_their_domain_are_named(tiny_llama: Callable[..., Any], wrong: dict[str, Any]) -> None:
     options: dict[str, Any] = {"max_new_tokens": 2, "end_token_ids": {0}} | wrong
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -17,7 +17,7 @@ PROMPTS = [[3, 4, 5], [3, 4], [2], [5, 4, 3, 2, 3]]
 
 def bracket(lower: float, upper: float, margin: float, certified: bool) -> ModeBracket:
     best, other = Response(Complete((1, 0), lower, True)), Response(Complete((2, 0), lower - margin, True))
-    return ModeBracket((best, other), lower, upper, certified, best, margin, certified)
+    return ModeBracket((best, other), lower, upper, certified, best, margin, 2 * certified)
 
 
 def test_weights_are_restored_bit_for_bit(tiny_llama: Callable[..., Any]) -> None:

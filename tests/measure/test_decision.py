@@ -73,6 +73,7 @@ def test_the_best_round_has_the_best_held_out_accuracy_then_the_lowest_kappa() -
 
 
 COLLAPSE: dict[str, Any] = {"rounds": 4, "rewards": ["noise"], "learning_rate": 0.3, "lr_scheduler_type": "constant"}
+COLLAPSE |= {"loss_type": "regression"}
 
 
 @pytest.fixture

@@ -43,17 +43,23 @@ def test_the_numbers_are_their_definitions() -> None:
     assert (split.margin, split.median_margin, split.margin_note) == (0.5, 0.75, None)
     assert split.accuracy.sample == 0.5
     assert split.population is not None
-    # P3 prompt by prompt: 1 + mean(exp(-gamma) * (1/p - 1)).
-    expected = 1 + np.mean([math.exp(-1.0) * 3, math.exp(-0.5) * 0.25])
-    assert split.population.kappa_bound == pytest.approx(expected)
+    # Known: the mode (the first sample, too) and the second sample. Nothing else is known, so whatever is left may be
+    # one response as likely as it can be (P8 iii with the empty prefix open).
+    known = [{0.25, math.exp(-2)}, {0.8, math.exp(-0.5)}]
+    lower = [sum(p**2 for p in some) / max(some) ** 2 for some in known]
+    upper = [low + (1 - min(1, sum(some))) / max(some) ** 2 for low, some in zip(lower, known, strict=True)]
+    assert split.population.exact_round is not None
+    assert split.population.exact_round.lower == pytest.approx(np.mean(lower))
+    assert split.population.exact_round.upper == pytest.approx(np.mean(upper), rel=1e-6)
 
 
 def test_the_only_possible_response_has_an_infinite_margin_and_the_round_is_written_all_the_same() -> None:
-    split = measured([rollout(0.0, 0.0)], [proved(0.0, math.inf)])
+    split = measured([rollout(0.0)], [proved(0.0, math.inf)])
     assert (split.margin, split.median_margin) == (None, None)
     assert split.margin_note is not None
     assert split.population is not None
-    assert split.population.kappa_bound == 1.0
+    assert split.population.exact_round is not None
+    assert split.population.exact_round.lower == pytest.approx(1.0)
     record = measure_round(0, ["train"], [rollout(0.0)], [proved(0.0, math.inf)], base=[proved(0.0, 0.1)], beta=1.0)
     text = json.dumps(record.to_document(), allow_nan=False)
     assert RoundRecord.model_validate(json.loads(text)) == record
@@ -69,8 +75,11 @@ def test_long_answers_are_told_by_their_logarithms() -> None:
     assert split.log_min_confidence is not None
     assert split.log_min_confidence.upper == pytest.approx(-2000)
     assert split.population is not None
-    assert split.population.kappa_bound is None
-    assert split.population.log_kappa_bound == pytest.approx(1999.5)  # log(exp(-gamma)/p)
+    assert split.population.exact_round is not None
+    assert split.population.exact_round.upper is None
+    assert split.population.log_exact_round is not None
+    # All but the known responses may be one response: its mass over p(y*)^2.
+    assert split.population.log_exact_round.upper == pytest.approx(4000)
 
 
 def test_an_empty_split_has_no_measurements() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srlm.measure.strategies import best_of_n, majority, self_judgement
@@ -58,6 +58,7 @@ def pairs_won(pairs: list[tuple[float, bool]]) -> float | None:
     return float(np.mean(won)) if won else None
 
 
+@settings(deadline=None)  # the first example imports scikit-learn
 @given(PAIRS)
 def test_auroc_is_the_share_of_pairs_won(table: list[list[tuple[float, bool]]]) -> None:
     found = self_judgement(graded(*table))

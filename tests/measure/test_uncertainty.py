@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srlm.measure.split import mode_statistics, share
-from srlm.measure.uncertainty import bootstrap, log_kappa_of, mean_of
+from srlm.measure.uncertainty import bootstrap, log_kappa_of, mean_of, over_prompts, standard_error
 from srlm.theory.conditioning import failure_rate, log_policy_condition_number
 
 BRACKETS = st.lists(st.tuples(st.floats(-30, 0), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12)
@@ -65,3 +65,61 @@ def test_shares_count_only_what_is_known() -> None:
     assert share([True, None, False, True]) == pytest.approx(2 / 3)
     assert share([None]) is None
     assert share([]) is None
+
+
+def log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def at_most(k: int, n: int, p: float) -> float:
+    """P(Bin(n, p) <= k), term by term."""
+    if p in (0.0, 1.0):
+        return float(p == 0.0 or k >= n)
+    return sum(math.exp(log_choose(n, j) + j * math.log(p) + (n - j) * math.log1p(-p)) for j in range(k + 1))
+
+
+@pytest.mark.parametrize(("right", "prompts"), [(0, 5), (5, 5), (1, 1), (22, 24), (13, 48)])
+def test_a_share_of_prompts_has_the_interval_of_clopper_and_pearson(right: int, prompts: int) -> None:
+    found = over_prompts([True] * right + [False] * (prompts - right) + [None])
+    assert found is not None
+    # Its ends are where the binomial tails are a fortieth; a tail that cannot be that light ends at 0 or 1.
+    if right < prompts:
+        assert at_most(right, prompts, found.upper) == pytest.approx(0.025)
+    else:
+        assert found.upper == 1.0
+    if right > 0:
+        assert 1 - at_most(right - 1, prompts, found.lower) == pytest.approx(0.025)
+    else:
+        assert found.lower == 0.0
+
+
+@pytest.mark.parametrize("truth", [0.05, 0.5, 0.9])
+def test_a_share_of_few_prompts_is_covered_at_least_as_often_as_it_says(truth: float) -> None:
+    chances = [math.exp(log_choose(12, k) + k * math.log(truth) + (12 - k) * math.log1p(-truth)) for k in range(13)]
+    covered = 0.0
+    for right, chance in enumerate(chances):
+        found = over_prompts([True] * right + [False] * (12 - right))
+        assert found is not None
+        covered += chance * (found.lower <= truth <= found.upper)
+    assert covered >= 0.95
+
+
+@pytest.mark.parametrize("prompts", [30, 2000])
+def test_a_mean_of_fractions_is_covered_about_as_often_as_it_says_whichever_way_it_is_made(prompts: int) -> None:
+    generator = np.random.default_rng(5)
+    tries = 200
+    hits = 0
+    for _ in range(tries):
+        found = over_prompts((generator.binomial(4, generator.beta(2, 1, prompts)) / 4).tolist())
+        assert found is not None
+        hits += found.lower <= 2 / 3 <= found.upper
+    # Binomial(200, 0.95) has standard deviation 3.1.
+    assert 0.89 <= hits / tries <= 0.99
+
+
+def test_an_interval_is_the_same_whenever_it_is_made_and_none_where_nothing_is_known() -> None:
+    values = [0.25, 0.5, 1.0, None, 0.0]
+    assert over_prompts(values) == over_prompts(values)
+    assert over_prompts([None]) is None
+    assert standard_error([None, 0.5]) is None
+    assert standard_error([0.0, 1.0, None]) == pytest.approx(math.sqrt(0.5 / 2))

@@ -74,3 +74,30 @@ def test_a_bracket_has_its_ends_in_order() -> None:
 def test_a_run_record_has_a_known_status() -> None:
     with pytest.raises(InputError, match="status"):
         parse(RunRecord, {"format": 1, "status": "lost", "created": "", "updated": "", "configuration": {}}, WHERE)
+
+
+def test_what_became_of_prompts_is_written_and_read_back_and_older_rounds_do_without() -> None:
+    found = {
+        "kept_confidence": 0.5,
+        "kept_confidence_se": 0.1,
+        "flips": 0.25,
+        "distinct": 0.75,
+        "fates": {"mode": {"kept": 3, "learned": 1, "corrupted": 0, "still_wrong": 2}},
+        "intervals": {"failure_rate": {"lower": 0.2, "upper": 0.8, "level": 0.95}},
+    }
+    half = {"lower": 0.0, "upper": 1.0}
+    gate = {"prompts": 80, "kappa": {"lower": None, "upper": None}, "failure_rate": half, "accuracy": {"sample": 0.4}}
+    record = parse(RoundRecord, metrics(**found, gate=gate), WHERE)
+    assert record.train is not None
+    assert record.gate is not None
+    assert (record.gate.prompts, record.gate.accuracy.sample, record.train.intervals["failure_rate"].upper) == (
+        80,
+        0.4,
+        0.8,
+    )
+    document = json.loads(json.dumps(record.to_document(), allow_nan=False))
+    assert {name: document[name] for name in found} == found
+    assert parse(RoundRecord, document, WHERE) == record
+    old = parse(RoundRecord, metrics(), WHERE)
+    assert old.train is not None
+    assert (old.gate, old.retention, old.train.kept_confidence, old.train.fates) == (None, None, None, {})

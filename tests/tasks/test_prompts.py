@@ -1,7 +1,10 @@
 """Reading prompts: every format, every mistake named with its line."""
 
 import json
+import re
 from collections import Counter
+from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,12 @@ import pytest
 from srlm.errors import InputError
 from srlm.lm.encoding import encode_prompts
 from srlm.lm.loading import load_model
-from srlm.tasks.prompts import as_prompts, load_prompts
+from srlm.tasks.answers import numbers, words
+from srlm.tasks.prompts import Prompt, as_prompts, load_prompts, without_gate
+from srlm.tasks.unrelated import unrelated_text
+
+# Of the questions that the package began with, as they stand in its file.
+_FIRST_72 = "2bd827de00ee5d3b7299795f4c5a69ddfd96d75cbd8de6a879eccbb2ba82dd21"
 
 
 def write(path: Path, *records: Any) -> str:
@@ -18,16 +26,70 @@ def write(path: Path, *records: Any) -> str:
     return str(path)
 
 
-def test_bundled_questions_are_many_varied_and_a_third_held_out() -> None:
+def test_bundled_questions_are_many_and_varied_in_every_split() -> None:
     prompts = load_prompts()
-    assert len(prompts) >= 64
-    assert len({p.text for p in prompts}) == len(prompts)
-    kinds = Counter(p.columns["kind"] for p in prompts)
-    assert len(kinds) >= 6
-    assert sum(p.split == "held_out" for p in prompts) == len(prompts) // 3
-    assert {p.columns["kind"] for p in prompts if p.split == "held_out"} == set(kinds)
-    assert all(p.grade(p.answers[0]) for p in prompts)
-    assert not any(p.grade("zzz") for p in prompts)
+    assert len(prompts) >= 200
+    assert len({p.text.casefold() for p in prompts}) == len(prompts)
+    splits = Counter(p.split for p in prompts)
+    assert (splits["train"], splits["held_out"]) == (48, 48)
+    assert splits["gate"] >= 104
+    for split in splits:
+        kinds = Counter(p.columns["kind"] for p in prompts if p.split == split)
+        assert len(kinds) == 9, split
+        assert max(kinds.values()) - min(kinds.values()) <= 2, (split, kinds)
+    assert all(p.grade(answer) for p in prompts for answer in p.answers)
+    # Neither nonsense nor the question said again is right, except where the question offers its answer.
+    assert not any(p.grade("zzz") or p.grade(p.text) for p in prompts if not _offers(p))
+
+
+def test_a_bundled_choice_offers_its_answer_once_and_nothing_else_that_is_right() -> None:
+    for prompt in filter(_offers, load_prompts()):
+        offered = re.findall(r"(\w+) or (\w+)", prompt.text)[0]
+        assert sum(bool(prompt.grade(word)) for word in offered) == 1, prompt.text
+
+
+def test_the_first_bundled_questions_are_those_that_earlier_runs_were_given() -> None:
+    # Records, benchmarks and `--limit` rest on them: their text, in order, is theirs for good.
+    lines = (files("srlm.tasks") / "data" / "questions.jsonl").read_text(encoding="utf-8").splitlines()
+    assert sha256("\n".join(lines[:72]).encode()).hexdigest() == _FIRST_72
+    assert Counter(p.split for p in load_prompts(limit=72)) == {"train": 48, "held_out": 24}
+    assert {p.split for p in load_prompts()[72:96]} == {"held_out"}
+    assert {p.split for p in load_prompts()[96:]} == {"gate"}
+
+
+def test_bundled_arithmetic_is_right() -> None:
+    # By Python's own arithmetic; an answer that is an operand would be read out of any working that repeats it.
+    sign = {"plus": "+", "minus": "-", "times": "*"}
+    asked = [p for p in load_prompts() if p.columns["kind"] == "arithmetic"]
+    assert len(asked) >= 20
+    for prompt in asked:
+        left, what, right = prompt.text.removeprefix("What is ").split("?")[0].split()
+        assert str(eval(left + sign[what] + right)) == prompt.answers[0], prompt.text
+        assert prompt.answers[0] not in (left, right), prompt.text
+
+
+def test_prompts_for_the_gate_are_read_and_can_be_left_out(tmp_path: Path) -> None:
+    rows = [{"prompt": f"question {n}", "split": split} for n, split in enumerate(("gate", "train", "held_out"))]
+    prompts = load_prompts(write(tmp_path / "p.jsonl", *rows))
+    assert [p.split for p in prompts] == ["gate", "train", "held_out"]
+    assert [p.text for p in without_gate(prompts)] == ["question 1", "question 2"]
+    assert [p.text for p in without_gate(as_prompts(rows))] == ["question 1", "question 2"]
+
+
+def test_the_unrelated_page_is_prose_and_shares_no_question_with_the_prompts() -> None:
+    text = unrelated_text()
+    assert 600 <= len(text.split()) <= 900
+    assert len(text.strip().split("\n\n")) >= 6
+    assert numbers(text) == []
+    colours = {answer for p in load_prompts() if p.columns["kind"] == "colours" for answer in p.answers}
+    places = {answer for p in load_prompts() if p.columns["kind"] in ("capitals", "countries") for answer in p.answers}
+    assert not set(words(text)) & {word for answer in colours | places for word in words(answer)}
+    assert text == unrelated_text()
+
+
+def _offers(prompt: Prompt) -> bool:
+    """Whether a prompt names its answer among others."""
+    return prompt.columns["kind"] in ("colours", "yes-no")
 
 
 def test_a_limit_is_a_fixed_subset() -> None:
@@ -71,6 +133,7 @@ def test_prompts_without_splits_are_held_out_by_seed(tmp_path: Path) -> None:
         ([{"prompt": "a", "answer": True}], "line 1: the answer is"),
         ([{"prompt": "a", "split": "test"}], "line 1: split is 'test'"),
         ([{"prompt": "a", "split": "held_out"}], "every prompt of"),
+        ([{"prompt": "a", "split": "held_out"}, {"prompt": "b", "split": "gate"}], "every prompt of"),
         ([""], "holds no prompts"),
     ],
 )

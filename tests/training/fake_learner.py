@@ -50,7 +50,7 @@ class Table:
     def bracket(self, row):
         best = [Response(Complete((int(m),), float(row[m]), True), text=f"answer {m}") for m in np.argsort(-row)]
         top, gap = best[0].logprob, best[0].logprob - best[1].logprob
-        return ModeBracket(tuple(best), top, top, True, best[0], gap, True, expansions=1)
+        return ModeBracket(tuple(best), top, top, True, best[0], gap, 2, expansions=1)
 
     def fit(self, groups, held_out, steps_before, progress):
         power = (1 + 1 / self.beta) * self.policy

@@ -49,6 +49,7 @@ def test_by_default_the_reference_is_what_was_recorded(
     start: Callable[..., Any], updates: list[Any], tmp_path: Path
 ) -> None:
     run = start(tmp_path / "run")
+    assert updates
     assert all(group.reference_logps == group.rewards for groups in updates for group in groups)
     assert run.round(2).metrics()["certificate"] is not None
     assert read_run(run.path).off_theory is None

@@ -73,6 +73,24 @@ def undisturbed(tiny_model_folder: Path, prompts_file: str, tmp_path_factory: py
     return start_run(model=str(tiny_model_folder), prompts=prompts_file, options=options, device="cpu")
 
 
+def test_prompts_for_the_gate_leave_no_trace_in_a_run(
+    undisturbed: RunDirectory, start: Callable[..., Any], prompts_file: str, tmp_path: Path
+) -> None:
+    # Before, among and after the others: the same run, to the last sample, and the same checksum of prompts.
+    lines = Path(prompts_file).read_text(encoding="utf-8").splitlines()
+    for at in (0, 5, 10):
+        lines.insert(at, json.dumps({"prompt": f"w{at} w{at}", "answer": "w1", "split": "gate"}))
+    marked = tmp_path / "marked.jsonl"
+    marked.write_text("\n".join(lines), encoding="utf-8")
+    run = start(tmp_path / "run", prompts=str(marked), rounds=1)
+    before, now = undisturbed.record(), run.record()
+    assert now["prompts"] == before["prompts"] == {"train": 6, "held_out": 2}
+    assert now["configuration"]["prompts_checksum"] == before["configuration"]["prompts_checksum"]
+    for number in (0, 1):
+        for table in ("samples", "modes"):
+            assert run.round(number).read_table(table).equals(undisturbed.round(number).read_table(table))
+
+
 def test_a_run_leaves_what_the_contract_promises(undisturbed: RunDirectory) -> None:
     record = undisturbed.record()
     assert record["status"] == "done"
@@ -275,7 +293,8 @@ def test_without_certification_nothing_is_searched_and_resuming_changes_nothing(
         start(tmp_path / "cut", max_expansions=0, observer=_Stop(1, "certify"))
     cut = start(tmp_path / "cut", max_expansions=0, resume=True)
     assert numbers(whole) == numbers(cut)
-    for ours, searched in zip(numbers(whole), numbers(undisturbed), strict=True):
+    # Only the base model is the same in both: an update trains on what a search keeps, too.
+    for ours, searched in zip(numbers(whole)[:1], numbers(undisturbed)[:1], strict=True):
         assert ours["self_reward_mean"] == pytest.approx(searched["self_reward_mean"])
         assert ours["accuracy"]["sample"] == searched["accuracy"]["sample"]
         assert ours["accuracy"]["greedy"] == searched["accuracy"]["greedy"]

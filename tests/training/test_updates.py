@@ -71,7 +71,17 @@ def best_of_k(batch: GroupedBatch, beta: float) -> torch.Tensor:
     return torch.stack(per_group).mean()
 
 
+def divergence(batch: GroupedBatch, beta: float) -> torch.Tensor:
+    """KL of each group's weights to the policy, term by term; 0*log 0 is 0."""
+    per_group = []
+    for group in range(batch.count):
+        terms = [(float(batch.weights[i]), batch.logps[i]) for i in members(batch, group)]
+        per_group.append(torch.stack([q * (math.log(q) - logp) if q else 0 * logp for q, logp in terms]).sum())
+    return torch.stack(per_group).mean()
+
+
 FORMULAS = {"regression": eq_3, "dpo": dpo, "ipo": ipo, "best_of_k": best_of_k}
+FORMULAS |= dict.fromkeys(("projection", "likelihood", "mode_likelihood"), divergence)
 
 
 def random_batch(seed: int, sizes: tuple[int, ...], ties: bool = False) -> GroupedBatch:
@@ -81,7 +91,10 @@ def random_batch(seed: int, sizes: tuple[int, ...], ties: bool = False) -> Group
     if ties:
         values[2] = (values[2] > 0).double()
     groups = torch.tensor([at for at, size in enumerate(sizes) for _ in range(size)])
-    return GroupedBatch(values[0].requires_grad_(), values[1], values[2], groups, len(sizes))
+    weights = torch.rand(count, generator=generator, dtype=torch.float64)
+    weights[0] = 0.0  # of the first group, which has others
+    weights = weights / torch.zeros(len(sizes), dtype=torch.float64).index_add(0, groups, weights)[groups].clamp(1e-9)
+    return GroupedBatch(values[0].requires_grad_(), values[1], values[2], groups, len(sizes), weights)
 
 
 def test_every_update_in_the_registry_is_tested_here() -> None:
@@ -140,7 +153,8 @@ def test_one_gradient_step_moves_mass_to_the_higher_reward(name: str) -> None:
     scores = torch.zeros(6, dtype=torch.float64, requires_grad=True)
     logps = torch.log_softmax(scores, 0)
     rewards = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 9.0], dtype=torch.float64)
-    batch = GroupedBatch(logps, logps.detach(), rewards, torch.zeros(6, dtype=torch.long), 1)
+    # Weighted likelihoods know rewards by their weights only.
+    batch = GroupedBatch(logps, logps.detach(), rewards, torch.zeros(6, dtype=torch.long), 1, rewards.softmax(0))
     (gradient,) = torch.autograd.grad(UPDATES[name].loss(batch, 1.0), scores)
     assert int(gradient.argmin()) == 5
     assert gradient[5] < 0 < gradient[0]

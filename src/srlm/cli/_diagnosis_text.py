@@ -77,11 +77,12 @@ def comparison_text(
 
 
 def _headline(diagnosis: DiagnosisRecord) -> str:
-    count = len(diagnosis.prompts)
+    count, gate = len(diagnosis.prompts), diagnosis.settings.gate_prompts
+    left_out = f" {gate} more, marked gate, were left out." if gate else ""
     return (
         f"{visible(diagnosis.model, 60)} on {count} prompts, answers up to {diagnosis.settings.max_new_tokens} tokens: "
         f"{diagnosis.verdict[0].verdict}. {diagnosis.certified} of {count} modes are "
-        f"{numbers.proved(diagnosis.numeric_error)}."
+        f"{numbers.proved(diagnosis.numeric_error)}.{left_out}"
     )
 
 

@@ -33,7 +33,10 @@ def command(
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Know before you train: kappa, modes, the predicted ceiling, and a verdict with its reason."""
+    """Know before you train: kappa, modes, the predicted ceiling, and a verdict with its reason.
+
+    Prompts marked gate are left out, as a run leaves them out.
+    """
     from srlm.cli._diagnosis_text import comparison_text, diagnosis_text
     from srlm.cli._progress import DiagnosisProgress
     from srlm.cli.output import print_json

@@ -30,7 +30,7 @@ from srlm.records.diagnosis import MARKS, DiagnosisRecord, DiagnosisSetup, Promp
 from srlm.records.progress import Observer
 from srlm.records.responses import ModeBracket, Rollout, widen
 from srlm.records.spectra import EffectiveDimension
-from srlm.tasks.prompts import BUNDLED, Prompt, as_prompts, load_prompts
+from srlm.tasks.prompts import BUNDLED, Prompt, as_prompts, load_prompts, without_gate
 
 # That of round 00: with a run's seed, K and L a diagnosis draws what the run's first round will.
 _STREAM = 0
@@ -52,7 +52,8 @@ def diagnose(
 
     Args:
         model: a name for `load_model`, a `LoadedModel`, or a bare model with its tokenizer in `processing_class`.
-        prompts: a source for `load_prompts`, or records with a `prompt`.
+        prompts: a source for `load_prompts`, or records with a `prompt`; those marked `gate` are left out, as in a
+            run, and counted.
         settings: how to measure.
         limit: use at most this many prompts.
         dtype, device, trust_remote_code: as for `load_model`, where `model` is a name.
@@ -66,8 +67,8 @@ def diagnose(
         InputError: anything given that cannot be used, a model that returns NaN included (with the layer).
     """
     chosen = settings or DiagnosisSettings()
-    asked = load_prompts(prompts, limit=limit, held_out=0.0) if isinstance(prompts, str) else as_prompts(prompts)
-    asked = asked[:limit]
+    given = load_prompts(prompts, limit=limit, held_out=0.0) if isinstance(prompts, str) else as_prompts(prompts)
+    asked = without_gate(given)[:limit]
     loaded = (
         load_model(model, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
         if isinstance(model, str)
@@ -77,6 +78,7 @@ def diagnose(
     look = _look(loaded, encoded, chosen, observer or Observer())
     setup = DiagnosisSetup(
         prompts=prompts if isinstance(prompts, str) else "records",
+        gate_prompts=sum(prompt.split == "gate" for prompt in given),
         **{name: value for name, value in asdict(chosen).items() if name != "spectra"},
         dtype=str(loaded.model.dtype).removeprefix("torch."),
         parameters=sum(one.numel() for one in loaded.model.parameters()),

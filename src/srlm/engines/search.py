@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from srlm.engines.engine import Encoded, PolicyVersion
 from srlm.engines.transformers import InProcess
-from srlm.lm.mode_search import bracket_without_search, search_modes
+from srlm.lm.mode_search import K_BEST, bracket_without_search, search_modes
 from srlm.lm.precision import with_errors
 from srlm.records.progress import Progress
 from srlm.records.responses import ModeBracket, Rollout
@@ -22,11 +22,13 @@ class Search:
         engine: runs the model.
         max_tokens: L >= 1.
         max_expansions: budget of one prompt, >= 1.
+        k_best: likeliest responses to keep, >= 1.
     """
 
     engine: InProcess
     max_tokens: int
     max_expansions: int
+    k_best: int = K_BEST
 
     def certify(
         self,
@@ -42,12 +44,14 @@ class Search:
                 tokens,
                 max_new_tokens=self.max_tokens,
                 end_token_ids=engine.loaded.end_token_ids,
-                known=[[response.known for response in rollout.responses] for rollout in known],
+                k_best=self.k_best,
                 max_expansions=self.max_expansions,
                 tree_attention=engine.tree_attention,
                 progress=progress,
             )
-            return [_decoded(engine, one) for one in with_errors(engine.model, tokens, brackets)]
+            # Samples come in afterwards: what the search keeps stays independent of them (P8 v).
+            joined = [one.joined(rollout.responses) for one, rollout in zip(brackets, known, strict=True)]
+            return [_decoded(engine, one) for one in with_errors(engine.model, tokens, joined)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,9 @@ class KnownOnly:
         return brackets
 
 
-def certifier(engine: InProcess, max_tokens: int, max_expansions: int) -> Search | KnownOnly:
+def certifier(engine: InProcess, max_tokens: int, max_expansions: int, k_best: int = K_BEST) -> Search | KnownOnly:
     """A search with that budget a prompt, or none where the budget is 0."""
-    return Search(engine, max_tokens, max_expansions) if max_expansions else KnownOnly(engine)
+    return Search(engine, max_tokens, max_expansions, k_best) if max_expansions else KnownOnly(engine)
 
 
 def _decoded(engine: InProcess, bracket: ModeBracket) -> ModeBracket:

@@ -8,15 +8,17 @@ bound. Refuses to know: models.
 
 import heapq
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
-from srlm.records.responses import Complete
+from srlm.records.responses import Complete, Outside
 
 ROOT = 0
 NEVER = -math.inf
+# Open prefixes that are told one by one; the smaller ones count as dropped.
+_PREFIXES_TOLD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,9 @@ class Frontier:
         limit: L >= 1, tokens at which a response is cut.
         end_tokens: tokens that end a response.
         k_best: how many of the likeliest responses to settle.
-        known: complete responses already known.
     """
 
-    def __init__(self, limit: int, end_tokens: Collection[int], k_best: int, known: Iterable[Complete] = ()) -> None:
+    def __init__(self, limit: int, end_tokens: Collection[int], k_best: int) -> None:
         self._limit, self._k = limit, k_best
         self._ends = tuple(sorted(end_tokens))
         self._parents, self._tokens, self._depths, self._logprobs = [-1], [-1], [0], [0.0]
@@ -58,8 +59,6 @@ class Frontier:
         self._dropped = NEVER
         self.best: list[Complete] = []
         self.expansions = 0
-        for response in known:
-            self._offer(response)
 
     @property
     def open_bound(self) -> float:
@@ -76,6 +75,28 @@ class Frontier:
     def is_settled(self, rank: int) -> bool:
         """Whether the `rank` likeliest responses are known for certain; always so where there are no more responses."""
         return self.open_bound <= (self.best[rank - 1].logprob if len(self.best) >= rank else NEVER)
+
+    def outside(self) -> Outside:
+        """Every response that is not among the `k_best` known ones (P8 ii)."""
+        open_, rests = [np.zeros(1)] if self._waiting else [], [self._dropped]
+        for _, node, at in self._heap:
+            _, logprobs, rest = self._children[node]
+            open_.append(logprobs[at:])
+            rests.append(rest)
+        prefixes = -np.sort(-np.concatenate(open_)) if open_ else np.zeros(0)
+        kept, left = prefixes[:_PREFIXES_TOLD], prefixes[_PREFIXES_TOLD:]
+        closed = [one.logprob for one in self.best[: self._k] if self._is_closed(one)]
+        largest = max(*rests, *left[:1], *(one.logprob for one in self.best[self._k :]), NEVER)
+        # A sum that rounds to 1 does not show that nothing is left.
+        mass = max(1.0 - float(np.exp(kept).sum()) - math.fsum(map(math.exp, closed)), 1e-6)
+        return Outside(tuple(kept.tolist()), mass if largest > NEVER else 0.0, largest)
+
+    def _is_closed(self, response: Complete) -> bool:
+        """Whether it lies under no open prefix: the one before its last token was expanded."""
+        node: int | None = ROOT
+        for token in response.tokens[:-1]:
+            node = self._child.get((node, token)) if node is not None else None
+        return node in self._expanded
 
     @property
     def threshold(self) -> float:

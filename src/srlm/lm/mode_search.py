@@ -17,8 +17,10 @@ from srlm.lm._frontier import ROOT, Evaluation, Frontier
 from srlm.lm._node_pool import NodePool, Query, open_pool
 from srlm.lm.scoring import has_tree_attention
 from srlm.records.progress import Progress
-from srlm.records.responses import Complete, ModeBracket, Response
+from srlm.records.responses import Complete, ModeBracket, Outside, Response
 
+# Likeliest responses kept: enough for nearly all of what an update trains on, few enough that searches stay short.
+K_BEST = 8
 # Next tokens listed for one prefix at most; what lies beyond is bounded, and listed by a second look if it ever
 # matters.
 _LISTED = 1024
@@ -33,11 +35,11 @@ class _Lane:
     greedy: Complete | None = None
     settled_at: int | None = None
 
-    def budget(self, expansions: int, extra: int) -> int:
-        """Expansions allowed in all: once the mode is proved, only `extra` more go into the runner-up."""
+    def budget(self, expansions: int, after_proof: float) -> int:
+        """Expansions allowed in all: once the mode is proved, only a share of those before go into what comes next."""
         if self.settled_at is None and self.frontier.expansions and self.frontier.is_settled(1):
             self.settled_at = self.frontier.expansions
-        return expansions if self.settled_at is None else min(expansions, self.settled_at + extra)
+        return expansions if self.settled_at is None else min(expansions, int(self.settled_at * (1 + after_proof)))
 
 
 def search_modes(
@@ -46,10 +48,9 @@ def search_modes(
     *,
     max_new_tokens: int,
     end_token_ids: Collection[int],
-    known: Sequence[Sequence[Complete]] | None = None,
-    k_best: int = 2,
+    k_best: int = K_BEST,
     max_expansions: int = 2000,
-    runner_up_expansions: int = 32,
+    after_proof: float = 0.3,
     nodes_per_step: int = 192,
     lanes: int = 64,
     memory_limit_bytes: int = 1_000_000_000,
@@ -67,10 +68,9 @@ def search_modes(
         prompts: token ids of each prompt, at least one token.
         max_new_tokens: L >= 1.
         end_token_ids: tokens that end a response.
-        known: complete responses already known at each prompt, with their log-probabilities (samples): lower bounds.
-        k_best: responses to settle, >= 1; 2 aims at the exact margin.
+        k_best: how many of the likeliest responses to keep, >= 1, each proved or found.
         max_expansions: budget of one prompt, >= 1.
-        runner_up_expansions: of these, how many may be spent after the mode is proved.
+        after_proof: expansions spent on the other ranks once the mode is proved, as a share of those before, >= 0.
         nodes_per_step: prefixes run through the model at once, over all prompts.
         lanes: prompts searched side by side.
         memory_limit_bytes: keys and values kept; above it they are dropped and computed again when needed.
@@ -95,9 +95,6 @@ def search_modes(
             raise ValueError(f"{name} is {value}; it must be at least 1")
     if not all(prompts):
         raise ValueError("every prompt needs at least one token")
-    if known is not None and len(known) != len(prompts):
-        raise ValueError(f"known has {len(known)} entries for {len(prompts)} prompts")
-    seeds = known or [()] * len(prompts)
     groups = max(1, math.ceil(len(prompts) / lanes))
     found: dict[int, ModeBracket] = {}
     # Prompts of like length share a pool, so that little is padded.
@@ -108,11 +105,12 @@ def search_modes(
         for group in np.array_split(np.array(order), groups) if prompts else ():
             search = _GroupSearch(
                 open_pool(model, [prompts[at] for at in group], tree_attention, memory_limit_bytes),
-                [_Lane(Frontier(max_new_tokens, end_token_ids, k_best, seeds[at])) for at in group],
+                [_Lane(Frontier(max_new_tokens, end_token_ids, k_best)) for _ in group],
                 tuple(sorted(end_token_ids)),
                 max_new_tokens,
+                k_best,
             )
-            for at, bracket in search.run(max_expansions, runner_up_expansions, nodes_per_step):
+            for at, bracket in search.run(max_expansions, after_proof, nodes_per_step):
                 found[int(group[at])] = bracket
                 if progress is not None:
                     progress(len(found), len(prompts))
@@ -130,11 +128,12 @@ def bracket_without_search(known: Sequence[Complete], greedy: Complete, bound: f
     ranked = sorted({one.tokens: one for one in [*known, greedy]}.values(), key=lambda one: (-one.logprob, one.tokens))
     best = ranked[0]
     return ModeBracket(
-        best=tuple(map(Response, ranked[:2])),
+        best=tuple(map(Response, ranked)),
         logprob_lower=best.logprob,
         logprob_upper=max(best.logprob, bound),
         certified=best.logprob >= bound,
         greedy=Response(greedy),
+        outside=Outside((), 1.0, bound),
     )
 
 
@@ -143,8 +142,8 @@ class _GroupSearch:
     search on beside those that are not, so that no row of the batch stands idle.
     """
 
-    def __init__(self, pool: NodePool, lanes: list[_Lane], ends: tuple[int, ...], limit: int) -> None:
-        self._pool, self._lanes, self._limit = pool, lanes, limit
+    def __init__(self, pool: NodePool, lanes: list[_Lane], ends: tuple[int, ...], limit: int, k_best: int) -> None:
+        self._pool, self._lanes, self._limit, self._k_best = pool, lanes, limit, k_best
         self._ends = torch.tensor(ends, dtype=torch.long)
         self._end_set = frozenset(ends)
         self._diving: dict[int, int] = {}  # lane: the prefix its greedy dive has reached
@@ -152,7 +151,7 @@ class _GroupSearch:
         self._take_in(roots, pool.root_logits, frozenset())
         self._dive_on(roots, pool.root_logits)
 
-    def run(self, expansions: int, extra: int, nodes_per_step: int) -> Iterator[tuple[int, ModeBracket]]:
+    def run(self, expansions: int, after_proof: float, nodes_per_step: int) -> Iterator[tuple[int, ModeBracket]]:
         """Search until every lane is settled or out of budget; yields (lane, bracket) as lanes finish."""
         alive = list(range(len(self._lanes)))
         pooled = len(alive)
@@ -167,11 +166,11 @@ class _GroupSearch:
                 if number in self._diving:
                     going.append(number)
                     dives.append((number, self._diving.pop(number)))
-                elif nodes := lane.frontier.take(share, lane.budget(expansions, extra)):
+                elif nodes := lane.frontier.take(share, lane.budget(expansions, after_proof)):
                     going.append(number)
                     step.extend((number, node) for node in nodes)
                 else:
-                    yield number, _bracket(lane)
+                    yield number, _bracket(lane, self._k_best)
             alive = going
             if alive and len(alive) < 0.7 * pooled:
                 self._pool.keep(alive)
@@ -252,7 +251,7 @@ class _GroupSearch:
             )
 
 
-def _bracket(lane: _Lane) -> ModeBracket:
+def _bracket(lane: _Lane, k_best: int) -> ModeBracket:
     frontier = lane.frontier
     best = frontier.best[0]
     certified = frontier.is_settled(1)
@@ -262,13 +261,14 @@ def _bracket(lane: _Lane) -> ModeBracket:
     if greedy is None:
         raise RuntimeError("the greedy dive comes before the search")
     return ModeBracket(
-        best=tuple(map(Response, frontier.best[:2])),
+        best=tuple(map(Response, frontier.best[:k_best])),
         logprob_lower=best.logprob,
         logprob_upper=upper,
         certified=certified,
         greedy=Response(greedy),
         margin_lower=max(0.0, best.logprob - other) if certified else 0.0,
-        runner_up_certified=certified and len(frontier.best) > 1 and other <= frontier.best[1].logprob,
+        proved=sum(map(frontier.is_settled, range(1, min(k_best, len(frontier.best)) + 1))),
+        outside=frontier.outside(),
         expansions=frontier.expansions if lane.settled_at is None else lane.settled_at,
         evaluations=lane.evaluations,
     )

@@ -33,10 +33,11 @@ class Promise:
     """One statement of the theory against the run.
 
     Attributes:
-        statement: "contraction": P3's bound on log kappa from the round before; "exact_round": the estimate of an exact
-            round's log kappa; "margin": the median margin (nats) that exact rounds would reach (P3); "modes_stay": the
-            share of modes that moved, against 0 (P5); "ceiling": the accuracy of samples, against that of the base
-            model's modes (P5); "exactness": the share of scored prompts at which P4 is not refuted, against 1.
+        statement: "contraction": the upper end of an exact round's log kappa, from the round before (P8; P3 in older
+            records); "exact_round": its lower end, which a projection aims at (an estimate in older records);
+            "margin": the median margin (nats) that exact rounds would reach (P3); "modes_stay": the share of modes
+            that moved, against 0 (P5); "ceiling": the accuracy of samples, against that of the base model's modes
+            (P5); "exactness": the share of scored prompts at which P4 is not refuted, against 1.
         split: the prompts it was measured on; None for all.
         outcome: "held", "departed", "open" (the brackets leave it undecided) or "note" (a comparison, not a test).
         steps: rounds that were compared; none where nothing was recorded.
@@ -97,6 +98,8 @@ def _steps(series: Series, quantity: Literal["bound", "estimate"]) -> tuple[Step
 
 def _of_population(population: Population, quantity: Literal["bound", "estimate"]) -> float | None:
     bound = quantity == "bound"
+    if (ends := population.log_exact_round) is not None:
+        return ends.upper if bound else ends.lower
     logarithm = population.log_kappa_bound if bound else population.log_kappa_estimate
     plain = population.kappa_bound if bound else population.kappa_estimate
     return logarithm if logarithm is not None or plain is None else math.log(plain)

@@ -19,6 +19,8 @@ def measure_round(
     modes: Sequence[ModeBracket],
     *,
     base: Sequence[ModeBracket],
+    base_rollouts: Sequence[Rollout] | None = None,
+    previous: Sequence[ModeBracket] | None = None,
     beta: float | None = None,
     mass_slack: float = MASS_SLACK,
     history: History = (),
@@ -30,7 +32,9 @@ def measure_round(
         number: t; 0 is the untouched base model.
         splits: of every prompt.
         rollouts, modes: of every prompt at policy t, graded.
-        base: modes of every prompt at round 00.
+        base, base_rollouts: modes of every prompt, and what was drawn, at round 00; without the latter no fates of
+            majorities.
+        previous: modes of every prompt at round t - 1; without them no flips.
         beta: KL strength of the round.
         mass_slack: delta of the failure rate.
         history: records of rounds 0 to t - 1.
@@ -39,7 +43,14 @@ def measure_round(
     measured = {}
     for name in SPLITS:
         chosen = [at for at, split in enumerate(splits) if split == name]
-        of_split = [rollouts[at] for at in chosen], [modes[at] for at in chosen], [base[at] for at in chosen]
-        measured[name] = measure_split(*of_split, beta, mass_slack)
+        measured[name] = measure_split(
+            [rollouts[at] for at in chosen],
+            [modes[at] for at in chosen],
+            [base[at] for at in chosen],
+            beta,
+            mass_slack,
+            previous=previous and [previous[at] for at in chosen],
+            base_rollouts=base_rollouts and [base_rollouts[at] for at in chosen],
+        )
     record = RoundRecord(round=number, **measured, beta=beta, **facts)
     return record.model_copy(update={"signatures": signatures([*history, record])})

@@ -7,7 +7,7 @@ log pi(y*|x), so a bracket is the formula at both ends. Refuses to know: formula
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 
 from srlm import theory
-from srlm.records.bracket import Bracket
+from srlm.measure.fates import counts, fates, kept_probabilities, majority_outcomes, mode_outcomes, moved
+from srlm.measure.projection import population
+from srlm.measure.uncertainty import over_prompts, standard_error
+from srlm.records.bracket import Bracket, Interval
 from srlm.records.responses import ModeBracket, Rollout
-from srlm.records.rounds import Accuracy, Population, SplitRecord
+from srlm.records.rounds import Accuracy, SplitRecord
 
 MASS_SLACK = 0.5  # delta of the failure rate (docs/theory: setting): failure is a mode with at most half the mass
 _NOTE = "no other response is possible at some prompts, where the margin is infinite"
@@ -70,6 +73,9 @@ def measure_split(
     base: Sequence[ModeBracket],
     beta: float | None = None,
     mass_slack: float = MASS_SLACK,
+    *,
+    previous: Sequence[ModeBracket] | None = None,
+    base_rollouts: Sequence[Rollout] | None = None,
 ) -> SplitRecord | None:
     """The measurements of one split at one round, None for an empty one.
 
@@ -79,6 +85,8 @@ def measure_split(
         base: the same at round 00.
         beta: the KL strength that an exact round from here would have; None leaves that out.
         mass_slack: delta of the failure rate, in (0, 1).
+        previous: the brackets of the round before; None leaves out what needs them.
+        base_rollouts: what was drawn at round 00, graded; None likewise.
     """
     if not rollouts:
         return None
@@ -86,9 +94,9 @@ def measure_split(
     statistics = mode_statistics(lower, upper, mass_slack)
     margins = np.array([max(0.0, one.margin_lower) for one in modes])
     smallest, median = float(margins.min()), float(np.median(margins))
-    responses = [response for rollout in rollouts for response in rollout.responses]
+    kept, drifted = kept_probabilities(modes, base), moved(modes, base)
     return SplitRecord(
-        prompts=len(rollouts),
+        **_of_samples(rollouts),
         kappa=statistics.kappa,
         log_kappa=statistics.log_kappa,
         failure_rate=statistics.failure_rate,
@@ -99,36 +107,90 @@ def measure_split(
         margin_note=None if math.isfinite(smallest) and math.isfinite(median) else _NOTE,
         certified_share=float(np.mean([one.certified for one in modes])),
         expansions=sum(one.expansions for one in modes),
-        informative_pairs=_informative_pairs(rollouts),
-        mode_drift=_mode_drift(modes, base),
+        mode_drift=share(drifted),
+        kept_confidence=share(kept),
+        kept_confidence_se=standard_error(kept),
+        fates=_fates(rollouts, modes, base, base_rollouts),
+        flips=None if previous is None else share(moved(modes, previous)),
         commonest_mode_share=max(Counter(one.mode.tokens for one in modes).values()) / len(modes),
-        mean_response_tokens=float(np.mean([len(one.tokens) for one in responses])),
-        cut_share=float(np.mean([not one.ended for one in responses])),
-        self_reward_mean=float(np.mean([one.logprob for one in responses])),
-        entropy=_mean([one.entropy for one in responses]),
-        self_certainty=_mean([one.self_certainty for one in responses]),
         accuracy=Accuracy(
-            sample=share([one.correct for one in responses]),
+            sample=share([response.correct for one in rollouts for response in one.responses]),
             greedy=share([one.greedy.correct for one in modes]),
-            mode=share([one.mode.correct for one in modes]),
+            mode=share(mode_outcomes(modes)),
         ),
-        population=None if beta is None else _population(rollouts, modes, margins, beta),
+        intervals=_intervals(
+            {
+                "sample_accuracy": _right_shares(rollouts),
+                "greedy_accuracy": [one.greedy.correct for one in modes],
+                "mode_accuracy": mode_outcomes(modes),
+                "mode_drift": drifted,
+                "kept_confidence": kept,
+            }
+        )
+        | _failure_interval(lower, upper, mass_slack),
+        population=None if beta is None else population(rollouts, modes, beta, mass_slack),
     )
 
 
-def _population(
-    rollouts: Sequence[Rollout], modes: Sequence[ModeBracket], margins: np.ndarray, beta: float
-) -> Population:
-    lower = [one.logprob_lower for one in modes]
-    samples = [[response.logprob for response in rollout.responses] for rollout in rollouts]
-    bound = theory.log_population_kappa_bound_by_prompt(lower, margins, beta)
-    estimate = theory.log_exact_round_kappa_estimate(lower, samples, beta)
-    return Population(
-        kappa_bound=theory.from_log(bound),
-        kappa_estimate=theory.from_log(estimate),
-        log_kappa_bound=finite(bound),
-        log_kappa_estimate=finite(estimate),
+def measure_samples(rollouts: Sequence[Rollout]) -> SplitRecord | None:
+    """What samples alone say about a split whose modes nobody looked for: kappa and the failure rate stay open. None
+    for an empty split.
+
+    Args:
+        rollouts: one a prompt, graded.
+    """
+    if not rollouts:
+        return None
+    return SplitRecord(
+        **_of_samples(rollouts),
+        kappa=Bracket(lower=None, upper=None),
+        failure_rate=Bracket(lower=0.0, upper=1.0),
+        accuracy=Accuracy(sample=share([response.correct for one in rollouts for response in one.responses])),
+        intervals=_intervals({"sample_accuracy": _right_shares(rollouts)}),
     )
+
+
+def _of_samples(rollouts: Sequence[Rollout]) -> dict[str, Any]:
+    """The fields of a `SplitRecord` that need no modes."""
+    responses = [response for rollout in rollouts for response in rollout.responses]
+    return {
+        "prompts": len(rollouts),
+        "informative_pairs": _informative_pairs(rollouts),
+        "distinct": float(np.mean([len(set(one.tokens)) / len(one.tokens) for one in rollouts])),
+        "mean_response_tokens": float(np.mean([len(one.tokens) for one in responses])),
+        "cut_share": float(np.mean([not one.ended for one in responses])),
+        "self_reward_mean": float(np.mean([one.logprob for one in responses])),
+        "entropy": _mean([one.entropy for one in responses]),
+        "self_certainty": _mean([one.self_certainty for one in responses]),
+    }
+
+
+def _fates(
+    rollouts: Sequence[Rollout],
+    modes: Sequence[ModeBracket],
+    base: Sequence[ModeBracket],
+    base_rollouts: Sequence[Rollout] | None,
+) -> dict[str, dict[str, int]]:
+    found = {"mode": counts(fates(mode_outcomes(base), mode_outcomes(modes)))}
+    if base_rollouts is not None:
+        found["majority"] = counts(fates(majority_outcomes(base_rollouts), majority_outcomes(rollouts)))
+    return {what: numbers for what, numbers in found.items() if numbers}
+
+
+def _right_shares(rollouts: Sequence[Rollout]) -> list[float | None]:
+    """Share of right samples, prompt by prompt."""
+    return [share([response.correct for response in one.responses]) for one in rollouts]
+
+
+def _intervals(values: Mapping[str, Sequence[float | bool | None]]) -> dict[str, Interval]:
+    found = {name: over_prompts(of_prompts) for name, of_prompts in values.items()}
+    return {name: interval for name, interval in found.items() if interval is not None}
+
+
+def _failure_interval(lower: Sequence[float], upper: Sequence[float], mass_slack: float) -> dict[str, Interval]:
+    """Around the failure rate's bracket: modes not proved widen it to both sides."""
+    least, most = (over_prompts(theory.mode_fails(ends, mass_slack).tolist()) for ends in (upper, lower))
+    return {"failure_rate": Interval(lower=least.lower, upper=most.upper, level=least.level)} if least and most else {}
 
 
 def finite(value: float) -> float | None:
@@ -149,14 +211,3 @@ def _mean(values: Sequence[Any]) -> float | None:
 def _informative_pairs(rollouts: Sequence[Rollout]) -> float | None:
     """Share of pairs of responses that differ: only these move the policy (P2)."""
     return share([a.tokens != b.tokens for one in rollouts for a, b in combinations(one.responses, 2)])
-
-
-def _mode_drift(modes: Sequence[ModeBracket], base: Sequence[ModeBracket]) -> float | None:
-    """Share of prompts whose certified mode is not the certified mode of round 00 (P5 says 0 for exact updates)."""
-    return share(
-        [
-            now.mode.tokens != start.mode.tokens
-            for now, start in zip(modes, base, strict=True)
-            if now.certified and start.certified
-        ]
-    )

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from srlm import theory
 from srlm.records.diagnosis import CalibrationBin, SelfJudgement
@@ -34,11 +33,13 @@ def majority(texts: Sequence[str], responses: Sequence[Response]) -> int:
     for at, text in enumerate(texts):
         members[answer_of(text)].append(at)
 
-    def weight(indices: list[int]) -> tuple[int, float]:
+    def mass(indices: list[int]) -> float:
         distinct = {responses[at].tokens: responses[at].logprob for at in indices}
-        return len(indices), float(theory.log_mass(list(distinct.values())))
+        return float(theory.log_mass(list(distinct.values())))
 
-    winner = max(members.values(), key=weight)
+    most = max(map(len, members.values()))
+    leading = [indices for indices in members.values() if len(indices) == most]
+    winner = leading[0] if len(leading) == 1 else max(leading, key=mass)
     return max(winner, key=lambda at: responses[at].logprob)
 
 
@@ -72,6 +73,8 @@ def self_judgement(rollouts: Sequence[Rollout]) -> SelfJudgement | None:
 
 
 def _auroc(pairs: Sequence[tuple[float, bool]]) -> float | None:
+    from sklearn.metrics import roc_auc_score  # takes two seconds to import, and rounds need only `majority`
+
     rights = [right for _, right in pairs]
     if all(rights) or not any(rights):
         return None

@@ -1,16 +1,23 @@
-"""How far a quantity would move with other prompts of the same kind: the bootstrap.
+"""How far a quantity would move with other prompts of the same kind: Clopper-Pearson, the bootstrap.
 
 Knows: arrays with one entry a prompt. Refuses to know: what a search did not prove; that is a `Bracket`, never mixed
 with an `Interval`.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from srlm import theory
 from srlm.records.bracket import Interval
+
+LEVEL = 0.95
+_Z = 1.959963984540054  # the normal quantile of LEVEL, both sides
+_RESAMPLES = 2000
+# Beyond so many prompts a mean is as good as normal, and resampling would cost what it does not add.
+_MANY = 500
 
 
 def bootstrap(
@@ -47,3 +54,40 @@ def mean_of(resampled: NDArray[np.float64]) -> NDArray[np.float64]:
 def log_kappa_of(resampled_logprobs: NDArray[np.float64]) -> NDArray[np.float64]:
     """log kappa of every resample of log pi(y*|x), for `bootstrap`."""
     return np.asarray(theory.log_policy_condition_number(resampled_logprobs))
+
+
+def over_prompts(values: Sequence[float | bool | None]) -> Interval | None:
+    """95 % interval of a mean over prompts of the same kind.
+
+    Where every value is 0 or 1 the mean is a share of prompts: Clopper-Pearson, which holds for every number of
+    prompts, and is wide where they are few, also when all agree. Fractions of a prompt's samples and probabilities: the
+    percentile bootstrap with a fixed seed, so that a resumed run writes the same numbers; beyond 500 prompts the normal
+    interval. Prompts are the independent units, never responses.
+
+    Args:
+        values: one a prompt, in [0, 1]; None where unknown.
+
+    Returns:
+        None where nothing is known.
+    """
+    known = np.array([float(value) for value in values if value is not None])
+    count = len(known)
+    if not count:
+        return None
+    if np.isin(known, (0.0, 1.0)).all():
+        right, tail = int(known.sum()), (1 - LEVEL) / 2
+        low, high = (
+            1 - float(theory.held_out_failure_bound(count - right, count, tail)),
+            float(theory.held_out_failure_bound(right, count, tail)),
+        )
+        return Interval(lower=low, upper=high, level=LEVEL)
+    if count <= _MANY:
+        return bootstrap(known, mean_of, np.random.default_rng(0), level=LEVEL, resamples=_RESAMPLES)
+    middle, reach = float(known.mean()), _Z * (standard_error(known.tolist()) or 0.0)
+    return Interval(lower=max(0.0, middle - reach), upper=min(1.0, middle + reach), level=LEVEL)
+
+
+def standard_error(values: Sequence[float | None]) -> float | None:
+    """Of the mean of the known values over prompts; None for fewer than two."""
+    known = [value for value in values if value is not None]
+    return float(np.std(known, ddof=1)) / math.sqrt(len(known)) if len(known) > 1 else None

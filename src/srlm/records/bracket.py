@@ -74,7 +74,9 @@ class Bracket(Record):
 
 
 class Interval(Record):
-    """Percentile bootstrap interval over prompts; `level` is its confidence. It says nothing about the search."""
+    """How far a quantity would move with other prompts of the same kind; `level` is its confidence. It says nothing
+    about the search.
+    """
 
     lower: Number
     upper: Number

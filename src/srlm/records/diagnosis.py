@@ -190,9 +190,12 @@ class SelfJudgement(Record):
 
 
 class DiagnosisSetup(Record):
-    """How a diagnosis was measured: prompts, lengths, budgets, seed, the model's dtype and size, versions."""
+    """How a diagnosis was measured: prompts and how many marked `gate` were left out, lengths, budgets, seed, the
+    model's dtype and size, versions.
+    """
 
     prompts: str
+    gate_prompts: int = 0
     max_new_tokens: int
     expansions: int
     samples: int

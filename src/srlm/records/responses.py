@@ -4,9 +4,11 @@ Knows: tokens as numbers, log-probabilities in nats of the untempered policy. Re
 sampled or searched. Plain values, because a search makes thousands of them.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import pairwise
 
 # A prompt's tokens with the tokens of some responses to it.
 TokenGroup = tuple[Sequence[int], Sequence[Sequence[int]]]
@@ -110,18 +112,40 @@ class SearchStatus(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """Every response that is not in a list of known ones, in parts (P8 ii): log-probabilities in nats.
+
+    Attributes:
+        prefixes: of prefixes left open, largest first.
+        mass: of what lies under none of them.
+        largest: of the likeliest prefix of that part; -inf where nothing is left.
+    """
+
+    prefixes: tuple[float, ...] = (0.0,)  # the empty prefix: nothing is known
+    mass: float = 0.0
+    largest: float = -math.inf
+
+    def widened(self, error: float) -> "Outside":
+        """The same where every log-probability may be off by `error` nats, at most 1: e^error <= 1 + 2*error."""
+        prefixes = tuple(min(0.0, one + error) for one in self.prefixes)
+        return Outside(prefixes, min(1.0, self.mass + 2 * error * (1 + self.mass)), self.largest + error)
+
+
+@dataclass(frozen=True, slots=True)
 class ModeBracket:
-    """What is known of the likeliest response to one prompt. Log-probabilities are those of the untempered policy.
+    """What is known of the likeliest responses to one prompt. Log-probabilities are those of the untempered policy.
 
     Attributes:
         best: the likeliest responses seen, likeliest first, at least one; the first is the mode where `certified`.
             Its own log-probability is a value, not an end of the bracket.
         logprob_lower, logprob_upper: bracket of log pi(y*|x) in nats.
         certified: no response is likelier than the first of `best`.
-        runner_up_certified: the second of `best` is the second likeliest response: `margin_lower` is the exact margin.
+        proved: the first so many of `best` are the likeliest responses there are, in this order; the others were found.
+            From 2 on `margin_lower` is the exact margin.
         margin_lower: lower bound on log pi(y*|x) - max over others of log pi(y|x), >= 0; 0 where nothing is
             certified. inf where no other response exists.
         greedy: what greedy decoding answers.
+        outside: every response that is not in `best`.
         expansions: prefixes expanded until the mode was proved or the search stopped (P6 bounds them).
         evaluations: prefixes run through the model in all.
         error: difference between this precision and float32, measured at the mode (nats).
@@ -135,7 +159,8 @@ class ModeBracket:
     certified: bool
     greedy: Response
     margin_lower: float = 0.0
-    runner_up_certified: bool = False
+    proved: int = 0
+    outside: Outside = Outside()
     expansions: int = 0
     evaluations: int = 0
     error: float = 0.0
@@ -170,10 +195,25 @@ class ModeBracket:
             logprob_lower=self.logprob_lower - error,
             logprob_upper=min(0.0, self.logprob_upper + error),
             certified=certified,
-            runner_up_certified=self.runner_up_certified and certified,
+            proved=self._proved(error) if certified else 0,
             margin_lower=max(0.0, lead) if certified else 0.0,
+            outside=self.outside.widened(error),
             widening=error,
         )
+
+    def _proved(self, error: float) -> int:
+        """Ranks that stay proved: each leads the next one by more than both could be off."""
+        logprobs = [one.logprob for one in self.best[: self.proved]]
+        return next((at for at, (a, b) in enumerate(pairwise(logprobs), 1) if a - b < 2 * error), max(1, self.proved))
+
+    def joined(self, others: Iterable[Response]) -> "ModeBracket":
+        """The bracket with responses that were known beside it; they matter only where the mode is not proved."""
+        if self.certified:
+            return self
+        seen = {one.tokens: one for one in [*others, *self.best]}
+        best = tuple(sorted(seen.values(), key=lambda one: (-one.logprob, one.tokens)))
+        top = best[0].logprob
+        return replace(self, best=best, logprob_lower=top, logprob_upper=max(top, self.logprob_upper))
 
 
 def widen(brackets: Sequence[ModeBracket]) -> list[ModeBracket]:

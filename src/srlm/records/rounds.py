@@ -14,9 +14,10 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from srlm.errors import InputError
-from srlm.records.bracket import Bracket, Number, Record, Share
+from srlm.records.bracket import Bracket, Interval, Number, Record, Share
 
-Split = Literal["train", "held_out"]
+# "gate": prompts apart from those that are measured and shown, by whose answers the exported round may be chosen.
+Split = Literal["train", "held_out", "gate"]
 SPLITS: tuple[Split, ...] = ("train", "held_out")
 
 
@@ -32,11 +33,18 @@ class Population(Record):
     """What an exact round from here would make of kappa.
 
     Attributes:
-        kappa_bound: upper bound by P3, prompt by prompt; None beyond what a double holds.
-        kappa_estimate: Monte-Carlo estimate of the exact value from the round's samples; None likewise.
-        log_kappa_bound, log_kappa_estimate: their natural logarithms.
+        exact_round, log_exact_round: kappa after it, and its natural logarithm (P8 iii). The projection onto all known
+            responses has the lower end.
+        exact_round_failure: the failure rate after it.
+        tau: mean upper end of the mass that an exact round gives to unknown responses.
+        kappa_bound, kappa_estimate, log_kappa_bound, log_kappa_estimate: in records of an older srlm, the upper bound
+            by P3, and a Monte-Carlo estimate that is too low.
     """
 
+    exact_round: Bracket | None = None
+    log_exact_round: Bracket | None = None
+    exact_round_failure: Bracket | None = None
+    tau: Share | None = None
     kappa_bound: Number | None = None
     kappa_estimate: Number | None = None
     log_kappa_bound: Number | None = None
@@ -55,12 +63,21 @@ class SplitRecord(Record):
         certified_share: share of prompts whose mode is proved.
         expansions: prefixes expanded in all.
         informative_pairs: share of pairs of responses that differ; only these move the policy.
-        mode_drift: share of proved modes that are not the proved mode of round 00 (P5: 0 for exact rounds).
+        mode_drift: share of certified modes that are not the certified mode of round 00 (P5: 0 for exact rounds).
+        kept_confidence: mean probability of a certified mode that is still round 00's, 0 for one that is not, over the
+            prompts whose mode was certified at round 00: a lower bound on what their first modes are given now.
+        kept_confidence_se: its standard error over prompts; None for a single prompt.
+        fates: "mode" and "majority" (of samples) to counts of prompts with a known answer: kept, learned, corrupted,
+            still_wrong, against round 00.
+        flips: share of certified modes that are not the certified mode of the round before; None at round 00.
         commonest_mode_share: share of prompts whose mode is the same response.
+        distinct: distinct responses as a share of a prompt's samples, mean over prompts.
         mean_response_tokens, cut_share: of samples.
         self_reward_mean: mean log pi(y|x) of samples (nats).
         entropy, self_certainty: means along samples (nats a token).
         accuracy: shares of right answers.
+        intervals: over prompts, by name: sample_accuracy, greedy_accuracy, mode_accuracy, failure_rate, mode_drift,
+            kept_confidence.
         population: what an exact round would make of kappa.
     """
 
@@ -77,13 +94,19 @@ class SplitRecord(Record):
     expansions: int | None = None
     informative_pairs: Share | None = None
     mode_drift: Share | None = None
+    kept_confidence: Share | None = None
+    kept_confidence_se: Number | None = None
+    fates: dict[str, dict[str, int]] = Field(default_factory=dict)
+    flips: Share | None = None
     commonest_mode_share: Share | None = None
+    distinct: Share | None = None
     mean_response_tokens: Number | None = None
     cut_share: Share | None = None
     self_reward_mean: Number | None = None
     entropy: Number | None = None
     self_certainty: Number | None = None
     accuracy: Accuracy = Accuracy()
+    intervals: dict[str, Interval] = Field(default_factory=dict)
     population: Population | None = None
 
 
@@ -93,7 +116,8 @@ class UpdateRecord(Record):
     Attributes:
         loss: mean loss of its steps; None where it diverged, or at an older srlm.
         passes, steps: passes over the responses and optimiser steps that were taken.
-        held_out_residuals: root-mean-square residual of the held-out pairs after each pass (nats), with early stopping.
+        held_out_residuals: with early stopping, after each pass (nats): the root-mean-square residual of the held-out
+            pairs, or the mean KL to the held-out targets of a projection.
         stopped_early: whether early stopping ended it; the best pass's weights are then in place.
     """
 
@@ -121,6 +145,27 @@ class RewardRecord(Record):
     at_top: Share
     tied_pairs: Share | None = None
     metrics: dict[str, Number] = Field(default_factory=dict)
+
+
+class ProjectionRecord(Record):
+    """How near an update by weighted likelihood came to its targets q (P8), over the prompts that it trained on.
+
+    Attributes:
+        responses: mean number trained on at a prompt.
+        tau, tau_max: mean and largest upper end of what the targets leave out of an exact round; None where the reward
+            is not the log-probability.
+        target_kappa: mean of 1/q(mode): kappa had every target been reached.
+        distance, distance_max: median and largest KL(q || pi reached) in nats.
+        distance_worst_prompt: number of the prompt where it is largest.
+    """
+
+    responses: Number
+    tau: Share | None = None
+    tau_max: Share | None = None
+    target_kappa: Number
+    distance: Number
+    distance_max: Number
+    distance_worst_prompt: int
 
 
 class ExactnessPart(Record):
@@ -183,6 +228,27 @@ class Drift(Record):
     rescored: bool = False
 
 
+class RetentionRecord(Record):
+    """What the policy still gives to what the base model said and to text that the run is not about.
+
+    Attributes:
+        kl_base: mean over the base model's samples of log pi_0(y|x) - log pi_t(y|x) (nats a response): a Monte-Carlo
+            estimate of KL(pi_0||pi_t), which may come out below 0; None where it is beyond a double, or nothing was
+            scored.
+        kl_base_se: its standard error over prompts, the independent units; None for a single prompt.
+        responses: samples of the base model that were scored.
+        text, text_base: mean log-probability (nats a token) of a page of unrelated text, now and at round 00.
+        tokens: of that page.
+    """
+
+    kl_base: Number | None = None
+    kl_base_se: Number | None = None
+    responses: int = 0
+    text: Number | None = None
+    text_base: Number | None = None
+    tokens: int = 0
+
+
 class NumericsRecord(Record):
     """In which arithmetic a round was measured.
 
@@ -226,12 +292,15 @@ class RoundRecord(Record):
         round: t; 0 is the untouched base model.
         train: measurements on the trained prompts, None where all prompts are held out.
         held_out: the same for held-out prompts, None where there are none.
+        gate: what samples alone say on the third split, by whose answers a round may be chosen; None where unused.
         seconds: wall time by stage.
         tokens: response tokens sampled and trained on.
         loss: mean training loss of the update that led here, None at round 0.
         beta: the KL strength of the round, where recorded.
-        update, reward, certificate: the update that led here, its rewards, and P4 for it.
+        update, reward, certificate, projection: the update that led here, its rewards, P4 for it, and how near it came
+            to its targets.
         drift: sampling against training numerics.
+        retention: what is left of the base model.
         numerics: in which arithmetic the round was measured.
         signatures: what looks wrong; None where nobody looked.
     """
@@ -239,6 +308,7 @@ class RoundRecord(Record):
     round: int = Field(ge=0)
     train: SplitRecord | None = None
     held_out: SplitRecord | None = None
+    gate: SplitRecord | None = None
     seconds: dict[str, Number] = Field(default_factory=dict)
     tokens: dict[str, int] = Field(default_factory=dict)
     loss: Number | None = None
@@ -246,13 +316,15 @@ class RoundRecord(Record):
     update: UpdateRecord | None = None
     reward: RewardRecord | None = None
     certificate: ExactnessRecord | None = None
+    projection: ProjectionRecord | None = None
     drift: Drift | None = None
+    retention: RetentionRecord | None = None
     numerics: NumericsRecord | None = None
     signatures: tuple[Signature, ...] | None = None
 
     def split(self, name: Split) -> SplitRecord | None:
-        """The measurements of one split."""
-        return self.train if name == "train" else self.held_out
+        """The measurements of one split, None where it was not measured."""
+        return {"train": self.train, "held_out": self.held_out}.get(name)
 
     def to_document(self) -> dict[str, Any]:
         """The contents of `metrics.json`."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from srlm.records.responses import Complete, ModeBracket, Response, Rollout
+from srlm.records.responses import Complete, ModeBracket, Outside, Response, Rollout
 from srlm.records.rounds import Drift, Split
 
 _TOKENS = pa.list_(pa.int32())
@@ -120,6 +120,20 @@ def modes_to_table(prompts: Sequence[PromptText], brackets: Sequence[ModeBracket
             "greedy_ended": bracket.greedy.ended,
             "mode_correct": bracket.mode.correct,
             "greedy_correct": bracket.greedy.correct,
+            "best": [
+                {
+                    "text": one.text,
+                    "tokens": list(one.tokens),
+                    "logprob": one.logprob,
+                    "ended": one.ended,
+                    "correct": one.correct,
+                }
+                for one in bracket.best
+            ],
+            "proved": bracket.proved,
+            "open_prefixes": list(bracket.outside.prefixes),
+            "dropped_mass": bracket.outside.mass,
+            "dropped_logprob": bracket.outside.largest,
         }
         for number, (prompt, bracket) in enumerate(zip(prompts, brackets, strict=True))
     ]
@@ -127,20 +141,12 @@ def modes_to_table(prompts: Sequence[PromptText], brackets: Sequence[ModeBracket
 
 
 def modes_from_table(table: pa.Table) -> list[ModeBracket]:
-    """The bracket of every prompt's mode. In a table of an older srlm the mode's value is the lower end, and nothing
-    was widened.
+    """The bracket of every prompt's mode. In a table of an older srlm the mode's value is the lower end, nothing was
+    widened, and no response but the mode was kept.
     """
     return [
         ModeBracket(
-            best=(
-                Response(
-                    Complete(
-                        tuple(row["mode_tokens"]), row.get("mode_logprob", row["mode_logprob_lower"]), row["mode_ended"]
-                    ),
-                    row["mode_text"],
-                    row["mode_correct"],
-                ),
-            ),
+            best=_best(row),
             logprob_lower=row["mode_logprob_lower"],
             logprob_upper=row["mode_logprob_upper"],
             certified=row["certified"],
@@ -150,11 +156,22 @@ def modes_from_table(table: pa.Table) -> list[ModeBracket]:
                 row["greedy_correct"],
             ),
             margin_lower=row["margin_lower"],
+            proved=row.get("proved", int(row["certified"])),
+            outside=Outside(tuple(row["open_prefixes"]), row["dropped_mass"], row["dropped_logprob"])
+            if "open_prefixes" in row
+            else Outside(),
             expansions=row["expansions"],
             widening=row.get("widening", 0.0),
         )
         for row in table.to_pylist()
     ]
+
+
+def _best(row: dict[str, Any]) -> tuple[Response, ...]:
+    value = row.get("mode_logprob", row["mode_logprob_lower"])
+    only = {"tokens": row["mode_tokens"], "logprob": value, "ended": row["mode_ended"]}
+    only |= {"text": row["mode_text"], "correct": row["mode_correct"]}
+    return tuple(Response(_complete(one), one["text"], one["correct"]) for one in row.get("best") or [only])
 
 
 def seconds_of(table: pa.Table) -> float:
@@ -176,6 +193,13 @@ _SAMPLES = pa.schema(
         ("correct", pa.bool_()),
     ]
 )
+_RESPONSE = {
+    "text": pa.string(),
+    "tokens": _TOKENS,
+    "logprob": pa.float64(),
+    "ended": pa.bool_(),
+    "correct": pa.bool_(),
+}
 _MODES = pa.schema(
     [
         ("prompt_id", pa.int32()),
@@ -199,5 +223,10 @@ _MODES = pa.schema(
         ("greedy_ended", pa.bool_()),
         ("mode_correct", pa.bool_()),
         ("greedy_correct", pa.bool_()),
+        ("best", pa.list_(pa.struct(_RESPONSE))),
+        ("proved", pa.int32()),
+        ("open_prefixes", pa.list_(pa.float64())),
+        ("dropped_mass", pa.float64()),
+        ("dropped_logprob", pa.float64()),
     ]
 )

@@ -86,7 +86,7 @@ class RunView:
         departures = []
         if rewards != ["log_probability"]:
             departures.append(f"the reward {' + '.join(map(str, rewards))}")
-        if loss != "regression":
+        if loss not in ("projection", "regression"):
             departures.append(f"the update {loss}")
         if self.record.configuration.get("reference") == "base":
             departures.append("the base model as reference")

@@ -1,6 +1,7 @@
 """Rewards: what a response is worth. One file each, all with trl's signature, named in `REWARDS`.
 
-    reward(prompts, completions, *, completion_ids, logps, entropies, self_certainties, **columns) -> list[float | None]
+    reward(prompts, completions, *, completion_ids, logps, base_logps, entropies, self_certainties, **columns)
+        -> list[float | None]
 
 Every argument is a list with one entry a response; responses to one prompt stand together. `None` means that the reward
 does not apply to that response. A function that names the parameter `policy` receives a `PolicyView`.
@@ -10,12 +11,14 @@ Refuses to know: torch, trainers.
 from collections.abc import Callable
 from typing import Any
 
+from srlm.rewards.base_log_probability import base_log_probability
 from srlm.rewards.entropy import entropy
 from srlm.rewards.judge import judge
 from srlm.rewards.length_normalised import length_normalised
 from srlm.rewards.log_probability import log_probability
 from srlm.rewards.majority_vote import majority_vote
 from srlm.rewards.policy_view import PolicyView
+from srlm.rewards.random import random
 from srlm.rewards.self_certainty import self_certainty
 
 RewardFunction = Callable[..., Any]
@@ -27,6 +30,8 @@ REWARDS: dict[str, RewardFunction] = {
     "entropy": entropy,
     "majority_vote": majority_vote,
     "judge": judge,
+    "base_log_probability": base_log_probability,
+    "random": random,
 }
 
 __all__ = ["REWARDS", "PolicyView", "RewardFunction"]

@@ -8,12 +8,17 @@ from typing import Any
 from srlm.tasks.answers import answer_of
 
 
-def majority_vote(prompts: Sequence[Any], completions: Sequence[Any], **_: Any) -> Any:
-    """The share of a prompt's responses that give the same answer, so a tie pays both sides the same.
+def majority_vote(
+    prompts: Sequence[Any], completions: Sequence[Any], *, entropies: Sequence[float | None] | None = None, **_: Any
+) -> Any:
+    """The share of a prompt's samples that give the same answer, so a tie pays both sides the same.
 
-    Answers are read by `srlm.tasks.answers`; a response without one gets 0.
+    Answers are read by `srlm.tasks.answers`; a response without one gets 0. What was searched, not drawn (it has no
+    entropy), is paid like the samples with its answer, and has no vote.
     """
     keys = [json.dumps(prompt, sort_keys=True) for prompt in prompts]
     answers = [answer_of(one if isinstance(one, str) else one[-1]["content"]) for one in completions]
-    votes, sizes = Counter(zip(keys, answers, strict=True)), Counter(keys)
+    drawn = [True] * len(keys) if entropies is None else [value is not None for value in entropies]
+    votes = Counter(pair for pair, votes in zip(zip(keys, answers, strict=True), drawn, strict=True) if votes)
+    sizes = Counter(key for key, votes in zip(keys, drawn, strict=True) if votes)
     return [votes[key, answer] / sizes[key] if answer else 0.0 for key, answer in zip(keys, answers, strict=True)]

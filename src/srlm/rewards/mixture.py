@@ -8,7 +8,7 @@ import asyncio
 import inspect
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,11 +25,13 @@ class RewardContext:
     Attributes:
         policy: the policy that drew the responses, for functions that name the parameter `policy`.
         trainer_state: as in trl, the `TrainerState`.
+        base_logps: by prompt, log-probabilities (nats) of its responses under the base model; None: the policy is it.
         logged: what functions said through trl's `log_metric(name, value)`, in order.
     """
 
     policy: PolicyView | None = None
     trainer_state: Any = None
+    base_logps: Mapping[int, Sequence[float]] | None = None
     logged: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def log_metric(self, name: str, value: float) -> None:
@@ -56,6 +58,11 @@ class RewardMixture:
         alone = self.names == ("log_probability",) and self.functions == (REWARDS["log_probability"],)
         return self.weights[0] if alone and self.weights[0] > 0 else None
 
+    @property
+    def asks_base(self) -> bool:
+        """Whether responses must be scored by the base model, too."""
+        return REWARDS["base_log_probability"] in self.functions
+
     def __call__(
         self,
         prompts: Sequence[Prompt],
@@ -77,6 +84,9 @@ class RewardMixture:
             ],
             "completion_ids": [list(r.tokens) for _, r in flat],
             "logps": [r.logprob for _, r in flat],
+            "base_logps": [
+                value for one in rollouts for value in (context.base_logps or {}).get(one.prompt, one.logprobs)
+            ],
             "entropies": [r.entropy for _, r in flat],
             "self_certainties": [r.self_certainty for _, r in flat],
             # As the record had it, for functions written for trl; a list where prompts were made in code.

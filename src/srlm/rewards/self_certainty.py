@@ -5,7 +5,7 @@ from typing import Any
 
 
 def self_certainty(
-    prompts: Sequence[Any], completions: Sequence[Any], *, self_certainties: Sequence[float], **_: Any
+    prompts: Sequence[Any], completions: Sequence[Any], *, self_certainties: Sequence[float | None], **_: Any
 ) -> Any:
-    """Mean over tokens of KL(uniform || pi_t(.|prefix)), in nats, recorded while sampling."""
+    """Mean over tokens of KL(uniform || pi_t(.|prefix)), in nats, recorded while sampling; None where nothing was."""
     return list(self_certainties)

@@ -1,15 +1,16 @@
 """Where prompts come from.
 
 Knows: JSON Lines, the bundled questions, reasoning-gym tasks, `datasets.load_dataset`. Every prompt carries what is
-needed to judge a response to it, and whether it is trained on or held out. Refuses to know: tokens, models.
+needed to judge a response to it, and whether it is trained on, held out or kept for the gate. Refuses to know: tokens,
+models.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Prompt:
 
     Attributes:
         content: a string, or chat messages with `role` and `content`.
-        split: trained on, or held out and only measured.
+        split: trained on; held out and only measured; or kept for the gate, which other work leaves out.
         answers: accepted answers, for display and grading; empty where none is known.
         columns: every field of the record but the prompt, as it was, passed on to reward functions.
         judge: text of a response -> correct or not, or None where correctness is unknown.
@@ -106,8 +107,8 @@ def load_prompts(
         raise InputError(f'{source!r} holds no prompts; give at least one line such as {{"prompt": "..."}}')
     if not any("split" in prompt.columns for prompt in prompts):
         prompts = _hold_out(prompts, held_out, seed)
-    if all(prompt.split == "held_out" for prompt in prompts):
-        raise InputError(f"every prompt of {source!r} is held out; at least one must be trained on")
+    if not any(prompt.split == "train" for prompt in prompts):
+        raise InputError(f"every prompt of {source!r} is held out or marked gate; at least one must be trained on")
     return prompts
 
 
@@ -127,6 +128,11 @@ def as_prompts(records: Any) -> list[Prompt]:
     if not any(prompt.split == "train" for prompt in prompts):
         raise InputError("train_dataset holds no prompt to train on; give at least one record with a `prompt`")
     return prompts
+
+
+def without_gate(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """The prompts that are trained on or measured, in order: all but those marked `gate`."""
+    return [prompt for prompt in prompts if prompt.split != "gate"]
 
 
 def _from_file(path: Path) -> list[Prompt]:
@@ -161,8 +167,8 @@ def _from_record(record: Any, where: str) -> Prompt:
             f'{where} has no `prompt`; write {{"prompt": "..."}} or {{"prompt": [{{"role": ..., "content": ...}}]}}'
         )
     split = record.get("split", "train")
-    if split not in ("train", "held_out"):
-        raise InputError(f'{where}: split is {split!r}; use "train" or "held_out"')
+    if split not in get_args(Split):
+        raise InputError(f'{where}: split is {split!r}; use "train", "held_out" or "gate"')
     columns = {key: value for key, value in record.items() if key != "prompt"}
     return Prompt(_content(record["prompt"], where), split, _answers(record.get("answer"), where), columns)
 

@@ -19,7 +19,7 @@ from srlm.lm.loading import LoadedModel
 from srlm.measure.decision import Action, checked_actions
 from srlm.records.run_directory import RUN_FILE, RunDirectory
 from srlm.rewards.mixture import RewardMixture, reward_mixture
-from srlm.tasks.prompts import Prompt, as_prompts
+from srlm.tasks.prompts import Prompt, as_prompts, without_gate
 from srlm.training.config import SelfRewardingConfig
 from srlm.training.schedules import BETA_SCHEDULES
 from srlm.training.update import Update
@@ -44,13 +44,13 @@ def assemble(args: SelfRewardingConfig, loaded: LoadedModel, records: Any, rewar
     Args:
         args: its configuration.
         loaded: the base model.
-        records: prompts as `as_prompts` takes them.
+        records: prompts as `as_prompts` takes them; those marked `gate` take no part.
         reward_funcs: rewards as `reward_mixture` takes them; None: those of `args`.
 
     Raises:
         InputError: prompts, rewards or settings that do not go together.
     """
-    prompts = as_prompts(records)
+    prompts = without_gate(as_prompts(records))
     tokens = encode_prompts(prompts, loaded, max_new_tokens=args.max_completion_length, raw=args.raw_prompts)
     if args.early_stopping_patience and not any(prompt.split == "held_out" for prompt in prompts):
         raise InputError(

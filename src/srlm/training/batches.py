@@ -41,5 +41,6 @@ class Collator:
             "sequences": pack(sequences) if self.tree_attention else pad(sequences),
             "reference_logps": torch.tensor([value for group in groups for value in group.reference_logps]),
             "rewards": torch.tensor([value for group in groups for value in group.rewards]),
+            "weights": torch.tensor([value for group in groups for value in group.weights]),
             "groups": torch.tensor([at for at, group in enumerate(groups) for _ in group.responses]),
         }

@@ -40,6 +40,10 @@ class SelfRewardingConfig(RunSettings, TrainingArguments):  # pyright: ignore[re
             checked_actions(self.on_signature)
         except InputError as error:
             wrong.extend(error.problems)
+        if self.k_best is not None and self.max_expansions == 0:
+            wrong.append("k_best needs the search that max_expansions 0 leaves out; drop one of the two")
+        if self.loss_type == "mode_likelihood" and self.max_expansions == 0:
+            wrong.append("loss_type mode_likelihood trains on modes, which max_expansions 0 leaves out; use projection")
         if wrong:
             raise InputError(wrong)
         # What was asked for, before TrainingArguments resolves it for this machine.

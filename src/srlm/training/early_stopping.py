@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 
 from srlm.measure.exactness import residual_rms
 from srlm.records.responses import TokenGroup
+from srlm.training.reached import distance
 from srlm.training.sharding import put_back, trained_parts
 from srlm.training.update import Group
 
@@ -21,12 +22,15 @@ from srlm.training.update import Group
 def held_out_residual(
     score: Callable[[Sequence[TokenGroup]], list[list[float]]], groups: Sequence[Group], beta: float
 ) -> float:
-    """Root mean square of eq. 3's residual over the pairs of held-out groups (nats), under the policy as it is now; NaN
-    where there is no pair, or a log-probability that is no number.
+    """Under the policy as it is now (nats), over held-out groups: the mean KL to their targets where they have weights,
+    else the root mean square of eq. 3's residual over their pairs. NaN where there is no pair, or a log-probability
+    that is no number.
     """
     after = score([(one.prompt, one.responses) for one in groups])
     if not all(math.isfinite(value) for values in after for value in values):
         return math.nan
+    if groups[0].weights:
+        return float(distance(groups, after).mean())
     rms = residual_rms([(g.reference_logps, new, g.rewards) for g, new in zip(groups, after, strict=True)], beta)
     return math.nan if rms is None else rms
 

@@ -121,9 +121,8 @@ def _estimate(loaded: LoadedModel, config: SelfRewardingConfig, prompts: Sequenc
     def step(count: int) -> None:
         """One optimiser step on so many prompts, by the trainer's own update."""
         some = [modes[at % len(modes)] for at in range(count)]  # their cost is all that matters here
-        trainer.fit(
-            work.groups(rollouts[:count], some, [r.logprobs for r in rollouts[:count]], trainer.reward_context())
-        )
+        known = [work.update.responses(*pair) for pair in zip(rollouts[:count], some, strict=True)]
+        trainer.fit(work.groups(known, some, [one.logprobs for one in known], trainer.reward_context()))
 
     whole_pass = min(len(order), max(1, config.rows_per_pass // config.num_generations))
     sampled, per_sampled = _grow(sample, whole_pass)

@@ -16,26 +16,24 @@ Knows: the order of stages and what each leaves on disk, through a `Learner`, an
 know: torch, trainers, which engine, how anything is measured.
 """
 
-import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from srlm.engines.engine import Certifier, Draw, Encoded, Engine, PolicyVersion
 from srlm.errors import InputError
 from srlm.measure.decision import Action, Decision, best_round, decide, diverged
-from srlm.measure.exactness import Scored, exactness
 from srlm.measure.numerics import PROMPTS_COMPARED, measure_drift, require_small, rescore, spread
 from srlm.measure.round import measure_round
 from srlm.records.atomic import replace_folder
 from srlm.records.model_card import model_card
 from srlm.records.progress import Observer
 from srlm.records.responses import ModeBracket, Rollout, widen
-from srlm.records.rounds import SPLITS, ExactnessRecord, NumericsRecord, RoundRecord, Split
+from srlm.records.rounds import SPLITS, NumericsRecord, RoundRecord, Split
 from srlm.records.run_directory import RunDirectory
 from srlm.records.tables import (
     drift_of,
@@ -49,11 +47,9 @@ from srlm.rewards.mixture import RewardContext, RewardMixture
 from srlm.tasks.prompts import Prompt
 from srlm.training.learner import Learner
 from srlm.training.processes import Processes
+from srlm.training.reached import compared, errors, projected
 from srlm.training.settings import RunSettings
 from srlm.training.update import Group, MeasuredPrompt, Update, reward_record
-
-# Prompts of each split scored for P4: a few per cent of an update's work.
-_SCORED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +80,14 @@ class Work:
     processes: Processes
     explain: Callable[[BaseException, int, str], str | None] = lambda error, number, stage: None
 
+    @property
+    def exact_beta(self) -> float | None:
+        """beta of the exact round pi_t^(1 + 1/beta) that an update stands for; None where the reward is not the
+        log-probability or the reference not pi_t: an exact round is then something else than sharpening.
+        """
+        weight = self.reward.log_probability_weight
+        return None if weight is None or self.settings.reference == "base" else self.beta / weight
+
     def ask(self, number: int) -> Draw:
         """What is drawn from policy `number`; greedy decoding goes along where no search will do it."""
         settings = self.settings
@@ -100,8 +104,8 @@ class Work:
         """What the update trains on.
 
         Args:
-            rollouts, modes: of some prompts, decoded.
-            reference: log-probabilities of the samples (nats) that the update is kept near.
+            rollouts, modes: of some prompts, decoded; the responses are those that the update asks for.
+            reference: their log-probabilities (nats) under what the update is kept near.
             context: what reward functions may use.
 
         Raises:
@@ -114,7 +118,7 @@ class Work:
             for rollout, mode, values, near in zip(rollouts, modes, rewards, reference, strict=True)
         ]
         if not (groups := self.update.groups(measured, self.beta)):
-            raise InputError(f"no reward of {', '.join(self.reward.names)} applies to two responses of one prompt")
+            raise InputError(f"no reward of {', '.join(self.reward.names)} applies to the responses of any prompt")
         return groups
 
 
@@ -209,11 +213,8 @@ class _Run:
             self._certify(number, rollouts)
         table = folder.read_table("modes")
         modes = modes_from_table(table)
-        seconds = {
-            "sample": seconds_of(samples),
-            "certify": seconds_of(table) + facts.get("certificate_seconds", 0.0),
-            "train": facts["seconds"],
-        }
+        certify = seconds_of(table) + facts.get("certificate_seconds", 0.0)
+        seconds = {"sample": seconds_of(samples), "certify": certify, "train": facts["seconds"]}
         tokens = sum(len(response.tokens) for rollout in rollouts for response in rollout.responses)
         engine = self._work.engine
         record = measure_round(
@@ -222,7 +223,9 @@ class _Run:
             rollouts,
             modes,
             base=modes if number == 0 else self._modes(0),
-            beta=self._work.beta,
+            base_rollouts=rollouts if number == 0 else self._rollouts(0),
+            previous=self._modes(number - 1) if number else None,
+            beta=self._work.exact_beta or self._work.beta,
             history=history,
             seconds=seconds,
             tokens={"sampled": tokens, "trained": facts["tokens"]},
@@ -232,6 +235,7 @@ class _Run:
             update=facts.get("update"),
             reward=facts.get("reward"),
             certificate=facts.get("certificate"),
+            projection=facts.get("projection"),
         )
         self._processes.on_main(lambda: folder.write_metrics(record.to_document()))
         self._work.learner.log_round(self._steps(number), record)
@@ -272,32 +276,40 @@ class _Run:
         learner, work = self._work.learner, self._work
         rollouts, modes = self._rollouts(number - 1), self._modes(number - 1)
         began = time.perf_counter()
-        reference = [rollout.logprobs for rollout in rollouts]
-        if self._settings.reference == "base":
+        known = [work.update.responses(*pair) for pair in zip(rollouts, modes, strict=True)]
+        reference = base = [rollout.logprobs for rollout in known]
+        if self._settings.reference == "base" or work.reward.asks_base:
             learner.restore(self._version(0))
-            reference = self._scored(rollouts, range(len(rollouts)))
+            base = self._scored(known, range(len(known)))
+            reference = base if self._settings.reference == "base" else reference
         learner.restore(self._version(number - 1))
-        context = learner.reward_context()
+        contexts = [replace(learner.reward_context(), base_logps=dict(enumerate(base))) for _ in SPLITS]
 
         def groups(split: Split, context: RewardContext) -> list[Group]:
             used = [at for at, prompt in enumerate(work.prompts) if prompt.split == split]
-            chosen = [rollouts[at] for at in used], [modes[at] for at in used], [reference[at] for at in used]
+            chosen = [known[at] for at in used], [modes[at] for at in used], [reference[at] for at in used]
             return work.groups(*chosen, context)
 
+        context = contexts[0]
         trained = self._processes.on_main(lambda: groups("train", context))
         held_out: Sequence[Group] = ()
         if self._settings.early_stopping_patience:
-            held_out = self._processes.on_main(lambda: groups("held_out", learner.reward_context()))
+            held_out = self._processes.on_main(lambda: groups("held_out", contexts[1]))
         spent = time.perf_counter() - began
         began = time.perf_counter()
-        compared = self._compared(rollouts, modes)
-        before = self._processes.on_main(lambda: learner.score([group for _, group in compared]))
+        exact = work.exact_beta
+        scored = [] if exact is None else compared(work.prompts, work.encoded, rollouts, modes)
+        before = self._processes.on_main(lambda: learner.score([group for _, group in scored]))
         checked, began = time.perf_counter() - began, time.perf_counter()
         self._enter(number, "train", learner.steps_per_update(len(trained)))
         update = learner.fit(trained, held_out, self._steps(number - 1), self._observer.advance)
         spent, began = spent + time.perf_counter() - began, time.perf_counter()
-        after = self._processes.on_main(lambda: learner.score([group for _, group in compared]))
-        certificate = self._exactness([at for at, _ in compared], modes, before, after)
+        after = self._processes.on_main(lambda: learner.score([group for _, group in scored]))
+        certificate = errors(work.prompts, [at for at, _ in scored], modes, before, after, exact)
+        projection = None
+        if trained[0].weights:
+            reached = self._processes.on_main(lambda: learner.score([(one.prompt, one.responses) for one in trained]))
+            projection = projected(trained, reached, known, modes, None if exact is None else 1 + 1 / exact)
         return {
             "loss": update.loss,
             "tokens": sum(len(tokens) for group in trained for tokens in group.responses),
@@ -305,41 +317,9 @@ class _Run:
             "update": update.model_dump(mode="json"),
             "reward": reward_record(trained, context.metrics()).model_dump(mode="json"),
             "certificate": certificate and certificate.model_dump(mode="json"),
+            "projection": projection and projection.model_dump(mode="json"),
             "certificate_seconds": checked + time.perf_counter() - began,
         }
-
-    def _compared(self, rollouts: Sequence[Rollout], modes: Sequence[ModeBracket]) -> list[tuple[int, Any]]:
-        """(prompt, its mode and samples as tokens) of what is scored around an update for P4: a few prompts of each
-        split, spread evenly, so that it stays a small part of the round. None where the reward is not the
-        log-probability or the reference not pi_t, an exact round then being something else than sharpening.
-        """
-        if self._work.reward.log_probability_weight is None or self._settings.reference == "base":
-            return []
-        splits = [prompt.split for prompt in self._work.prompts]
-        chosen = [
-            of_split[place]
-            for name in SPLITS
-            if (of_split := [at for at, split in enumerate(splits) if split == name])
-            for place in spread(len(of_split), _SCORED)
-        ]
-        return [(at, (self._work.encoded[at].tokens, [modes[at].mode.tokens, *rollouts[at].tokens])) for at in chosen]
-
-    def _exactness(
-        self,
-        prompts: Sequence[int],
-        modes: Sequence[ModeBracket],
-        before: Sequence[Sequence[float]],
-        after: Sequence[Sequence[float]],
-    ) -> ExactnessRecord | None:
-        """P4 for an update, from the same responses scored by the same numerics before and after it."""
-        weight = self._work.reward.log_probability_weight
-        if weight is None or not prompts or not all(math.isfinite(value) for values in after for value in values):
-            return None
-        scored = [
-            Scored(tuple(old), tuple(new), max(0.0, modes[at].margin_lower), self._work.prompts[at].split == "train")
-            for at, old, new in zip(prompts, before, after, strict=True)
-        ]
-        return exactness(scored, self._work.beta / weight)
 
     # Stage 2: samples.
 

@@ -32,7 +32,10 @@ class RunSettings:
         "previous", "What an update is kept near: pi_t, or the base model.", "reference", choices=("previous", "base")
     )
     loss_type: str = option(
-        "regression", "What an update minimises.", "loss", choices=("regression", "dpo", "ipo", "best_of_k")
+        "projection",
+        "What an update minimises; the last two are controls.",
+        "loss",
+        choices=("projection", "regression", "dpo", "ipo", "best_of_k", "likelihood", "mode_likelihood"),
     )
     anchor_weight: float = option(
         0.0, "Weight of the best-rewarded response's negative log-likelihood in the loss.", low=0
@@ -51,6 +54,12 @@ class RunSettings:
     max_expansions: int = option(
         2000, "Budget of the mode search for a prompt (P6); 0 leaves certification out.", "expansions", low=0
     )
+    k_best: int | None = option(None, "Likeliest responses that the search keeps.", "k-best", low=1, shown="8")
+    gate: str | None = option(
+        None, "What chooses the round to export: held-out prompts, answers of a third split, or nothing (the last).",
+        "gate", choices=("held_out", "answers", "off"), on_resume="free",
+        shown="held_out; the trained prompts where none are held out",
+    )  # fmt: skip
     rescore: bool = option(False, "Take log-probabilities from the training forward, not from sampling.", "rescore")
     max_drift: float | None = option(
         0.5,

@@ -19,6 +19,7 @@ from srlm.engines.engine import PolicyVersion
 from srlm.engines.search import certifier
 from srlm.engines.transformers import InProcess
 from srlm.lm.loading import LoadedModel, as_loaded
+from srlm.lm.mode_search import K_BEST
 from srlm.lm.scoring import has_plain_head, has_tree_attention, response_logprobs, score_responses
 from srlm.records.progress import Observer, Progress
 from srlm.records.responses import TokenGroup
@@ -88,7 +89,7 @@ class SelfRewardingTrainer(Trainer):
         self.plain_head = self.tree_attention and has_plain_head(self.policy)
         self.processes = Processes(args.process_index, args.world_size)
         self.engine = InProcess(self.loaded, self.policy, self.tree_attention, self._holding, args.rows_per_pass)
-        self.certifier = certifier(self.engine, args.max_completion_length, args.max_expansions)
+        self.certifier = certifier(self.engine, args.max_completion_length, args.max_expansions, args.k_best or K_BEST)
         # What the steps log goes to trackers and to the round's record; printing it would break the progress display.
         self.remove_callback(PrinterCallback)
 
@@ -211,8 +212,9 @@ class SelfRewardingTrainer(Trainer):
     ) -> Any:
         """The update's loss on one batch made by `Collator`."""
         logps = response_logprobs(WrappedPolicy(model, self.policy), inputs["sequences"], plain_head=self.plain_head)
+        groups, count = inputs["groups"], int(inputs["groups"].max()) + 1
         batch = GroupedBatch(
-            logps, inputs["reference_logps"], inputs["rewards"], inputs["groups"], int(inputs["groups"].max()) + 1
+            logps, inputs["reference_logps"], inputs["rewards"], groups, count, inputs["weights"].to(logps.dtype)
         )
         loss = self.parts.update.loss(batch, self.parts.beta)
         if self.args.anchor_weight:

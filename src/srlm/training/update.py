@@ -5,7 +5,7 @@ themselves are in `updates/`, one a file.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Literal
 
@@ -25,12 +25,16 @@ class Group:
         responses: token ids of each response.
         reference_logps: log pi_t(y|x) recorded while sampling (nats), or what the update is kept near instead.
         rewards: r(x, y) of each response.
+        weights: target q of each response, with sum 1, for updates that have one.
+        number: the prompt's number among the run's prompts.
     """
 
     prompt: tuple[int, ...]
     responses: tuple[tuple[int, ...], ...]
     reference_logps: tuple[float, ...]
     rewards: tuple[float, ...]
+    weights: tuple[float, ...] = ()
+    number: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,10 @@ class MeasuredPrompt:
 
     Attributes:
         prompt: its tokens.
-        rollout: its samples.
+        rollout: its samples, then, for an update that needs "k_best", what only the search saw.
         mode: the bracket of its mode.
-        rewards: r(x, y) of each sample; None where no reward applies.
-        reference: log-probabilities of the samples (nats) that the update is kept near.
+        rewards: r(x, y) of each of these responses; None where no reward applies.
+        reference: their log-probabilities (nats) under what the update is kept near.
     """
 
     prompt: Encoded
@@ -70,6 +74,14 @@ class Update:
     needs: frozenset[Literal["samples", "k_best"]] = frozenset({"samples"})
     optimum: str | None = None
 
+    def responses(self, rollout: Rollout, mode: ModeBracket) -> Rollout:
+        """Samples, and what only the search saw where this update needs it."""
+        if "k_best" not in self.needs:
+            return rollout
+        seen = {one.tokens for one in rollout.responses}
+        more = tuple(one for one in mode.best if one.tokens not in seen)
+        return replace(rollout, responses=rollout.responses + more)
+
 
 def sampled_groups(measured: Sequence[MeasuredPrompt], beta: float) -> list[Group]:
     """The samples of each prompt; a response that no reward applies to is left out, and so is a prompt that keeps
@@ -84,7 +96,7 @@ def sampled_groups(measured: Sequence[MeasuredPrompt], beta: float) -> list[Grou
         ]
         if len(kept) > 1:
             responses, reference, rewards = zip(*kept, strict=True)
-            groups.append(Group(one.prompt.tokens, responses, reference, rewards))
+            groups.append(Group(one.prompt.tokens, responses, reference, rewards, number=one.prompt.number))
     return groups
 
 

@@ -10,16 +10,21 @@ from srlm.training.updates.best_of_k import best_of_k_loss
 from srlm.training.updates.dpo import dpo_loss
 from srlm.training.updates.groups import GroupedBatch
 from srlm.training.updates.ipo import ipo_loss
+from srlm.training.updates.likelihood import likelihood_loss, mode_groups, projection_groups, uniform_groups
 from srlm.training.updates.regression import regression_loss
 
 UPDATES: dict[str, Update] = {
     one.name: one
     for one in (
+        Update("projection", likelihood_loss, projection_groups, needs=frozenset({"samples", "k_best"}), optimum="P8"),
         Update("regression", regression_loss, sampled_groups, optimum="eq. 12-14"),
         Update("dpo", dpo_loss, sampled_groups),
         Update("ipo", ipo_loss, sampled_groups),
         Update("best_of_k", best_of_k_loss, sampled_groups),
+        # Controls: what is left when the reward, or everything but the mode, is taken away.
+        Update("likelihood", likelihood_loss, uniform_groups),
+        Update("mode_likelihood", likelihood_loss, mode_groups, needs=frozenset({"k_best"})),
     )
 }
 
-__all__ = ["UPDATES", "GroupedBatch", "best_of_k_loss", "dpo_loss", "ipo_loss", "regression_loss"]
+__all__ = ["UPDATES", "GroupedBatch", "best_of_k_loss", "dpo_loss", "ipo_loss", "likelihood_loss", "regression_loss"]

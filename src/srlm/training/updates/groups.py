@@ -4,7 +4,7 @@ Knows: shapes. R responses of one batch in G groups (one a prompt); `groups` hol
 G). Refuses to know: losses.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +19,7 @@ class GroupedBatch:
         logps: log pi(y|x) under the policy being trained (nats), differentiable.
         reference_logps: log pi_t(y|x), recorded while sampling (P1).
         rewards: r(x, y); log pi_t(y|x) for self-reward.
+        weights: target q of each response where an update has one; they sum to 1 in each group.
         groups: group number of each response.
         count: G, groups in the batch.
     """
@@ -28,6 +29,7 @@ class GroupedBatch:
     rewards: Float[Tensor, "R"]
     groups: Int[Tensor, "R"]
     count: int
+    weights: Float[Tensor, "R"] = field(default_factory=lambda: torch.empty(0))
 
 
 def preferred_pairs(batch: GroupedBatch) -> tuple[Int[Tensor, "P"], Int[Tensor, "P"]]:
