@@ -12,7 +12,8 @@ trained and held-out prompt, at the base model, after every round of ours, and w
 Seconds never count loading and never count this evaluation. Of ours they count everything that the run itself did until
 the policy was on disk: drawing from and searching trained and held-out prompts in every round before, updates,
 diagnostics, records, checkpoints. The run measures that policy, too; the seconds with that stand beside. Greedy answers
-and best of N need neither certification nor held-out prompts, so their runs have none; trl's seconds are its `train()`.
+and best of N need neither certification nor held-out prompts, so their runs have none; likelihood of the mode alone
+needs no second response, so that its search stops at the first. Trl's seconds are its `train()`.
 trl's constant learning rate (two values) makes no policy wait for the end of a schedule. OnlineDPOTrainer's reward is
 the log-probability that it computes itself; GRPOTrainer has none before its rewards, and gets one from a forward pass
 that shares prompts.
@@ -51,7 +52,7 @@ def best_of(count: int) -> Method:
 
 METHODS = {
     "ours": Method("ours", 5),
-    "mode_likelihood": control("likelihood of the certified mode", 3, loss_type="mode_likelihood"),
+    "mode_likelihood": control("likelihood of the certified mode", 3, loss_type="mode_likelihood", k_best=1),
     **{f"grpo_{rate:g}": Method(f"GRPOTrainer, {rate:g}", trl=("grpo", rate)) for rate in RATES},
     **{f"online_dpo_{rate:g}": Method(f"OnlineDPOTrainer, {rate:g}", trl=("online_dpo", rate)) for rate in RATES},
     "regression": control("regression (the old default)", loss_type="regression"),

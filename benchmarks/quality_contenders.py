@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -67,9 +67,8 @@ class Evaluation:
         from srlm.training.settings import RunSettings
 
         rollouts = self.engine.at(policy).draw(self.encoded, Draw(SAMPLES, self.length, SEED, 0))
-        brackets = Search(self.engine, self.length, RunSettings().max_expansions).certify(
-            policy, self.encoded, rollouts
-        )
+        search = Search(self.engine, self.length, RunSettings().max_expansions, k_best=1)
+        brackets = search.certify(policy, self.encoded, rollouts)
         modes = widen(brackets)
         proved = [list(one.mode.tokens) if one.certified else None for one in modes]
         point: dict[str, Any] = {split: {} for split in SPLITS}
@@ -122,7 +121,7 @@ class Clock(Observer):
 def run_srlm(method: Method, seed: int, asked: Any, save: Callable[..., None]) -> None:
     """Run the method to its last round, then evaluate every policy that it left."""
     from srlm.engines.engine import PolicyVersion
-    from srlm.training.settings import Request, RunSettings
+    from srlm.training.settings import Request
     from srlm.training.start import prepared
     from srlm.training.trainer import SelfRewardingTrainer
     from srlm.training.update import Group
@@ -131,8 +130,7 @@ def run_srlm(method: Method, seed: int, asked: Any, save: Callable[..., None]) -
     folder = asked.runs / f"{asked.method}-{seed}"
     options = {"rounds": ROUNDS, "seed": seed, "output_dir": str(folder), **method.options}
     if method.choose is not None:
-        options |= {"max_expansions": 0, "loss_type": "best_of_k"}
-        options |= {"gate": "off"} if any(one.name == "gate" for one in fields(RunSettings)) else {}
+        options |= {"max_expansions": 0, "loss_type": "best_of_k", "gate": "off"}
     config, prompts, loaded = prepared(
         Request(model=asked.model, prompts=asked.prompts, options=options, resume=True, device="cpu")
     )

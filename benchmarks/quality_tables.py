@@ -85,16 +85,24 @@ def at(results: Sequence[dict[str, Any]], place: int) -> list[dict[str, Any]]:
 
 
 def mean_of(points: Sequence[dict[str, Any]], *path: str) -> str:
-    """Mean over seeds, with the range, of a number in the runs' own records."""
+    """Mean over seeds of a number in the runs' own records; a 95 % interval over prompts where its standard error is
+    known, or else the range over seeds.
+    """
     found: list[float] = []
+    errors: list[float] = []
     for point in points:
-        value: Any = point.get("record", {})
-        for name in path:
-            value = value.get(name) if isinstance(value, dict) else None
-        if isinstance(value, int | float):
+        part: Any = point.get("record", {})
+        for name in path[:-1]:
+            part = part.get(name) or {}
+        if (value := part.get(path[-1])) is not None:
             found.append(value)
-    spread = f" ({min(found):.3g} to {max(found):.3g})" if len(set(found)) > 1 else ""
-    return f"{np.mean(found):.3g}{spread}" if found else "–"
+            errors.append(part.get(f"{path[-1]}_se") or np.nan)
+    if not found:
+        return "–"
+    mean, half = float(np.mean(found)), 1.96 * float(np.sqrt(np.mean(np.square(errors))))
+    if not np.isnan(half):
+        return f"{mean:.3g} [{mean - half:.3g}, {mean + half:.3g}]"
+    return f"{mean:.3g}" + (f" ({min(found):.3g} to {max(found):.3g})" if len(set(found)) > 1 else "")
 
 
 def rows(cells: Iterable[Sequence[str]]) -> None:
@@ -145,7 +153,7 @@ def print_tables(found: Results) -> None:
             cells = [mean_of(points, *path) for path in RECORDED.values()]
             if any(cell != "–" for cell in cells):
                 lines.append([f"{found[name][0]['title']}, {points[0]['at']}", *cells])
-    print("From the runs' own records, means over seeds (and their range):\n")
+    print("From the runs' own records, means over seeds [95 % over prompts] (or range over seeds):\n")
     rows(lines)
     if "ours" in found and "mode_likelihood" in found:
         print_difference(found["ours"], found["mode_likelihood"])
