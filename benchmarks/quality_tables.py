@@ -85,8 +85,8 @@ def at(results: Sequence[dict[str, Any]], place: int) -> list[dict[str, Any]]:
 
 
 def mean_of(points: Sequence[dict[str, Any]], *path: str) -> str:
-    """Mean over seeds of a number in the runs' own records; a 95 % interval over prompts where its standard error is
-    known, or else the range over seeds.
+    """Mean over seeds of what the runs' own records say, with a 95 % half-width over prompts where its standard error
+    is known, or else its range over seeds.
     """
     found: list[float] = []
     errors: list[float] = []
@@ -101,7 +101,7 @@ def mean_of(points: Sequence[dict[str, Any]], *path: str) -> str:
         return "–"
     mean, half = float(np.mean(found)), 1.96 * float(np.sqrt(np.mean(np.square(errors))))
     if not np.isnan(half):
-        return f"{mean:.3g} [{mean - half:.3g}, {mean + half:.3g}]"
+        return f"{mean:.3g} ± {half:.2g}"
     return f"{mean:.3g}" + (f" ({min(found):.3g} to {max(found):.3g})" if len(set(found)) > 1 else "")
 
 
@@ -151,10 +151,17 @@ def print_tables(found: Results) -> None:
         for place in range(1, max(len(one["points"]) for one in results) if "run" in results[0] else 0):
             points = at(results, place)
             cells = [mean_of(points, *path) for path in RECORDED.values()]
-            if any(cell != "–" for cell in cells):
+            told_more = [cell for what, cell in zip(RECORDED, cells, strict=True) if not what.startswith("tau")]
+            if any(cell != "–" for cell in told_more):
                 lines.append([f"{found[name][0]['title']}, {points[0]['at']}", *cells])
-    print("From the runs' own records, means over seeds [95 % over prompts] (or range over seeds):\n")
+    print("From the runs' own records, means over seeds ± a 95 % half-width over prompts (or the range over seeds):\n")
     rows(lines)
+    for results in found.values():
+        if kept := [
+            str(one["run"]["best_round"]) for one in results if one.get("run", {}).get("best_round") is not None
+        ]:
+            print(f"- {results[0]['title']}: kept round {', '.join(kept)}")
+    print()
     if "ours" in found and "mode_likelihood" in found:
         print_difference(found["ours"], found["mode_likelihood"])
     print_times(found)
