@@ -6,9 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from srlm.errors import InputError
-from srlm.measure.decision import DEFAULT_ACTIONS, best_round, checked_actions, decide
+from srlm.measure.decision import (
+    DEFAULT_ACTIONS,
+    GATES,
+    Gate,
+    best_round,
+    checked_actions,
+    decide,
+    diverged,
+    round_to_return_to,
+)
 from srlm.measure.signatures import SIGNATURES
 from srlm.records.bracket import Bracket
 from srlm.records.rounds import Accuracy, RoundRecord, Signature, SplitRecord
@@ -43,7 +54,7 @@ def test_actions_are_chosen_by_name_or_for_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "keep", "says"), [("note", None, ""), ("stop", 2, "stopped there"), ("rollback", 1, "back to round 1")]
+    ("action", "keep", "says"), [("note", None, ""), ("stop", 1, "stopped there"), ("rollback", 1, "back to round 1")]
 )
 def test_a_decision_follows_the_action(action: str, keep: int | None, says: str) -> None:
     history = [round_with(0.3), round_with(0.5), round_with(0.2, "kappa_rises")]
@@ -64,12 +75,103 @@ def test_going_back_wins_over_stopping() -> None:
     assert (decision.action, decision.keep) == ("rollback", 0)
 
 
-def test_the_best_round_has_the_best_held_out_accuracy_then_the_lowest_kappa() -> None:
-    assert best_round([round_with(0.3), round_with(0.5), round_with(0.4)]) == 1
-    assert best_round([round_with(0.5, log_kappa=3.0), round_with(0.5, log_kappa=2.0)]) == 1
+def test_stopping_keeps_what_the_gate_keeps_and_going_back_leaves_the_round_of_the_signature() -> None:
+    history = [scored(0.1), scored(0.3), scored(0.4, names=("kappa_rises",))]
+    cases: list[tuple[str, Gate, int]] = [("stop", "held_out", 2), ("rollback", "held_out", 1), ("stop", "off", 2)]
+    for action, gate, keep in cases:
+        decision = decide(history, checked_actions({"kappa_rises": action}), gate)
+        assert decision is not None
+        assert decision.keep == keep
+    # A gate that is off does not say which round was best: going back asks the held-out prompts all the same.
+    history = [scored(0.1), scored(0.4), scored(0.3), scored(0.2, names=("kappa_rises",))]
+    decision = decide(history, checked_actions(None), "off")
+    assert decision is not None
+    assert (decision.keep, diverged(3, history[:3], "nan", "off").keep) == (1, 1)
+    assert round_to_return_to(history, "off").round == best_round(history).round == 1
+    assert best_round(history, "off").round == 3
+
+
+def scored(
+    held_out: float | None, train: float | None = None, third: float | None = None, names: tuple[str, ...] = ()
+) -> RoundRecord:
+    """A round with these scores; its held-out answers say the opposite of them."""
+    record = round_with(None if held_out is None else 1 - held_out, *names)
+    splits = {"train": record.train, "held_out": record.held_out, "gate": record.train}
+    scores = {"train": train, "held_out": held_out}
+    changes: dict[str, Any] = {
+        name: split.model_copy(update={"kept_confidence": scores[name]})
+        for name, split in splits.items()
+        if split is not None and name in scores
+    }
+    assert record.train is not None
+    changes["gate"] = record.train.model_copy(update={"accuracy": Accuracy(sample=third)})
+    return record.model_copy(update=changes)
+
+
+def test_the_gate_keeps_the_round_that_holds_most_of_the_first_modes_whatever_held_out_answers_say() -> None:
+    choice = best_round([scored(0.1, 0.1), scored(0.6, 0.3), scored(0.5, 0.9)])
+    assert (choice.round, choice.by) == (1, "held_out")
+    assert choice.reason == (
+        "round 1 is kept for the largest mean confidence in round 00's modes (held-out prompts): 0.600, against "
+        "0.500 at round 2"
+    )
+    assert best_round([scored(0.2), scored(0.2)]).round == 0  # of equals the one that changed the model least
+
+
+def test_trained_prompts_decide_where_no_held_out_prompt_was_certified() -> None:
+    choice = best_round([scored(None, 0.1), scored(None, 0.7), scored(None, 0.6)])
+    assert (choice.round, choice.by) == (1, "train")
+    assert "(train prompts)" in choice.reason
+    without = [one.model_copy(update={"held_out": None}) for one in (scored(None, 0.1), scored(None, 0.7))]
+    assert best_round(without).by == "train"
+
+
+def test_rounds_are_compared_by_what_every_round_has() -> None:
+    # Round 0 was measured by an older srlm: answers decide as they did then, and the reason says what that costs.
+    choice = best_round(
+        [scored(0.9).model_copy(update={"held_out": round_with(0.4).held_out}), scored(0.9), scored(0.7)]
+    )
+    assert (choice.round, choice.by) == (0, "accuracy")
+    assert "flatters" in choice.reason
+
+
+def test_answers_of_the_third_split_decide_on_request_only() -> None:
+    history = [scored(0.1, third=0.5), scored(0.6, third=0.4), scored(0.5, third=0.8)]
+    assert best_round(history).round == 1
+    choice = best_round(history, "answers")
+    assert (choice.round, choice.by) == (2, "answers")
+    assert "third split: 0.800" in choice.reason
+    history[1] = scored(0.6)
+    choice = best_round(history, "answers")
+    assert (choice.round, choice.by) == (1, "held_out")
+    assert choice.reason.startswith("the third split's answers are not known in every round; round 1 is kept")
+
+
+def test_a_gate_that_is_off_keeps_the_last_round() -> None:
+    assert (best_round([scored(0.9), scored(0.1)], "off").round, best_round([scored(0.9)], "off").by) == (1, "last")
+
+
+def test_without_certified_modes_the_best_held_out_accuracy_decides_then_the_lowest_kappa_then_signatures() -> None:
+    assert best_round([round_with(0.3), round_with(0.5), round_with(0.4)]).round == 1
+    assert best_round([round_with(0.5, log_kappa=3.0), round_with(0.5, log_kappa=2.0)]).round == 1
     # Without answers: the last round before anything that is not merely noted.
-    assert best_round([round_with(None), round_with(None, "modes_drift"), round_with(None, "kappa_rises")]) == 1
-    assert best_round([round_with(None), round_with(None)]) == 1
+    history = [round_with(None), round_with(None, "modes_drift"), round_with(None, "kappa_rises")]
+    assert (best_round(history).round, best_round(history).by) == (1, "signatures")
+    assert (best_round([round_with(None), round_with(None)]).round, best_round([round_with(None)]).by) == (1, "last")
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6))
+def test_a_gate_watched_round_by_round_never_returns_to_a_round_whose_weights_were_let_go(
+    scores: list[tuple[float, float]],
+) -> None:
+    """After every round only the best one's weights and the last one's stay (`keep_checkpoints`)."""
+    for gate in GATES:
+        history: list[RoundRecord] = []
+        kept: set[int] = set()
+        for number, (held_out, third) in enumerate(scores):
+            history.append(scored(held_out, third=third))
+            kept = (kept | {number}) & {round_to_return_to(history, gate).round, number}
+            assert {best_round(history, gate).round, round_to_return_to(history, gate).round} <= kept
 
 
 COLLAPSE: dict[str, Any] = {"rounds": 4, "rewards": ["noise"], "learning_rate": 0.3, "lr_scheduler_type": "constant"}
@@ -107,7 +209,7 @@ def test_the_model_of_a_rolled_back_run_is_the_best_rounds(start: Callable[..., 
     directory = start(tmp_path / "run", **COLLAPSE)
     history = [directory.round(number).metrics() for number in directory.completed_rounds()]
     keep = directory.record()["control"]["model_of_round"]
-    assert keep == best_round([directory.round(number).read() for number in directory.completed_rounds()][:-1])
+    assert keep == best_round([directory.round(number).read() for number in directory.completed_rounds()][:-1]).round
     again = start(tmp_path / "again", model=str(directory.path / "model"), rounds=1).round(0).metrics()
     for key in ("log_kappa", "failure_rate", "min_confidence"):
         assert again[key] == pytest.approx(history[keep][key], rel=1e-4), key

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from srlm.measure.signatures import SIGNATURES, Thresholds, signatures
+from srlm.measure.signatures import SIGNATURES, signatures
+from srlm.measure.symptoms import Thresholds
 from srlm.records.rounds import RoundRecord
 
 
@@ -38,6 +39,13 @@ def held_out(**accuracy: float) -> dict[str, Any]:
     half = {"lower": 0.5, "upper": 0.5}
     known = {"sample": 0.5, "greedy": 0.7, "mode": 0.8} | accuracy
     return {"prompts": 24, "kappa": {"lower": 9.0, "upper": 9.0}, "failure_rate": half, "accuracy": known}
+
+
+HALF = {"lower": 0.5, "upper": 0.5}
+
+
+def kept(confidence: float, error: float | None = 0.05) -> dict[str, Any]:
+    return held_out() | {"kept_confidence": confidence, "kept_confidence_se": error}
 
 
 def tied(share: float) -> dict[str, Any]:
@@ -76,6 +84,12 @@ PLANTED: dict[str, list[dict[str, Any]]] = {
     "margin_collapses": [metrics(20.0), metrics(10.0, median_margin=0.29)],
     "informative_pairs_vanish": [metrics(20.0), metrics(1.1, informative_pairs=0.05)],
     "modes_drift": [metrics(20.0), metrics(10.0, mode_drift=0.3)],
+    "modes_flip": [metrics(20.0), metrics(10.0, flips=0.5), metrics(5.0, flips=0.4, failure_rate=HALF)],
+    "peaked": [
+        metrics(20.0, held_out=kept(0.1)),
+        metrics(10.0, held_out=kept(0.6)),
+        metrics(5.0, held_out=kept(0.4), failure_rate=HALF),
+    ],
     "length_collapses": [metrics(20.0), metrics(10.0, mean_response_tokens=3.0)],
     "length_explodes": [metrics(20.0), metrics(10.0, mean_response_tokens=30.0)],
     "accuracy_falls": [metrics(20.0), metrics(10.0, self_reward_mean=-5.0, held_out=held_out(greedy=0.3))],
@@ -109,6 +123,8 @@ def just_inside(name: str) -> list[dict[str, Any]]:
         "margin_collapses": {"median_margin": 0.31},
         "informative_pairs_vanish": {"informative_pairs": 0.11},
         "modes_drift": {"mode_drift": 0.25},
+        "modes_flip": {"flips": 0.34},
+        "peaked": {"held_out": kept(0.47)},
         "length_collapses": {"mean_response_tokens": 3.6},
         "length_explodes": {"mean_response_tokens": 28.0},
         "accuracy_falls": {"held_out": held_out(greedy=0.5)},
@@ -153,3 +169,62 @@ def test_a_fall_within_two_standard_errors_is_no_signature() -> None:
 def test_thresholds_can_be_moved() -> None:
     history = [metrics(20.0), metrics(10.0, mode_drift=0.3)]
     assert signatures(records(history), Thresholds(drift=0.4)) == ()
+
+
+def test_modes_that_settle_after_the_first_round_are_silent_and_such_as_keep_changing_are_not() -> None:
+    """The default run moved 12 % of its modes in round 01 and 0 to 5 % later; a collapsed one moves most of them."""
+    for course, speaks in (
+        ([0.12, 0.0, 0.05], False),
+        ([0.12, 0.15, 0.19], False),  # too few to tell
+        ([0.88, 0.5, 0.3], False),  # far from settled, settling
+        ([0.88, 0.7], True),
+        ([0.1, 0.3], True),
+        ([1.0, 1.0, 1.0], True),
+        ([0.9], False),  # one round says nothing about the next
+    ):
+        history = [metrics(20.0), *(metrics(20.0 / 2**at, flips=share) for at, share in enumerate(course))]
+        assert ("modes_flip" in names(history)) == speaks, course
+
+
+def test_a_peak_is_a_rise_and_a_fall_beyond_chance() -> None:
+    def speaks(*scores: float, error: float | None = 0.05, base: float = 0.1) -> bool:
+        return "peaked" in names([metrics(20.0, held_out=kept(score, error)) for score in (base, *scores)])
+
+    assert not speaks(0.4, 0.7, 0.8)
+    assert not speaks(0.05, 0.0), "it never rose"
+    assert speaks(0.2, 0.8, 0.75, 0.5), "the best round may lie further back"
+    assert not speaks(0.6, 0.51), "less than a tenth"
+    # Standard errors of 0.1: the difference of independent rounds has 0.141, and 0.25 is less than twice that.
+    assert speaks(0.6, 0.3, error=0.1)
+    assert not speaks(0.6, 0.35, error=0.1)
+    assert not speaks(0.9, 0.1, error=None), "a single prompt has no error"
+
+
+def test_a_peak_of_trained_prompts_counts_where_no_held_out_prompt_is_certified() -> None:
+    rounds = [metrics(20.0, kept_confidence=score, kept_confidence_se=0.01) for score in (0.1, 0.6, 0.3)]
+    (found,) = (one for one in signatures(records(rounds)) if one.name == "peaked")
+    assert "train prompts" in found.evidence
+    assert found.values == {"base": 0.1, "best": 0.6, "now": 0.3, "standard_error": pytest.approx(0.01 * 2**0.5)}
+
+
+def test_a_monotone_history_is_silent() -> None:
+    rounds = [
+        metrics(
+            20.0 / 2**at,
+            held_out=kept(1 - 0.9 / 2**at),
+            flips=0.4 / 2**at,
+            failure_rate={"lower": 0.9 / 2**at, "upper": 0.9 / 2**at},
+        )
+        for at in range(5)
+    ]
+    for length in range(1, 6):
+        assert names(rounds[:length]) == set()
+
+
+def test_modes_are_called_proved_only_where_no_precision_widened_their_brackets() -> None:
+    history = [metrics(20.0), metrics(10.0, mode_drift=0.3)]
+    assert "30% of the proved modes" in signatures(records(history))[0].evidence
+    history[0]["numerics"] = {"engine": "e", "dtype": "bfloat16", "widened": 0.25}
+    assert "30% of the modes certified up to an error of 0.25 nats (an estimate)" in (
+        signatures(records(history))[0].evidence
+    )

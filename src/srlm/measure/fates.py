@@ -14,12 +14,6 @@ from srlm.records.responses import ModeBracket, Rollout
 
 Fate = Literal["kept", "learned", "corrupted", "still_wrong"]
 FATES: tuple[Fate, ...] = get_args(Fate)
-_FATE: dict[tuple[bool, bool], Fate] = {
-    (True, True): "kept",
-    (False, True): "learned",
-    (True, False): "corrupted",
-    (False, False): "still_wrong",
-}
 
 
 def fates(base: Sequence[bool | None], now: Sequence[bool | None]) -> list[Fate | None]:
@@ -32,7 +26,7 @@ def fates(base: Sequence[bool | None], now: Sequence[bool | None]) -> list[Fate 
     ['kept', 'learned', 'corrupted', None]
     """
     return [
-        None if before is None or after is None else _FATE[bool(before), bool(after)]
+        None if before is None or after is None else FATES[2 * (not after) + (not before)]
         for before, after in zip(base, now, strict=True)
     ]
 

@@ -6,8 +6,9 @@ Knows: which prompts are trained on and which held out. Refuses to know: who dre
 from collections.abc import Sequence
 from typing import Any
 
-from srlm.measure.signatures import History, signatures
+from srlm.measure.signatures import signatures
 from srlm.measure.split import MASS_SLACK, measure_split
+from srlm.measure.symptoms import History
 from srlm.records.responses import ModeBracket, Rollout
 from srlm.records.rounds import SPLITS, RoundRecord, Split
 

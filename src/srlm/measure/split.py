@@ -94,6 +94,9 @@ def measure_split(
     statistics = mode_statistics(lower, upper, mass_slack)
     margins = np.array([max(0.0, one.margin_lower) for one in modes])
     smallest, median = float(margins.min()), float(np.median(margins))
+    outcomes = {"mode": (mode_outcomes(base), mode_outcomes(modes))}
+    if base_rollouts is not None:
+        outcomes["majority"] = majority_outcomes(base_rollouts), majority_outcomes(rollouts)
     kept, drifted = kept_probabilities(modes, base), moved(modes, base)
     return SplitRecord(
         **_of_samples(rollouts),
@@ -110,7 +113,7 @@ def measure_split(
         mode_drift=share(drifted),
         kept_confidence=share(kept),
         kept_confidence_se=standard_error(kept),
-        fates=_fates(rollouts, modes, base, base_rollouts),
+        fates={what: found for what, pair in outcomes.items() if (found := counts(fates(*pair)))},
         flips=None if previous is None else share(moved(modes, previous)),
         commonest_mode_share=max(Counter(one.mode.tokens for one in modes).values()) / len(modes),
         accuracy=Accuracy(
@@ -163,18 +166,6 @@ def _of_samples(rollouts: Sequence[Rollout]) -> dict[str, Any]:
         "entropy": _mean([one.entropy for one in responses]),
         "self_certainty": _mean([one.self_certainty for one in responses]),
     }
-
-
-def _fates(
-    rollouts: Sequence[Rollout],
-    modes: Sequence[ModeBracket],
-    base: Sequence[ModeBracket],
-    base_rollouts: Sequence[Rollout] | None,
-) -> dict[str, dict[str, int]]:
-    found = {"mode": counts(fates(mode_outcomes(base), mode_outcomes(modes)))}
-    if base_rollouts is not None:
-        found["majority"] = counts(fates(majority_outcomes(base_rollouts), majority_outcomes(rollouts)))
-    return {what: numbers for what, numbers in found.items() if numbers}
 
 
 def _right_shares(rollouts: Sequence[Rollout]) -> list[float | None]:

@@ -33,13 +33,11 @@ def majority(texts: Sequence[str], responses: Sequence[Response]) -> int:
     for at, text in enumerate(texts):
         members[answer_of(text)].append(at)
 
-    def mass(indices: list[int]) -> float:
+    def weight(indices: list[int]) -> tuple[int, float]:
         distinct = {responses[at].tokens: responses[at].logprob for at in indices}
-        return float(theory.log_mass(list(distinct.values())))
+        return len(indices), float(theory.log_mass(list(distinct.values())))
 
-    most = max(map(len, members.values()))
-    leading = [indices for indices in members.values() if len(indices) == most]
-    winner = leading[0] if len(leading) == 1 else max(leading, key=mass)
+    winner = max(members.values(), key=weight)
     return max(winner, key=lambda at: responses[at].logprob)
 
 

@@ -176,7 +176,7 @@ class _Run:
                 return
             self._prune(history)
         self._export(self._settings.rounds, history)
-        self._conclude(status="done", reason=None, best_round=best_round(history), control=None)
+        self._conclude(status="done", reason=None, best_round=best_round(history).round, control=None)
 
     def _end_early(self, number: int, decision: Decision, history: Sequence[RoundRecord]) -> None:
         self._export(decision.keep, history)
@@ -197,7 +197,7 @@ class _Run:
         if self._settings.keep_checkpoints != "best_and_last" or not self._processes.main:
             return
         base = {0} if self._settings.reference == "base" else set()
-        for number in set(range(len(history))) - {best_round(history), len(history) - 1} - base:
+        for number in set(range(len(history))) - {best_round(history).round, len(history) - 1} - base:
             shutil.rmtree(self._directory.round(number).path / "checkpoint", ignore_errors=True)
 
     def _round(self, number: int, history: Sequence[RoundRecord]) -> None:
