@@ -156,12 +156,8 @@ def print_tables(found: Results) -> None:
                 lines.append([f"{found[name][0]['title']}, {points[0]['at']}", *cells])
     print("From the runs' own records, means over seeds ± a 95 % half-width over prompts (or the range over seeds):\n")
     rows(lines)
-    for results in found.values():
-        if kept := [
-            str(one["run"]["best_round"]) for one in results if one.get("run", {}).get("best_round") is not None
-        ]:
-            print(f"- {results[0]['title']}: kept round {', '.join(kept)}")
-    print()
+    kept = [one["run"].get("best_round") for one in found.get("ours", [])]
+    print(f"Rounds that ours kept, by seed: {', '.join(map(str, kept))}.\n")
     if "ours" in found and "mode_likelihood" in found:
         print_difference(found["ours"], found["mode_likelihood"])
     print_times(found)
