@@ -189,7 +189,8 @@ class ExactnessRecord(Record):
     Attributes:
         beta: the KL strength of the update.
         eps, eps_median: largest and median error of a log-ratio against the exact round (nats).
-        margin: smallest margin of a scored prompt before the update (nats); None: no other response is possible.
+        margin: smallest margin of a scored prompt before the update (nats, an upper end); None: no other response is
+            known.
         holds: eps < margin/beta at the worst prompt. A lower end cannot prove it; see `refuted`.
         refuted: eps >= margin/beta at some prompt: contraction by P4 is refuted; otherwise it is not refuted.
         log_factor: eps - margin/beta; None where the margin is infinite.
