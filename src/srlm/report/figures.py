@@ -8,7 +8,7 @@ import html
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
@@ -165,9 +165,7 @@ def _length(run: RunView) -> Figure | None:
 
 def _moved(run: RunView) -> Figure | None:
     lines = _by_split(run, lambda one: one.mode_drift, what="since round 0, ")
-    lines += [
-        replace(one, dash="dot") for one in _by_split(run, lambda one: one.flips, what="since the round before, ")
-    ]
+    lines.append(Line("since the round before", run.split(run.main_split()), lambda one: one.flips, GREY, "dot"))
     return _chart("moved", "Modes that moved", "Exact rounds never move one (P5).", lines)
 
 
@@ -218,6 +216,11 @@ class Line:
     bracket: Callable[[SplitRecord], Bracket] | None = None
     interval: str | None = None
 
+    @property
+    def points(self) -> Series:
+        """The rounds that have the value."""
+        return [one for one in self.series if self.value(one[1]) is not None]
+
 
 def _by_split(
     run: RunView,
@@ -249,7 +252,7 @@ def _chart(
     if not known:
         return None
     axis(figure)
-    words = "; ".join(f"{one.name} {_from_to(one.series, lambda at, one=one: form(one.value(at)))}" for one in known)
+    words = "; ".join(f"{one.name} {_from_to(one.points, lambda at, one=one: form(one.value(at)))}" for one in known)
     return Figure(key, title, caption, f"{words}.", finished_spec(figure))
 
 
@@ -308,7 +311,8 @@ def log_axis(figure: go.Figure, title: str) -> None:
     values = [value for trace in _traces(figure) for value in trace.y if value > 0]
     low, high = (math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))) if values else (0, 1)
     decades = high - low
-    steps = (1, 2, 5) if decades <= 3 else (1,)
+    narrow = bool(values) and max(values) < 10 * min(values)
+    steps = (1, 1.2, 1.5, 2, 3, 5, 7) if narrow else (1, 2, 5) if decades <= 3 else (1,)
     stride = max(1, round(decades / 8))
     ticks = [step * 10.0**power for power in range(low, high + 1, stride) for step in steps]
     figure.update_yaxes(type="log", title=title, tickvals=ticks, ticktext=[numbers.number(tick) for tick in ticks])

@@ -4,6 +4,7 @@ Knows: the records' fields; the theory's promises are in `promises.py`, forecast
 anything that is not in them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from srlm.measure.decision import best_round
@@ -62,16 +63,25 @@ def standfirst(run: RunView) -> list[str]:
 
 def points(run: RunView) -> list[tuple[str, str]]:
     """What a stranger asks first, each with its answer; questions that the records do not answer are left out."""
+    bases = [series[0][1] for split in SPLITS if (series := run.split(split))]
+    ceiling = all(one.certified_share != 0 and one.accuracy.mode is not None for one in bases)
+    end = "Exact rounds would end at the modes’ first figure (P5)." if ceiling else ""
     asked = [
-        ("Right answers", " ".join(text for split in SPLITS if (text := _accuracy_sentence(run, split)))),
-        ("Learned, corrupted", " ".join(text for split in SPLITS if (text := _fates_sentence(run, split)))),
+        ("Right answers", _by_split(run, _accuracy_sentence, end)),
+        ("Learned, corrupted", _by_split(run, _fates_sentence, "Learned: wrong at round 0, right now.")),
         ("Surer?", _surer(run)),
         ("Narrower?", _narrower(run)),
-        ("As forecast?", " ".join(text for split in SPLITS if (text := forecasts.sentence(run, split)))),
+        ("As forecast?", _by_split(run, forecasts.sentence)),
         ("As the theory says?", promises.theory_sentence(run) if len(run.rounds) > 1 else ""),
         ("Which round?", _choice(run)),
     ]
     return [(question, answer) for question, answer in asked if answer]
+
+
+def _by_split(run: RunView, sentence: Callable[[RunView, Split], str | None], meaning: str = "") -> str:
+    """What the sentence says of each split, and what it means; nothing where it says nothing."""
+    said = [text for split in SPLITS if (text := sentence(run, split))]
+    return " ".join([*said, meaning] if said else []).strip()
 
 
 def _ends(run: RunView, split: Split) -> tuple[SplitRecord, SplitRecord] | None:
@@ -81,49 +91,33 @@ def _ends(run: RunView, split: Split) -> tuple[SplitRecord, SplitRecord] | None:
 
 
 def _accuracy_sentence(run: RunView, split: Split) -> str | None:
-    if (ends := _ends(run, split)) is None:
-        if (series := run.shown(split)) and (one := series[-1][1]).accuracy.sample is not None:
-            sample, mode = (numbers.measured(one, f"{way}_accuracy") for way in ("sample", "mode"))
-            return f"On {NAMES[split]}, {sample} of samples and {mode} of modes are right."
+    series = run.shown(split)
+    if not series or series[-1][1].accuracy.sample is None:
         return None
-    base, now = ends
-    if base.accuracy.sample is None or now.accuracy.sample is None:
-        return None
-
-    def went(name: str) -> str:
-        return f"from {numbers.measured(base, name)} to {numbers.measured(now, name)}"
-
-    before, after = (numbers.measured(one, "sample_accuracy") for one in ends)
-    text = f"On {NAMES[split]}, {before} of samples were right before and {after} are now"
-    if base.accuracy.greedy is not None and now.accuracy.greedy is not None:
-        text += f"; greedy answers went {went('greedy_accuracy')}"
-    if base.accuracy.mode is not None and now.accuracy.mode is not None:
-        if all(one.certified_share != 0 for one in ends):
-            which = "the favourite responses, at whose first figure exact rounds would end,"
-        else:
-            which = f"the likeliest responses seen (none of them {numbers.proved(run.widened)})"
-        text += f", {which} {went('mode_accuracy')}"
-    return text + "."
+    sure = all(one.certified_share != 0 for _, one in (series[0], series[-1]))
+    modes = "modes" if sure else f"the likeliest responses seen (none of them {numbers.proved(run.widened)})"
+    went = ", ".join(
+        f"{name} {' → '.join(dict.fromkeys(numbers.measured(one, f'{way}_accuracy') for one in (base, now)))}"
+        for name, way in (("samples", "sample"), ("greedy answers", "greedy"), (modes, "mode"))
+        for base, now in [(series[0][1], series[-1][1])]
+        if getattr(now.accuracy, way) is not None
+    )
+    return f"{NAMES[split].capitalize()}: {went}."
 
 
 def _fates_sentence(run: RunView, split: Split) -> str | None:
-    if (ends := _ends(run, split)) is None or not (fates := ends[1].fates):
+    series = run.shown(split)
+    if len(series) < 2 or not (fates := series[-1][1].fates):
         return None
     parts = []
     for what, name in (("mode", "modes"), ("majority", "majorities of samples")):
         if counts := fates.get(what):
-            many = {fate: counts.get(fate, 0) for fate in FATES}
-            parts.append(
-                f"of {sum(many.values())} {name} {many['learned']} were learned (wrong at round 0, right now), "
-                f"{many['corrupted']} corrupted (right, now wrong), {many['kept']} kept, {many['still_wrong']} still "
-                "wrong"
-                if not parts
-                else f"of {name} {many['learned']} learned, {many['corrupted']} corrupted"
-            )
-    text = f"On {NAMES[split]}, {'; '.join(parts)}."
-    if ends[1].flips is not None:
-        text += f" In the round's own step {numbers.share(ends[1].flips)} of the modes changed."
-    return text
+            shown = FATES if not parts else ("learned", "corrupted")
+            told = ", ".join(f"{counts.get(fate, 0)} {fate.replace('_', ' ')}" for fate in shown)
+            parts.append(f"of {sum(counts.values())} {name} {told}")
+    text = f"{NAMES[split].capitalize()}: {'; '.join(parts)}"
+    flips = series[-1][1].flips
+    return text + ("." if flips is None else f"; {numbers.share(flips)} of the modes changed in the last step.")
 
 
 def _surer(run: RunView) -> str:
@@ -158,7 +152,7 @@ def _narrower(run: RunView) -> str:
     if kept is not None and kept.kl_base is not None:
         error = "" if kept.kl_base_se is None else f" ± {numbers.number(kept.kl_base_se)}"
         parts.append(
-            f"on what the base model used to say, KL to it is {numbers.number(kept.kl_base)}{error} nats a response"
+            f"the KL to the base model, on its own samples, is {numbers.number(kept.kl_base)}{error} nats a response"
         )
     if kept is not None and kept.text is not None and kept.text_base is not None:
         was, is_ = numbers.number(kept.text_base), numbers.number(kept.text)
@@ -173,7 +167,7 @@ def _choice(run: RunView) -> str:
         return ""
     if run.record.choice is not None and run.record.status == "done":
         reason = visible(run.record.choice.reason, 300)
-        return f"Round {run.record.choice.round} is the model that was saved: {reason}."
+        return f"{reason[:1].upper()}{reason[1:]}. Its policy is the run's model."
     if run.exported is not None:
         return f"Round {run.exported} is the model that was saved; the reason stands under the headline."
     if run.record.status == "done":

@@ -47,11 +47,11 @@ def sentence(run: RunView, split: Split) -> str | None:
     if (one := told.get(number or max(told))) is None:
         return None
     about = "" if one.log_kappa_point is None else f" (about {numbers.from_log(one.log_kappa_point)})"
-    text = f"{numbers.log_bracket(one.log_kappa)}{about} by round {one.round} for κ on {NAMES[split]}"
+    text = f"{NAMES[split].capitalize()}: exact rounds were forecast to bring κ to {numbers.log_bracket(one.log_kappa)}"
+    text += f"{about} by round {one.round}"
     if number == 0:
-        return f"Exact rounds are forecast to bring {text}."
-    verdict = _WORDS[standing(*log_kappa(now), one.log_kappa)]
-    return f"Before training exact rounds were forecast to bring {text}; measured: {numbers.kappa(now)}, {verdict}."
+        return f"{text}."
+    return f"{text}; measured {numbers.kappa(now)}, {_WORDS[standing(*log_kappa(now), one.log_kappa)]}."
 
 
 def rows(run: RunView, split: Split) -> list[tuple[str, ...]]:

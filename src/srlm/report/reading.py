@@ -94,7 +94,7 @@ class RunView:
     def controls(self) -> list[str]:
         """What this run is a control for, in words; empty for one that is none."""
         names = [self.loss, *map(str, self.record.configuration.get("rewards") or ())]
-        return [f"{name}: {_CONTROLS[name]}" for name in names if name in _CONTROLS]
+        return [f"a control ({name}): {_CONTROLS[name]}" for name in names if name in _CONTROLS]
 
     @property
     def loss(self) -> str:
