@@ -198,7 +198,7 @@ def ended(rounds: list[RoundRecord] | None) -> bool:
 
 
 def exported(name: str, runs: list[list[RoundRecord] | None]) -> str:
-    """A row about what the gate keeps: how often each round, and held-out prompts at it, at the last round and at 00."""
+    """A row about what the gate keeps: how often each round; held-out prompts there, at the last round and at 00."""
     whole = [rounds for rounds in runs if rounds]
     kept = [rounds[best_round(rounds).round] for rounds in whole]
     count = Counter(one.round for one in kept)
