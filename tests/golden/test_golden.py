@@ -3,7 +3,8 @@ down: changes of structure must not move a number.
 
 The committed records hold on other machines within 1e-4. On one machine a commit can be held to the one before far more
 closely: `GOLDEN=write pytest tests/golden` at the earlier commit, then `GOLDEN=1e-12 pytest tests/golden` at the later.
-They were last written when the projection became the default update. A record may have new fields; every field of the golden one must be there with its value.
+They were last written when the projection became the default update. A record may have new fields; every field of the
+golden one must be there with its value.
 """
 
 import json
