@@ -145,8 +145,8 @@ class _Run:
         table = folder.read_table("modes")
         modes = modes_from_table(table)
         beside = beside_of(samples)
-        certify = seconds_of(table) + facts.get("certificate_seconds", 0.0) + beside.get("seconds", 0.0)
-        seconds = {"sample": seconds_of(samples), "certify": certify, "train": facts["seconds"]}
+        seconds = {"sample": seconds_of(samples), "certify": seconds_of(table), "train": facts["seconds"]}
+        seconds["measure"] = facts.get("certificate_seconds", 0.0) + beside.get("seconds", 0.0)
         tokens = sum(len(response.tokens) for rollout in rollouts for response in rollout.responses)
         engine = self._work.engine
         record = measure_round(
