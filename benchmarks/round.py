@@ -104,7 +104,7 @@ def scaling() -> None:
 
 
 def main() -> None:
-    limit = int(sys.argv[1]) if sys.argv[1:2] and sys.argv[1].isdigit() else None
+    limit = int(sys.argv[1]) if sys.argv[1:2] and sys.argv[1].isdigit() else 72
     peak = matrix_peak()
     with tempfile.TemporaryDirectory() as folder:
         config = SelfRewardingConfig(output_dir=str(Path(folder) / "run"), rounds=2)

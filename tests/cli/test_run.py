@@ -55,7 +55,10 @@ def test_a_folder_in_the_configuration_file_is_used_where_none_is_typed(
         (["--responses", "1", "--beta", "0"], "num_generations is 1"),
         (["--responses", "1", "--beta", "0"], "beta is 0.0; it must be a number, greater than 0"),
         (["--seed", "-1"], "seed is -1"),
-        (["--loss", "magic"], "loss_type is 'magic'; use one of regression, dpo, ipo, best_of_k"),
+        (
+            ["--loss", "magic"],
+            "loss_type is 'magic'; use one of projection, regression, dpo, ipo, best_of_k, likelihood, mode_likelihood",
+        ),
         (["--reference", "x"], "reference is 'x'; use one of previous, base"),
         (["--on-signature", "kappa_rises"], "on_signature has kappa_rises=''; use one of note, stop, rollback"),
         (["--on-signature", "doom=stop"], "on_signature names 'doom'"),

@@ -15,9 +15,10 @@ from srlm.records.run_directory import RunDirectory
 from srlm.rewards.mixture import RewardContext, reward_mixture
 from srlm.tasks.prompts import Prompt
 from srlm.training.processes import Processes
-from srlm.training.rounds import Encoded, Work, run_rounds
+from srlm.training.rounds import run_rounds
 from srlm.training.settings import RunSettings
 from srlm.training.update import Update, sampled_groups
+from srlm.training.work import Encoded, Work
 
 
 # --8<-- [start:fake]

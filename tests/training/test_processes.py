@@ -8,6 +8,7 @@ from typing import Any
 from tests.training.launched import by_hand, launch, options, same_run
 
 from srlm.records.run_directory import RunDirectory
+from srlm.tasks.unrelated import unrelated_text
 from srlm.training.processes import Processes
 
 # The second of two processes is killed while both average their gradients.
@@ -48,9 +49,11 @@ SelfRewardingTrainer.score = counted
     done = launch(2, tiny_model_folder, prompts_file, told, spy)
     assert done.returncode == 0, done.stderr[-2000:]
     counts = [list(map(int, (tmp_path / f"rank{rank}").read_text().split())) for rank in (0, 1)]
-    # Eight prompts in two rounds, half of them on each process; P4's two passes are the main one's alone.
-    assert counts[1] == [4, 4]
-    assert sorted(counts[0]) == [4, 4, 8, 8]
+    # In two rounds eight prompts and the base model's samples at two held-out ones, half of them on each process. The
+    # main one's alone: P4's two passes, what the six trained prompts reached, and the page of unrelated text.
+    passages = len(unrelated_text().split("\n\n"))
+    assert counts[1] == [4, 1, 4, 1]
+    assert sorted(counts[0]) == sorted([4, 1, 4, 1, 8, 8, 6, passages, passages])
 
 
 def test_an_error_on_the_main_process_ends_all_of_them(

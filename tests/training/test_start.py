@@ -157,3 +157,72 @@ def test_ours_are_recorded_whatever_they_are_and_others_where_they_are_not_at_th
     assert plain["beta"] == 1.0
     assert {"optim", "max_grad_norm"} <= plain.keys()
     assert "weight_decay" not in plain
+
+
+def test_a_resumed_run_goes_on_as_it_was_told_even_where_a_default_has_changed(
+    start: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    start(folder, loss_type="regression", rounds=1, beta=2.0)
+    # As an srlm wrote it that knew no projection, and no gate.
+    document = json.loads((folder / "run.json").read_text())
+    document["configuration"] = {k: v for k, v in document["configuration"].items() if k not in ("k_best", "gate")}
+    (folder / "run.json").write_text(json.dumps(document))
+    again = start(folder, resume=True, rounds=2, drop=("beta",))
+    assert again.completed_rounds() == [0, 1, 2]
+    configuration = again.record()["configuration"]
+    assert (configuration["loss_type"], configuration["beta"]) == ("regression", 2.0)
+    with pytest.raises(InputError, match="loss_type was 'regression' and is now 'projection'"):
+        start(folder, resume=True, loss_type="projection")
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"k_best": 4, "max_expansions": 0}, "k_best needs the search"),
+        ({"k_best": 0}, "k_best is 0"),
+        ({"loss_type": "mode_likelihood", "max_expansions": 0}, "trains on modes"),
+        ({"gate": "answers"}, "marked split gate"),
+    ],
+)
+def test_what_goes_not_together_is_said_in_a_sentence(
+    start: Callable[..., Any], tmp_path: Path, told: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        start(tmp_path / "run", **told)
+
+
+def test_a_gate_by_held_out_prompts_needs_some_and_without_being_asked_for_takes_the_trained_ones(
+    start: Callable[..., Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "trained.jsonl"
+    file.write_text("".join(json.dumps({"prompt": f"w{at} w{at + 1}", "split": "train"}) + "\n" for at in (3, 4, 5)))
+    with pytest.raises(InputError, match="gate held_out needs held-out prompts"):
+        start(tmp_path / "asked", prompts=str(file), gate="held_out")
+    choice = start(tmp_path / "run", prompts=str(file), rounds=1).record()["choice"]
+    assert choice["by"] == "train"
+    assert "train prompts" in choice["reason"]
+
+
+def test_a_third_splits_answers_choose_the_round_where_they_are_asked_for(
+    start: Callable[..., Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "three.jsonl"
+    splits = ["train"] * 4 + ["held_out"] * 2 + ["gate"] * 3
+    file.write_text(
+        "".join(
+            json.dumps({"prompt": f"w{at + 3} w{at + 4}", "answer": "w2", "split": split}) + "\n"
+            for at, split in enumerate(splits)
+        )
+    )
+    run = start(tmp_path / "run", prompts=str(file), gate="answers")
+    gate = [run.round(number).metrics()["gate"] for number in run.completed_rounds()]
+    assert [one["prompts"] for one in gate] == [3, 3, 3]
+    scores = [one["accuracy"]["sample"] for one in gate]
+    choice = run.record()["choice"]
+    assert (choice["by"], choice["round"]) == ("answers", scores.index(max(scores)))
+    plain = start(tmp_path / "plain", prompts=str(file))
+    assert [plain.round(at).metrics()["gate"] for at in (0, 1, 2)] == [None] * 3
+    # The third split takes no part in anything else.
+    for at in (0, 1, 2):
+        assert run.round(at).metrics()["log_kappa"] == plain.round(at).metrics()["log_kappa"]

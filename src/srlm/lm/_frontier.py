@@ -59,6 +59,7 @@ class Frontier:
         self._dropped = NEVER
         self.best: list[Complete] = []
         self.expansions = 0
+        self.settled_at: int | None = None  # expansions when the mode was proved
 
     @property
     def open_bound(self) -> float:
@@ -119,20 +120,28 @@ class Frontier:
         """Tokens of a prefix and one more."""
         return (*(self._tokens[at] for at in self.path(node)), token)
 
-    def take(self, count: int, budget: int) -> list[int]:
+    def take(self, count: int, budget: int, after_proof: float) -> list[int]:
         """Up to `count` prefixes to evaluate next, likeliest first. Prefixes evaluated before are expanded on the way.
 
-        The first is among the prefixes that P6 counts. Others are speculation, made only while all expansions
-        together stay below L / (upper bound on the mode's probability), which is at most L / pi(y*|x).
+        Until the mode is proved only prefixes likelier than the best response are: the first is among those that P6
+        counts, others are speculation, made only while all expansions together stay below L / (upper bound on the
+        mode's probability), which is at most L / pi(y*|x).
 
         Args:
             count: most prefixes to return.
             budget: most expansions in all.
+            after_proof: most expansions once the mode is proved, as a share of those before.
         """
         upper = max(self.open_bound, self.best[0].logprob if self.best else NEVER)
         taken: list[int] = []
-        while len(taken) < count and self.expansions + len(taken) < budget and self.open_bound > self.threshold:
-            if taken and math.log(self.expansions + len(taken) + 1) > math.log(self._limit) - upper:
+        while len(taken) < count and self.open_bound > self.threshold:
+            if self.settled_at is None and self.expansions and self.is_settled(1):
+                if taken:  # let these prove it first
+                    break
+                self.settled_at = self.expansions
+            limit = budget if self.settled_at is None else min(budget, int(self.settled_at * (1 + after_proof)))
+            spent = self.expansions + len(taken)
+            if spent >= limit or (taken and math.log(spent + 1) > math.log(self._limit) - upper):
                 break
             node = self._pop()
             if node in self._children and node not in self._expanded:

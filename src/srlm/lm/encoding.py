@@ -63,6 +63,12 @@ def encode_prompts(
     return encoded
 
 
+def encode_passages(text: str, loaded: LoadedModel) -> list[tuple[int, ...]]:
+    """Token ids of the paragraphs of a text, each cut at the model's context; those of fewer than two are left out."""
+    passages = [loaded.tokenizer(one)["input_ids"][: loaded.context_length] for one in text.split("\n\n")]
+    return [tuple(ids) for ids in passages if len(ids) > 1]
+
+
 def checksum_of(prompts: Sequence[Prompt], encoded: Sequence[Sequence[int]]) -> str:
     """Identifies what a run was given: tokens, split and accepted answers of every prompt, in order."""
     facts = [[list(ids), prompt.split, list(prompt.answers)] for prompt, ids in zip(prompts, encoded, strict=True)]

@@ -33,13 +33,6 @@ class _Lane:
     frontier: Frontier
     evaluations: int = 0
     greedy: Complete | None = None
-    settled_at: int | None = None
-
-    def budget(self, expansions: int, after_proof: float) -> int:
-        """Expansions allowed in all: once the mode is proved, only a share of those before go into what comes next."""
-        if self.settled_at is None and self.frontier.expansions and self.frontier.is_settled(1):
-            self.settled_at = self.frontier.expansions
-        return expansions if self.settled_at is None else min(expansions, int(self.settled_at * (1 + after_proof)))
 
 
 def search_modes(
@@ -166,7 +159,7 @@ class _GroupSearch:
                 if number in self._diving:
                     going.append(number)
                     dives.append((number, self._diving.pop(number)))
-                elif nodes := lane.frontier.take(share, lane.budget(expansions, after_proof)):
+                elif nodes := lane.frontier.take(share, expansions, after_proof):
                     going.append(number)
                     step.extend((number, node) for node in nodes)
                 else:
@@ -269,6 +262,6 @@ def _bracket(lane: _Lane, k_best: int) -> ModeBracket:
         margin_lower=max(0.0, best.logprob - other) if certified else 0.0,
         proved=sum(map(frontier.is_settled, range(1, min(k_best, len(frontier.best)) + 1))),
         outside=frontier.outside(),
-        expansions=frontier.expansions if lane.settled_at is None else lane.settled_at,
+        expansions=frontier.expansions if frontier.settled_at is None else frontier.settled_at,
         evaluations=lane.evaluations,
     )

@@ -22,7 +22,8 @@ class Scored:
     Attributes:
         before: log pi_t of the mode, then of every scored response (nats).
         after: log pi_{t+1} of the same.
-        margin: pi_t's margin at this prompt (nats, >= 0; a lower end; inf where no other response is possible).
+        margin: pi_t's margin at this prompt (nats, >= 0; an upper end, so that what it refutes is refuted; inf where no
+            other response is known).
         trained: whether the update saw the prompt.
     """
 

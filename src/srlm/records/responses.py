@@ -128,7 +128,8 @@ class Outside:
     def widened(self, error: float) -> "Outside":
         """The same where every log-probability may be off by `error` nats, at most 1: e^error <= 1 + 2*error."""
         prefixes = tuple(min(0.0, one + error) for one in self.prefixes)
-        return Outside(prefixes, min(1.0, self.mass + 2 * error * (1 + self.mass)), self.largest + error)
+        mass = min(1.0, self.mass + 2 * error * (1 + self.mass)) if self.largest > -math.inf else 0.0
+        return Outside(prefixes, mass, self.largest + error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,14 @@ class ModeBracket:
     def runner_up(self) -> Response | None:
         """The second likeliest response seen, None where there is none."""
         return self.best[1] if len(self.best) > 1 else None
+
+    @property
+    def margin_upper(self) -> float:
+        """Upper end of the margin (nats): the lead over the likeliest other response seen; inf where none was, or where
+        nothing says which response is the mode.
+        """
+        second = self.runner_up
+        return math.inf if second is None or not self.certified else self.mode.logprob - second.logprob
 
     @property
     def status(self) -> SearchStatus:

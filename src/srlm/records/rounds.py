@@ -189,7 +189,8 @@ class ExactnessRecord(Record):
     Attributes:
         beta: the KL strength of the update.
         eps, eps_median: largest and median error of a log-ratio against the exact round (nats).
-        margin: smallest margin of a scored prompt before the update (nats); None: no other response is possible.
+        margin: smallest margin of a scored prompt before the update (nats, an upper end); None: no other response is
+            known.
         holds: eps < margin/beta at the worst prompt. A lower end cannot prove it; see `refuted`.
         refuted: eps >= margin/beta at some prompt: contraction by P4 is refuted; otherwise it is not refuted.
         log_factor: eps - margin/beta; None where the margin is infinite.
@@ -293,7 +294,7 @@ class RoundRecord(Record):
         train: measurements on the trained prompts, None where all prompts are held out.
         held_out: the same for held-out prompts, None where there are none.
         gate: what samples alone say on the third split, by whose answers a round may be chosen; None where unused.
-        seconds: wall time by stage.
+        seconds: wall time by stage; "measure" is what is scored around an update and beside the prompts.
         tokens: response tokens sampled and trained on.
         loss: mean training loss of the update that led here, None at round 0.
         beta: the KL strength of the round, where recorded.

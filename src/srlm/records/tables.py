@@ -5,7 +5,7 @@ so that a reader needs neither model nor tokenizer. Refuses to know: who drew, d
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ _TOKENS = pa.list_(pa.int32())
 _SECONDS = b"seconds"
 _DRIFT = b"drift"
 _GREEDY = b"greedy"
+_BESIDE = b"beside"
 
 
 class PromptText(Protocol):
@@ -31,7 +32,11 @@ class PromptText(Protocol):
 
 
 def samples_to_table(
-    prompts: Sequence[PromptText], rollouts: Sequence[Rollout], seconds: float, drift: Drift
+    prompts: Sequence[PromptText],
+    rollouts: Sequence[Rollout],
+    seconds: float,
+    drift: Drift,
+    beside: Mapping[str, Any] | None = None,
 ) -> pa.Table:
     """One row a response, prompts in order.
 
@@ -40,6 +45,7 @@ def samples_to_table(
         rollouts: one a prompt, decoded and graded.
         seconds: the time it took to draw them.
         drift: how far the training numerics are from the sampling ones.
+        beside: JSON values to keep with the samples.
     """
     rows = [
         {
@@ -57,15 +63,16 @@ def samples_to_table(
         for number, (prompt, rollout) in enumerate(zip(prompts, rollouts, strict=True))
         for response in rollout.responses
     ]
-    beside = {_SECONDS: repr(seconds).encode(), _DRIFT: drift.model_dump_json().encode()}
+    facts = {_SECONDS: repr(seconds).encode(), _DRIFT: drift.model_dump_json().encode()}
+    facts[_BESIDE] = json.dumps(beside or {}).encode()
     greedy = [(one.greedy, one.first_token_bound) for one in rollouts if one.greedy is not None]
     if greedy:
-        facts = [
+        answers = [
             {"response": {"tokens": one.tokens, "logprob": one.logprob, "ended": one.ended}, "bound": bound}
             for one, bound in greedy
         ]
-        beside[_GREEDY] = json.dumps(facts).encode()
-    return pa.Table.from_pylist(rows, schema=_SAMPLES).replace_schema_metadata(beside)
+        facts[_GREEDY] = json.dumps(answers).encode()
+    return pa.Table.from_pylist(rows, schema=_SAMPLES).replace_schema_metadata(facts)
 
 
 def samples_from_table(table: pa.Table) -> list[Rollout]:
@@ -93,6 +100,11 @@ def drift_of(table: pa.Table) -> Drift | None:
     """The drift recorded with a table of samples; None in one of an older srlm."""
     text = (table.schema.metadata or {}).get(_DRIFT)
     return Drift.model_validate_json(text) if text else None
+
+
+def beside_of(table: pa.Table) -> dict[str, Any]:
+    """What was kept with a table of samples; empty in one of an older srlm."""
+    return json.loads((table.schema.metadata or {}).get(_BESIDE, b"{}"))
 
 
 def modes_to_table(prompts: Sequence[PromptText], brackets: Sequence[ModeBracket], seconds: float) -> pa.Table:

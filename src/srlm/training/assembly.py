@@ -14,12 +14,14 @@ from typing import Any
 
 from srlm.engines.engine import Encoded
 from srlm.errors import InputError
-from srlm.lm.encoding import checksum_of, encode_prompts
+from srlm.lm.encoding import checksum_of, encode_passages, encode_prompts
 from srlm.lm.loading import LoadedModel
 from srlm.measure.decision import Action, checked_actions
 from srlm.records.run_directory import RUN_FILE, RunDirectory
 from srlm.rewards.mixture import RewardMixture, reward_mixture
 from srlm.tasks.prompts import Prompt, as_prompts, without_gate
+from srlm.tasks.unrelated import unrelated_text
+from srlm.training.beside import Beside
 from srlm.training.config import SelfRewardingConfig
 from srlm.training.schedules import BETA_SCHEDULES
 from srlm.training.update import Update
@@ -28,10 +30,11 @@ from srlm.training.updates import UPDATES
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a configuration and a set of prompts say of a run; see `srlm.training.rounds.Work`."""
+    """What a configuration and a set of prompts say of a run; see `srlm.training.work.Work`."""
 
     prompts: Sequence[Prompt]
     encoded: Sequence[Encoded]
+    beside: Beside
     reward: RewardMixture
     update: Update
     beta: float
@@ -44,22 +47,35 @@ def assemble(args: SelfRewardingConfig, loaded: LoadedModel, records: Any, rewar
     Args:
         args: its configuration.
         loaded: the base model.
-        records: prompts as `as_prompts` takes them; those marked `gate` take no part.
+        records: prompts as `as_prompts` takes them; those marked `gate` take part where their answers choose the round.
         reward_funcs: rewards as `reward_mixture` takes them; None: those of `args`.
 
     Raises:
         InputError: prompts, rewards or settings that do not go together.
     """
-    prompts = without_gate(as_prompts(records))
-    tokens = encode_prompts(prompts, loaded, max_new_tokens=args.max_completion_length, raw=args.raw_prompts)
-    if args.early_stopping_patience and not any(prompt.split == "held_out" for prompt in prompts):
+    given = as_prompts(records)
+    prompts, gate = without_gate(given), [prompt for prompt in given if prompt.split == "gate"]
+    held_out = any(prompt.split == "held_out" for prompt in prompts)
+    if args.early_stopping_patience and not held_out:
         raise InputError(
             "early_stopping_patience needs held-out prompts; mark some with split held_out, or set it to 0"
         )
+    if args.gate == "held_out" and not held_out:
+        raise InputError("gate held_out needs held-out prompts; mark some with split held_out, or leave the gate out")
+    if args.gate != "answers":
+        gate = []
+    elif not any(prompt.answers or prompt.judge for prompt in gate):
+        raise InputError("gate answers needs prompts with answers marked split gate; mark some, or use gate held_out")
+
+    def encoded(of: Sequence[Prompt], first: int) -> list[Encoded]:
+        tokens = encode_prompts(of, loaded, max_new_tokens=args.max_completion_length, raw=args.raw_prompts)
+        return [Encoded(number, tuple(ids)) for number, ids in enumerate(tokens, first)]
+
     trained = sum(prompt.split == "train" for prompt in prompts)
     return Parts(
         prompts=prompts,
-        encoded=[Encoded(number, tuple(ids)) for number, ids in enumerate(tokens)],
+        encoded=encoded(prompts, 0),
+        beside=Beside(encode_passages(unrelated_text(), loaded), gate, encoded(gate, len(prompts))),
         reward=reward_mixture(args.rewards if reward_funcs is None else reward_funcs, args.reward_weights),
         update=UPDATES[args.loss_type],
         beta=BETA_SCHEDULES[args.beta_schedule](

@@ -56,7 +56,7 @@ def errors(
     if beta is None or not chosen or not _finite(after):
         return None
     scored = [
-        Scored(tuple(old), tuple(new), max(0.0, modes[at].margin_lower), prompts[at].split == "train")
+        Scored(tuple(old), tuple(new), max(0.0, modes[at].margin_upper), prompts[at].split == "train")
         for at, old, new in zip(chosen, before, after, strict=True)
     ]
     return exactness(scored, beta)

@@ -20,13 +20,13 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from srlm.engines.engine import Certifier, Draw, Encoded, Engine, PolicyVersion
+from srlm.engines.engine import Draw, PolicyVersion, Sampler
 from srlm.errors import InputError
-from srlm.measure.decision import Action, Decision, best_round, decide, diverged
+from srlm.measure.decision import Decision, best_round, decide, diverged, round_to_return_to
 from srlm.measure.numerics import PROMPTS_COMPARED, measure_drift, require_small, rescore, spread
 from srlm.measure.round import measure_round
 from srlm.records.atomic import replace_folder
@@ -36,6 +36,7 @@ from srlm.records.responses import ModeBracket, Rollout, widen
 from srlm.records.rounds import SPLITS, NumericsRecord, RoundRecord, Split
 from srlm.records.run_directory import RunDirectory
 from srlm.records.tables import (
+    beside_of,
     drift_of,
     modes_from_table,
     modes_to_table,
@@ -43,83 +44,11 @@ from srlm.records.tables import (
     samples_to_table,
     seconds_of,
 )
-from srlm.rewards.mixture import RewardContext, RewardMixture
-from srlm.tasks.prompts import Prompt
-from srlm.training.learner import Learner
-from srlm.training.processes import Processes
+from srlm.rewards.mixture import RewardContext
+from srlm.training.beside import document
 from srlm.training.reached import compared, errors, projected
-from srlm.training.settings import RunSettings
-from srlm.training.update import Group, MeasuredPrompt, Update, reward_record
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a run is made of: orthogonal parts, each replaceable.
-
-    Attributes:
-        learner, engine, certifier, reward, update: the parts.
-        prompts, encoded: what is asked, and how the model sees it.
-        settings: the run's settings.
-        beta: KL strength of a round.
-        actions: what to do about each signature.
-        processes: those that share the work.
-        explain: what an error in a stage of a round (its name and number are given) means to the user; None: nothing
-            that the error does not say itself.
-    """
-
-    learner: Learner
-    engine: Engine
-    certifier: Certifier
-    reward: RewardMixture
-    update: Update
-    prompts: Sequence[Prompt]
-    encoded: Sequence[Encoded]
-    settings: RunSettings
-    beta: float
-    actions: Mapping[str, Action]
-    processes: Processes
-    explain: Callable[[BaseException, int, str], str | None] = lambda error, number, stage: None
-
-    @property
-    def exact_beta(self) -> float | None:
-        """beta of the exact round pi_t^(1 + 1/beta) that an update stands for; None where the reward is not the
-        log-probability or the reference not pi_t: an exact round is then something else than sharpening.
-        """
-        weight = self.reward.log_probability_weight
-        return None if weight is None or self.settings.reference == "base" else self.beta / weight
-
-    def ask(self, number: int) -> Draw:
-        """What is drawn from policy `number`; greedy decoding goes along where no search will do it."""
-        settings = self.settings
-        greedy = settings.max_expansions == 0
-        return Draw(settings.num_generations, settings.max_completion_length, settings.seed, number, greedy)
-
-    def groups(
-        self,
-        rollouts: Sequence[Rollout],
-        modes: Sequence[ModeBracket],
-        reference: Sequence[Sequence[float]],
-        context: RewardContext,
-    ) -> list[Group]:
-        """What the update trains on.
-
-        Args:
-            rollouts, modes: of some prompts, decoded; the responses are those that the update asks for.
-            reference: their log-probabilities (nats) under what the update is kept near.
-            context: what reward functions may use.
-
-        Raises:
-            InputError: no reward applies.
-        """
-        prompts = [self.prompts[one.prompt] for one in rollouts]
-        rewards = self.reward(prompts, rollouts, context)
-        measured = [
-            MeasuredPrompt(self.encoded[rollout.prompt], rollout, mode, values, near)
-            for rollout, mode, values, near in zip(rollouts, modes, rewards, reference, strict=True)
-        ]
-        if not (groups := self.update.groups(measured, self.beta)):
-            raise InputError(f"no reward of {', '.join(self.reward.names)} applies to the responses of any prompt")
-        return groups
+from srlm.training.update import Group, reward_record
+from srlm.training.work import Work
 
 
 def run_rounds(work: Work, directory: RunDirectory, observer: Observer) -> None:
@@ -167,16 +96,17 @@ class _Run:
             except FloatingPointError as error:
                 if number == 0:
                     raise
-                decision = diverged(number, history, str(error))
+                decision = diverged(number, history, str(error), self._work.gate)
             else:
                 history.append(self._directory.round(number).read())
-                decision = decide(history, self._work.actions)
+                decision = decide(history, self._work.actions, self._work.gate)
             if decision is not None:
                 self._end_early(number, decision, history)
                 return
             self._prune(history)
-        self._export(self._settings.rounds, history)
-        self._conclude(status="done", reason=None, best_round=best_round(history).round, control=None)
+        best = best_round(history, self._work.gate)
+        self._export(best.round, history)
+        self._conclude(status="done", reason=None, best_round=best.round, choice=asdict(best), control=None)
 
     def _end_early(self, number: int, decision: Decision, history: Sequence[RoundRecord]) -> None:
         self._export(decision.keep, history)
@@ -196,8 +126,9 @@ class _Run:
         """With `keep_checkpoints` "best_and_last", remove the weights of every other round; its record stays."""
         if self._settings.keep_checkpoints != "best_and_last" or not self._processes.main:
             return
-        base = {0} if self._settings.reference == "base" else set()
-        for number in set(range(len(history))) - {best_round(history).round, len(history) - 1} - base:
+        base = {0} if self._settings.reference == "base" or self._work.reward.asks_base else set()
+        kept = {round_to_return_to(history, self._work.gate).round, len(history) - 1} | base
+        for number in set(range(len(history))) - kept:
             shutil.rmtree(self._directory.round(number).path / "checkpoint", ignore_errors=True)
 
     def _round(self, number: int, history: Sequence[RoundRecord]) -> None:
@@ -213,8 +144,9 @@ class _Run:
             self._certify(number, rollouts)
         table = folder.read_table("modes")
         modes = modes_from_table(table)
-        certify = seconds_of(table) + facts.get("certificate_seconds", 0.0)
-        seconds = {"sample": seconds_of(samples), "certify": certify, "train": facts["seconds"]}
+        beside = beside_of(samples)
+        seconds = {"sample": seconds_of(samples), "certify": seconds_of(table), "train": facts["seconds"]}
+        seconds["measure"] = facts.get("certificate_seconds", 0.0) + beside.get("seconds", 0.0)
         tokens = sum(len(response.tokens) for rollout in rollouts for response in rollout.responses)
         engine = self._work.engine
         record = measure_round(
@@ -236,6 +168,8 @@ class _Run:
             reward=facts.get("reward"),
             certificate=facts.get("certificate"),
             projection=facts.get("projection"),
+            retention=beside.get("retention"),
+            gate=beside.get("gate"),
         )
         self._processes.on_main(lambda: folder.write_metrics(record.to_document()))
         self._work.learner.log_round(self._steps(number), record)
@@ -343,7 +277,10 @@ class _Run:
         if settings.rescore:
             rollouts = rescore(rollouts, again)
         graded = [prompt.graded_rollout(rollout) for prompt, rollout in zip(prompts, rollouts, strict=True)]
-        table = samples_to_table(prompts, graded, time.perf_counter() - began, drift)
+        taken, began = time.perf_counter() - began, time.perf_counter()
+        beside = self._beside(number, graded, sampler, ask)
+        beside["seconds"] = time.perf_counter() - began
+        table = samples_to_table(prompts, graded, taken, drift, beside)
         self._processes.on_main(lambda: self._directory.round(number).write_table("samples", table))
 
     def _scored(self, rollouts: Sequence[Rollout], prompts: Sequence[int]) -> list[list[float]]:
@@ -351,6 +288,16 @@ class _Run:
         mine = self._processes.share(prompts)
         groups = [(self._work.encoded[at].tokens, rollouts[at].tokens) for at in mine]
         return self._processes.gather(lambda: self._work.learner.score(groups))
+
+    def _beside(self, number: int, rollouts: Sequence[Rollout], sampler: Sampler, ask: Draw) -> dict[str, Any]:
+        """What is measured of policy `number`, which the learner holds, beside the run's prompts."""
+        work, text = self._work, None
+        if number:
+            first = self._directory.round(0).read_table("samples")
+            rollouts, text = samples_from_table(first), beside_of(first).get("passages", ())
+        score = work.learner.score
+        kept = work.beside.retained(work.prompts, work.encoded, rollouts, score, self._processes, text)
+        return document(*kept, work.beside.answers(sampler, replace(ask, greedy=False), self._processes))
 
     # Stage 3: modes.
 

@@ -5,7 +5,6 @@ round works.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from srlm.training.estimate import RunEstimate, estimate_run
 from srlm.training.memory import RECOMPUTE
 from srlm.training.presets import PRESETS
 from srlm.training.processes import is_main_process
-from srlm.training.settings import Request
+from srlm.training.settings import Request, RunSettings
 from srlm.training.trainer import SelfRewardingTrainer
 
 
@@ -33,7 +32,7 @@ def prepared(request: Request) -> tuple[SelfRewardingConfig, list[Prompt], Loade
     """
     if wrong := problems(request):
         raise InputError(wrong)
-    config = _configuration(request.options, request.config_file, request.preset)
+    config = _configuration(request)
     path = Path(config.output_dir or ".")
     # With several processes the main one may have made the folder already.
     if is_main_process() and not request.resume and path.exists() and (path.is_file() or any(path.iterdir())):
@@ -79,7 +78,8 @@ def dry_run(**asked: Any) -> RunEstimate:
     return estimate_run(loaded, config, prompts)
 
 
-def _configuration(options: Mapping[str, Any], file: Path | None, preset: str | None) -> SelfRewardingConfig:
+def _configuration(request: Request) -> SelfRewardingConfig:
+    options, file, preset = request.options, request.config_file, request.preset
     values: dict[str, Any] = {}
     if file is not None:
         try:
@@ -98,8 +98,17 @@ def _configuration(options: Mapping[str, Any], file: Path | None, preset: str | 
     ready = PRESETS[preset] if preset else {}
     ready = {RECOMPUTE if name == "activation_checkpointing" else name: value for name, value in ready.items()}
     try:
-        return SelfRewardingConfig(**(ready | values | dict(options)))
+        return SelfRewardingConfig(**(_recorded(request) | ready | values | dict(options)))
     except InputError:
         raise
     except (TypeError, ValueError) as error:
         raise InputError(f"the configuration cannot be used: {error}") from error
+
+
+def _recorded(request: Request) -> dict[str, Any]:
+    """What the run to be resumed was told: it need not be told again, even where a default has changed since."""
+    folder = Path(request.options.get("output_dir") or SelfRewardingConfig.output_dir or ".")
+    if not request.resume or not (folder / RUN_FILE).is_file():
+        return {}
+    told = RunDirectory.open(folder).record()["configuration"]
+    return {one.name: told[one.name] for one in fields(RunSettings) if one.name in told}

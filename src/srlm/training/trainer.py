@@ -34,11 +34,12 @@ from srlm.training.config import SelfRewardingConfig
 from srlm.training.early_stopping import PassEnd, held_out_residual
 from srlm.training.memory import explanation
 from srlm.training.processes import Processes
-from srlm.training.rounds import Work, run_rounds
+from srlm.training.rounds import run_rounds
 from srlm.training.sharding import WrappedPolicy, gather, require_supported, scatter, trained_state
 from srlm.training.update import Group
 from srlm.training.updates import GroupedBatch, best_of_k_loss
 from srlm.training.weights import export_model, make_trainable, merged, restore_policy, save_policy
+from srlm.training.work import Work
 
 
 class SelfRewardingTrainer(Trainer):
