@@ -59,6 +59,26 @@ def share_bracket(value: Bracket | Interval | None, unknown: str = "not known") 
     return unknown if value is None else between(share(value.lower), share(value.upper))
 
 
+def mass(value: float) -> str:
+    """A part of all probability in percent, with three figures however small it is."""
+    return f"{number(100 * value)}%"
+
+
+def over_prompts(value: str, interval: Interval | None) -> str:
+    """A share in percent with its interval over prompts: "87% (80 to 93%)"."""
+    return value if interval is None else f"{value} ({100 * interval.lower:.0f} to {share(interval.upper)})"
+
+
+def measured(one: SplitRecord, name: str) -> str:
+    """A share by its name in `SplitRecord.intervals`, with the interval where it has one."""
+    if name == "failure_rate":
+        value = share_bracket(one.failure_rate)
+    else:
+        way = name.removesuffix("_accuracy")
+        value = share(getattr(one, name) if way == name else getattr(one.accuracy, way), "–")
+    return over_prompts(value, one.intervals.get(name))
+
+
 def log_bracket(logs: Bracket | Interval) -> str:
     """`bracket` of what the logarithms (nats) stand for, which may be beyond what a double holds."""
     low, high = (-math.inf if logs.lower is None else logs.lower), (math.inf if logs.upper is None else logs.upper)
@@ -131,15 +151,6 @@ def forecast_legend(widened: float) -> str:
 
 def _cell(point: str, certain: str, band: str) -> str:
     return " ".join(part for part in (point, f"[{certain}]", f"({band})" if band else "") if part)
-
-
-def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, whichever reads best."""
-    if seconds < 90:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def plural(count: int, noun: str) -> str:
