@@ -22,8 +22,111 @@ def _bracket(value: float, slack: float = 0.0) -> dict[str, float]:
     return {"lower": value * (1 - slack), "upper": value * (1 + slack)}
 
 
+def _known(policy: np.ndarray, power: float) -> tuple[np.ndarray, np.ndarray]:
+    """Z/l^S and T+/l^S of P8 at every prompt: the three likeliest responses are known, one prefix holds all others."""
+    top = np.sort(policy, axis=1)[:, ::-1]
+    return ((top[:, :3] / top[:, :1]) ** power).sum(axis=1), (top[:, 3:].sum(axis=1) / top[:, 0]) ** power
+
+
+def _exact(policy: np.ndarray, power: float) -> dict[str, Any]:
+    """P8's bracket of the exact round to this power."""
+    inside, outside = _known(policy, power)
+    ends = {"lower": float(inside.mean()), "upper": float((inside + outside).mean())}
+    return {
+        "kappa": ends,
+        "log_kappa": {name: float(np.log(value)) for name, value in ends.items()},
+        "failure": {"lower": float(np.mean(inside >= 2)), "upper": float(np.mean(inside + outside >= 2))},
+        "tau": float(np.mean(outside / (inside + outside))),
+    }
+
+
+def _forecast(base: np.ndarray, rounds: int) -> list[dict[str, Any]]:
+    """P8 iterated; the point is the truth."""
+    told = []
+    for number in range(rounds + 1):
+        power = (1 + 1 / BETA) ** number
+        exact, (inside, outside) = _exact(base, power), _known(base, power)
+        top = np.sort(base, axis=1)[:, ::-1][:, :3]
+        right = np.where(base[:, 0] >= top[:, 2], (base[:, 0] / top[:, 0]) ** power, 0.0)
+        truth = float(((base / top[:, :1]) ** power).sum(axis=1).mean())
+        told.append(
+            {
+                "round": number,
+                "power": power,
+                "kappa": exact["kappa"],
+                "log_kappa": exact["log_kappa"],
+                "failure_rate": exact["failure"],
+                "kappa_point": truth,
+                "log_kappa_point": float(np.log(truth)),
+                "projection_kappa": float(inside.mean()),
+                "sample_accuracy": {
+                    "lower": float(np.mean(right / (inside + outside))),
+                    "upper": float(np.mean((right + outside) / (inside + outside))),
+                },
+            }
+        )
+    return told
+
+
+def _projection(before: np.ndarray, now: np.ndarray) -> dict[str, Any]:
+    """The projection onto the three likeliest responses of `before`, held against `now`."""
+    inside, outside = _known(before, 1 + 1 / BETA)
+    order = np.argsort(before, axis=1)[:, :-4:-1]
+    q = np.take_along_axis(before, order, axis=1) ** (1 + 1 / BETA)
+    q /= q.sum(axis=1, keepdims=True)
+    distance = (q * np.log(q / np.take_along_axis(now, order, axis=1))).sum(axis=1)
+    return {
+        "responses": 3.0,
+        "tau": float(np.mean(outside / (inside + outside))),
+        "tau_max": float(np.max(outside / (inside + outside))),
+        "target_kappa": float(inside.mean()),
+        "distance": float(np.median(distance)),
+        "distance_max": float(distance.max()),
+        "distance_worst_prompt": int(distance.argmax()),
+    }
+
+
+def _recent(policy: np.ndarray, base: np.ndarray, previous: np.ndarray | None) -> dict[str, Any]:
+    """What records gained with the projection: the exact round's bracket, fates, what is kept, intervals."""
+    modes, first, right = policy.argmax(axis=1), base.argmax(axis=1), policy.argmax(axis=1) == 0
+    exact, was = _exact(policy, 1 + 1 / BETA), first == 0
+    kept = np.where(modes == first, policy.max(axis=1), 0.0)
+    counts = (was & right, ~was & right, was & ~right, ~was & ~right)
+    fates = dict(zip(("kept", "learned", "corrupted", "still_wrong"), (int(one.sum()) for one in counts), strict=True))
+    shares = {
+        "sample_accuracy": policy[:, 0].mean(), "greedy_accuracy": right.mean(), "mode_accuracy": right.mean(),
+        "failure_rate": np.mean(policy.max(axis=1) <= 0.5), "mode_drift": np.mean(modes != first),
+        "kept_confidence": kept.mean(),
+    }  # fmt: skip
+    return {
+        "population": {
+            "exact_round": exact["kappa"],
+            "log_exact_round": exact["log_kappa"],
+            "exact_round_failure": exact["failure"],
+            "tau": exact["tau"],
+        },
+        "kept_confidence": float(kept.mean()),
+        "fates": {"mode": fates, "majority": fates},
+        "flips": None if previous is None else float(np.mean(modes != previous.argmax(axis=1))),
+        "distinct": float(np.mean((1 - (1 - policy) ** SAMPLES).sum(axis=1)) / SAMPLES),
+        "entropy": float(np.mean(-(policy * np.log(policy)).sum(axis=1))),
+        "intervals": {
+            name: {"lower": max(0.0, float(at) - 0.125), "upper": min(1.0, float(at) + 0.125), "level": 0.95}
+            for name, at in shares.items()
+        },
+    }
+
+
+def _retention(base: np.ndarray, now: np.ndarray, number: int) -> dict[str, Any]:
+    apart = (base * np.log(base / now)).sum(axis=1)
+    kl = {"kl_base": float(apart.mean()), "kl_base_se": float(apart.std(ddof=1) / np.sqrt(len(apart)))}
+    return kl | {"responses": SAMPLES * len(base), "text": -3.125 - number, "text_base": -3.125, "tokens": 100}
+
+
 def _split_metrics(policy: np.ndarray, base: np.ndarray, slack: float) -> dict[str, Any]:
-    """The numbers of section 1 for `policy`, shape (prompts, responses); response 0 is the right one."""
+    """The numbers of section 1 for `policy`, shape (prompts, responses); response 0 is the right one. What an exact
+    round would do is told as an older srlm did.
+    """
     top = np.sort(policy, axis=1)[:, ::-1]
     margins = np.log(top[:, 0] / top[:, 1])
     modes = policy.argmax(axis=1)
@@ -86,19 +189,26 @@ def make_run() -> Callable[..., Path]:
         reason: str | None = None,
         configuration: dict[str, Any] | None = None,
         more: Callable[[int], dict[str, Any]] | None = None,
+        old: bool = False,
+        exported: int | None = None,
     ) -> Path:
         generator = np.random.default_rng(7)
-        base = {
+        base: dict[Split, np.ndarray] = {
             "train": generator.dirichlet(np.full(8, 0.6), size=12) + 1e-9,
             "held_out": generator.dirichlet(np.full(8, 0.6), size=6) + 1e-9,
         }
-        settings = {"model": f"toy {word}", "beta": BETA, "rounds": rounds if planned is None else planned}
+        settings = ({} if old else {"loss_type": "projection"}) | {
+            "model": f"toy {word}",
+            "beta": BETA,
+            "rounds": rounds if planned is None else planned,
+        }
         about = {
             "seed": 7,
             "prompts": {"train": 12, "held_out": 6},
             "versions": {"srlm": "0.1.0", "torch": "2.13.0+cpu"},
         }
         run = RunDirectory.create(folder, settings | (configuration or {}), about)
+        past: list[dict[Split, np.ndarray]] = []
         for number in range(rounds + 1):
             power = 1.0 if flatten else (1 + 1 / BETA) ** number
             now = {name: policy**power for name, policy in base.items()}
@@ -112,18 +222,32 @@ def make_run() -> Callable[..., Path]:
                 for at, name in enumerate(SPLITS[: 2 if held_out else 1])
             ]
             prompts, rollouts, modes = ([one for part in parts for one in part[at]] for at in range(3))
+            measured = {name: _split_metrics(now[name], base[name], slack) for name in SPLITS}
+            fresh: dict[str, Any] = {}
+            if not old:
+                for name in SPLITS:
+                    measured[name] |= _recent(now[name], base[name], past[-1][name] if past else None)
+                fresh["retention"] = _retention(base["held_out"], now["held_out"], number)
+                fresh["projection"] = _projection(past[-1]["train"], now["train"]) if past else None
+                if number == 0:
+                    fresh["forecast"] = _forecast(now["train"], rounds if planned is None else planned)
+                    fresh["forecast_held_out"] = _forecast(now["held_out"], rounds) if held_out else None
+            past.append(now)
             place = run.round(number)
             place.write_table("modes", modes_to_table(prompts, modes, 2.0))
             place.write_table("samples", samples_to_table(prompts, rollouts, 3.0, DRIFT))
             place.write_metrics(
                 {"round": number}
-                | _split_metrics(now["train"], base["train"], slack)
-                | {"held_out": _split_metrics(now["held_out"], base["held_out"], slack) if held_out else None}
+                | measured["train"]
+                | {"held_out": measured["held_out"] if held_out else None}
+                | fresh
                 | {"seconds": {"sample": 3.0, "certify": 2.0, "train": 5.0 if number else 0.0}}
                 | {"tokens": {"sampled": 240, "trained": 240 if number else 0}, "loss": 0.5 if number else None}
                 | (more(number) if more else {})
             )
         run.update(status=status, reason=reason)
+        if exported is not None:
+            run.update(choice={"round": exported, "by": "held_out", "reason": f"round {exported} is kept {word}"})
         return folder
 
     return make

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srlm.records.rounds import Bracket
-from srlm.report.numbers import bracket, duration, from_log, number, plural, power_of_ten, share
+from srlm.records.text import duration
+from srlm.report.numbers import bracket, from_log, number, plural, power_of_ten, share
 
 _DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from srlm.records.progress import Observer
 from srlm.records.rounds import RoundRecord
 from srlm.records.run_directory import RunDirectory
-from srlm.records.text import visible
+from srlm.records.text import duration, visible
 from srlm.report import numbers
 
 _DOING = {"sample": "sampling", "certify": "finding modes", "train": "training", "save": "saving"}
@@ -117,16 +117,27 @@ class RoundProgress(DiagnosisProgress):
             ahead += sum(self._spent[stage][-1] for stage in order[order.index(name) :] if self._spent[stage])
         ahead -= time.monotonic() - self._began
         note = "" if self._spent["train"] else " and training"
-        return f"about {numbers.duration(ahead)}{note} left" if ahead > 0 else ""
+        return f"about {duration(ahead)}{note} left" if ahead > 0 else ""
 
 
 def _summary(record: RoundRecord) -> str:
+    """A round in a line; in parentheses the 95 % interval over prompts."""
     split = record.train or record.held_out
     parts = []
     if split is not None:
-        parts += [f"kappa {numbers.kappa(split)}", f"failure rate {numbers.bracket(split.failure_rate)}"]
+
+        def over_prompts(value: str, name: str) -> str:
+            one = split.intervals.get(name)
+            return value if one is None else f"{value} ({one.lower:.2f} to {one.upper:.2f})"
+
+        tau = record.projection.tau if record.projection else None
+        parts.append(f"kappa {numbers.kappa(split)}{'' if tau is None else f' (tau {numbers.number(tau)})'}")
+        parts.append(f"failure rate {over_prompts(numbers.bracket(split.failure_rate), 'failure_rate')}")
         if split.accuracy.sample is not None:
             known = [(name, value) for name, value in split.accuracy if isinstance(value, float)]
-            parts.append("accuracy " + ", ".join(f"{name} {value:.2f}" for name, value in known))
+            shown = (f"{name} {over_prompts(f'{value:.2f}', f'{name}_accuracy')}" for name, value in known)
+            parts.append(f"accuracy {', '.join(shown)}")
+        if record.round and split.mode_drift is not None:
+            parts.append(f"modes moved {split.mode_drift:.2f}")
         parts.append(f"{split.mean_response_tokens:.1f} tokens")
     return f"round {record.round}: {' | '.join(parts)} | {sum(record.seconds.values()):.0f} s"

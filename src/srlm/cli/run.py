@@ -47,4 +47,6 @@ def command(
     else:
         if summary["status"] == "stopped":
             observer.say(f"Ended early: {summary['reason']}.")
+        elif summary.get("choice"):
+            observer.say(f"Kept: {summary['choice']['reason']}.")
         observer.say(f"Done: {summary['report']} is the page to look at, {summary['model']} the trained model.")

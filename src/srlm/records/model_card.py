@@ -35,21 +35,33 @@ def model_card(record: Mapping[str, Any], history: Sequence[RoundRecord], kept: 
         f"{configuration.get('loss_type')}; beta {configuration['beta']:g}). Self-rewarding sharpens what the base "
         "model already does; it adds no knowledge.",
         "",
-        "| round | kappa | failure rate | sample accuracy | held-out sample accuracy | mode drift |",
-        "|---|---|---|---|---|---|",
+        "| round | kappa | tau | failure rate | sample accuracy | held-out sample accuracy | mode drift |",
+        "|---|---|---|---|---|---|---|",
     ]
     for one in history:
         train, held_out = one.train, one.held_out
         cells = [
             f"{one.round}{' (this model)' if one.round == kept else ''}",
             _kappa(train),
+            _number(one.projection and one.projection.tau, ".2g"),
             _number(train and train.failure_rate.upper, ".2f"),
-            _number(train and train.accuracy.sample, ".2f"),
-            _number(held_out and held_out.accuracy.sample, ".2f"),
+            _accuracy(train),
+            _accuracy(held_out),
             _number(train and train.mode_drift, ".2f"),
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "tau: the most that an exact round would have given to what the update left out. In parentheses: 95 % interval "
+        "over prompts.",
+    ]
     return "\n".join([*lines, ""])
+
+
+def _accuracy(split: SplitRecord | None) -> str:
+    value = _number(split and split.accuracy.sample, ".2f")
+    over = split and split.intervals.get("sample_accuracy")
+    return f"{value} ({over.lower:.2f} to {over.upper:.2f})" if over else value
 
 
 def _kappa(split: SplitRecord | None) -> str:

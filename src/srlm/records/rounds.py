@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from srlm.errors import InputError
 from srlm.records.bracket import Bracket, Interval, Number, Record, Share
+from srlm.records.forecast import ForecastRecord
 
 # "gate": prompts apart from those that are measured and shown, by whose answers the exported round may be chosen.
 Split = Literal["train", "held_out", "gate"]
@@ -302,6 +303,7 @@ class RoundRecord(Record):
             to its targets.
         drift: sampling against training numerics.
         retention: what is left of the base model.
+        forecast, forecast_held_out: at round 00, what exact rounds would make of the trained and the held-out prompts.
         numerics: in which arithmetic the round was measured.
         signatures: what looks wrong; None where nobody looked.
     """
@@ -320,6 +322,8 @@ class RoundRecord(Record):
     projection: ProjectionRecord | None = None
     drift: Drift | None = None
     retention: RetentionRecord | None = None
+    forecast: tuple[ForecastRecord, ...] | None = None
+    forecast_held_out: tuple[ForecastRecord, ...] | None = None
     numerics: NumericsRecord | None = None
     signatures: tuple[Signature, ...] | None = None
 
@@ -342,8 +346,16 @@ class RoundRecord(Record):
         return document
 
 
+class ChoiceRecord(Record):
+    """Which round's policy became the run's model, by what, and why in a sentence."""
+
+    round: int
+    by: str = ""
+    reason: str = ""
+
+
 class RunRecord(Record):
-    """`run.json`."""
+    """`run.json`; `choice` where a finished run compared its rounds."""
 
     format: int
     status: Literal["running", "done", "stopped", "failed"]
@@ -354,6 +366,7 @@ class RunRecord(Record):
     seed: int | None = None
     prompts: dict[str, int] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
+    choice: ChoiceRecord | None = None
 
 
 _Kind = TypeVar("_Kind", bound=Record)

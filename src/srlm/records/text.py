@@ -1,4 +1,4 @@
-"""Text that a model wrote, made safe to look at.
+"""Text that a model wrote, made safe to look at; and durations as people read them.
 
 Knows: which characters steer a terminal or reorder a page instead of being seen. Refuses to know: HTML; pages escape
 markup themselves, after this.
@@ -28,6 +28,15 @@ def visible(text: str, limit: int | None = None) -> str:
     if limit is not None and len(shown) > limit:
         return shown[: limit - 1] + "…"
     return shown
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, whichever reads best."""
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def _escape(letter: str) -> str:

@@ -8,13 +8,14 @@ import html
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import plotly.graph_objects as go
 
 from srlm.records.bracket import Bracket
 from srlm.records.rounds import SPLITS, Split, SplitRecord
+from srlm.records.text import duration
 from srlm.report import numbers
 from srlm.report._pieces import NAMES
 from srlm.report.reading import RunView
@@ -59,7 +60,7 @@ def run_figures(run: RunView) -> list[Figure]:
     if not run.rounds:
         return []
     accuracy = [figure for split in SPLITS if (figure := _accuracy(run, split)) is not None]
-    rest = [_failure(run), *accuracy, _length(run), _sameness(run), _time(run)]
+    rest = [_failure(run), *accuracy, _moved(run), _sameness(run), _length(run), _time(run)]
     return [_kappa(run), *(figure for figure in rest if figure is not None)]
 
 
@@ -74,9 +75,9 @@ def comparison_figures(runs: Sequence[tuple[str, RunView]]) -> list[Figure]:
         figure, accuracy = go.Figure(), go.Figure()
         for at, (name, run) in enumerate(runs):
             series, name, colour = run.split(split), html.escape(name), RUN_COLOURS[at % len(RUN_COLOURS)]
-            _draw(figure, _Line(name, series, lambda one: one.kappa.upper, colour, bracket=lambda one: one.kappa))
-            _draw(accuracy, _Line(f"{name}: samples", series, lambda one: one.accuracy.sample, colour))
-            _draw(accuracy, _Line(f"{name}: modes", series, lambda one: one.accuracy.mode, colour, "dot"))
+            add_line(figure, Line(name, series, lambda one: one.kappa.upper, colour, bracket=lambda one: one.kappa))
+            add_line(accuracy, Line(f"{name}: samples", series, lambda one: one.accuracy.sample, colour))
+            add_line(accuracy, Line(f"{name}: modes", series, lambda one: one.accuracy.mode, colour, "dot"))
         log_axis(figure, "κ")
         percent_axis(accuracy)
         words = "; ".join(f"{name}: {_from_to(series, numbers.kappa)}" for name, series in measured)
@@ -96,27 +97,26 @@ def _kappa(run: RunView) -> Figure:
     figure, words = go.Figure(), []
     for line in _by_split(run, lambda one: one.kappa.upper, lambda one: one.kappa):
         if line.series:
-            _draw(figure, line)
+            add_line(figure, line)
             words.append(f"on {line.name} {_from_to(line.series, numbers.kappa)}")
-    main = run.split(run.main_split())
-    # Without a proved mode there is no margin, and both predictions say nothing.
-    predicted = [
-        (number + 1, one.population) for number, one in main if one.population is not None and one.certified_share != 0
-    ]
-    predicted = [(number, one) for number, one in predicted if number <= max(main[-1][0], run.planned_rounds or 0)]
-    if predicted:
-        bound = [(number, one.kappa_bound) for number, one in predicted]
-        _marks(figure, bound, "P3 bound from the round before", "line-ew-open", 18)
-        exact = [(number, one.kappa_estimate) for number, one in predicted]
-        _marks(figure, exact, "exact round, estimated", "diamond-open", 9)
+    if predicted := run.exact_rounds():
+        upper, lower = (
+            [(number, high) for number, _, high in predicted],
+            [(number, low) for number, low, _ in predicted],
+        )
+        names = ("most", "least") if run.label == "P8" else ("most (P3)", "estimate")
+        _marks(figure, upper, f"exact round from the round before, {names[0]}", "triangle-down-open")
+        _marks(figure, lower, f"exact round, {names[1]}", "triangle-up-open" if run.label == "P8" else "diamond-open")
     log_axis(figure, "κ (log scale)")
     caption = f"Bars: certification brackets (none where every mode was {numbers.proved(run.widened)})."
     if any(one.kappa.upper is None for split in SPLITS for _, one in run.split(split)):
         caption += " κ beyond 10³⁰⁸ is not drawn; the table of numbers has it."
     if predicted:
         caption += (
-            " Grey dashes: what theorem P3 allows after an exact round from the round before; grey diamonds: an "
-            f"estimate of that exact round{', both for the trained prompts' if run.main_split() == 'train' else ''}."
+            f" Grey marks: between which ends ({run.label}) an exact round from the round before would bring it"
+            f"{', for the trained prompts' if run.main_split() == 'train' else ''}."
+            if run.label == "P8"
+            else " Grey: what theorem P3 allows after an exact round from the round before, and an estimate of it."
         )
     return Figure(
         "kappa", "Condition number κ by round", caption, f"κ went {'; '.join(words)}.", finished_spec(figure, 400), True
@@ -131,7 +131,11 @@ def _failure(run: RunView) -> Figure | None:
 
 def _accuracy(run: RunView, split: Split) -> Figure | None:
     series = run.split(split)
-    lines = [_Line(name, series, value, colour, dash) for name, colour, dash, value in WAYS]
+    bars = "sample_accuracy"
+    lines = [
+        Line(name, series, value, colour, dash, interval=bars if name == "samples" else None)
+        for name, colour, dash, value in WAYS
+    ]
 
     def axis(figure: go.Figure) -> None:
         percent_axis(figure)
@@ -142,6 +146,8 @@ def _accuracy(run: RunView, split: Split) -> Figure | None:
         "Share of right answers. The thin line is the accuracy of the base model's modes, where exact rounds would "
         "end (P5)."
     )
+    if any(bars in one.intervals for _, one in series):
+        caption += " Bars: 95% intervals over prompts like these."
     return _chart(f"accuracy{split.replace('_', '')}", f"Accuracy, {NAMES[split]}", caption, lines, axis)
 
 
@@ -157,17 +163,24 @@ def _length(run: RunView) -> Figure | None:
     return _chart("length", "Response length", caption, lines, axis, numbers.number)
 
 
+def _moved(run: RunView) -> Figure | None:
+    lines = _by_split(run, lambda one: one.mode_drift, what="since round 0, ")
+    lines += [
+        replace(one, dash="dot") for one in _by_split(run, lambda one: one.flips, what="since the round before, ")
+    ]
+    return _chart("moved", "Modes that moved", "Exact rounds never move one (P5).", lines)
+
+
 def _sameness(run: RunView) -> Figure | None:
     caption = (
-        "Modes that are no longer the base model's (the theory says none), and the share of sampled pairs whose two "
-        "responses differ: only those teach anything."
+        "Distinct responses among a prompt's samples, and sampled pairs whose two responses differ: a sharper model "
+        "repeats itself, and only different responses teach anything."
     )
-    main = run.split(run.main_split())
     lines = [
-        *_by_split(run, lambda one: one.mode_drift, what="moved modes, "),
-        _Line("pairs that differ", main, lambda one: one.informative_pairs, GREY, "dot"),
+        *_by_split(run, lambda one: one.distinct, what="distinct, "),
+        Line("pairs that differ", run.split(run.main_split()), lambda one: one.informative_pairs, GREY, "dot"),
     ]
-    return _chart("sameness", "Mode drift and informative pairs", caption, lines)
+    return _chart("sameness", "How different samples are", caption, lines)
 
 
 def _time(run: RunView) -> Figure | None:
@@ -185,15 +198,17 @@ def _time(run: RunView) -> Figure | None:
     figure.update_layout(barmode="stack", legend={"traceorder": "normal"})
     figure.update_xaxes(title="seconds", type="linear", dtick=None, tickmode="auto")
     figure.update_yaxes(autorange="reversed")
-    words = f"{numbers.duration(total)} in all."
+    words = f"{duration(total)} in all."
     return Figure(
         "time", "Where the time went", f"Wall time by stage: {words}", words, finished_spec(figure, rounds=False)
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    """One quantity over the rounds that have it: its name, where it comes from, how it is drawn."""
+class Line:
+    """One quantity over the rounds that have it: its name, where it comes from, how it is drawn (`dash` "none" for dots
+    alone), and what its bars show: a bracket, or the interval of that name over prompts.
+    """
 
     name: str
     series: Series
@@ -201,6 +216,7 @@ class _Line:
     colour: str
     dash: str = "solid"
     bracket: Callable[[SplitRecord], Bracket] | None = None
+    interval: str | None = None
 
 
 def _by_split(
@@ -208,9 +224,9 @@ def _by_split(
     value: Callable[[SplitRecord], float | None],
     bracket: Callable[[SplitRecord], Bracket] | None = None,
     what: str = "",
-) -> list[_Line]:
+) -> list[Line]:
     return [
-        _Line(f"{what}{NAMES[split]}", run.split(split), value, colour, bracket=bracket)
+        Line(f"{what}{NAMES[split]}", run.split(split), value, colour, bracket=bracket)
         for split, colour in SPLIT_COLOURS.items()
     ]
 
@@ -223,13 +239,13 @@ def _chart(
     key: str,
     title: str,
     caption: str,
-    lines: Sequence[_Line],
+    lines: Sequence[Line],
     axis: Callable[[go.Figure], None] = percent_axis,
     form: Callable[[float | None], str] = numbers.share,
 ) -> Figure | None:
     """The lines with what they say in words; None where no round has any of them."""
     figure = go.Figure()
-    known = [one for one in lines if _draw(figure, one)]
+    known = [one for one in lines if add_line(figure, one)]
     if not known:
         return None
     axis(figure)
@@ -237,12 +253,19 @@ def _chart(
     return Figure(key, title, caption, f"{words}.", finished_spec(figure))
 
 
-def _draw(figure: go.Figure, line: _Line) -> bool:
+def add_line(figure: go.Figure, line: Line) -> bool:
     """Add one line over the rounds that have the value; whether there was any."""
     points = [(number, known, one) for number, one in line.series if (known := line.value(one)) is not None]
     if not points:
         return False
     error = None
+    if line.interval and all(line.interval in one.intervals for _, _, one in points):
+        ends = [(known, one.intervals[line.interval]) for _, known, one in points]
+        up, down = (
+            [max(0.0, at.upper - known) for known, at in ends],
+            [max(0.0, known - at.lower) for known, at in ends],
+        )
+        error = {"type": "data", "array": up, "arrayminus": down, "thickness": 1, "width": 4}
     if line.bracket is not None and not all(line.bracket(one).exact for _, _, one in points):
         # Lines run through the upper ends, the cautious ones; the bar reaches down to the lower ends.
         lower = [line.bracket(one).lower for _, _, one in points]
@@ -252,8 +275,8 @@ def _draw(figure: go.Figure, line: _Line) -> bool:
         x=[number for number, _, _ in points],
         y=[known for _, known, _ in points],
         name=line.name,
-        mode="lines+markers",
-        line={"color": line.colour, "width": 2.5, "dash": line.dash},
+        mode="markers" if line.dash == "none" else "lines+markers",
+        line={"color": line.colour, "width": 2.5, "dash": "solid" if line.dash == "none" else line.dash},
         marker={"size": 7, "color": line.colour},
         error_y=error,
         hovertemplate=f"{line.name}, round %{{x}}: %{{y:.3~g}}<extra></extra>",
@@ -261,7 +284,7 @@ def _draw(figure: go.Figure, line: _Line) -> bool:
     return True
 
 
-def _marks(figure: go.Figure, at: Sequence[tuple[int, float | None]], name: str, symbol: str, size: int) -> None:
+def _marks(figure: go.Figure, at: Sequence[tuple[int, float | None]], name: str, symbol: str) -> None:
     """Add marks at the (round, value) pairs that have a value."""
     known = [one for one in at if one[1] is not None]
     if not known:
@@ -271,7 +294,7 @@ def _marks(figure: go.Figure, at: Sequence[tuple[int, float | None]], name: str,
         y=[value for _, value in known],
         name=name,
         mode="markers",
-        marker={"symbol": symbol, "size": size, "color": GREY, "line": {"width": 2, "color": GREY}},
+        marker={"symbol": symbol, "size": 10, "color": GREY, "line": {"width": 2, "color": GREY}},
         hovertemplate=f"{name}, round %{{x}}: %{{y:.3~g}}<extra></extra>",
     )
 

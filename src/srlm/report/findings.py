@@ -1,15 +1,19 @@
 """What a run amounts to, in words: the headline, its figures, what looked wrong, and what to keep in mind.
 
-Knows: the records' fields; the theory's promises are in `promises.py`. Refuses to know: anything that is not in them.
+Knows: the records' fields; the theory's promises are in `promises.py`, forecasts in `forecasts.py`. Refuses to know:
+anything that is not in them.
 """
 
 from dataclasses import dataclass
 
+from srlm.measure.decision import best_round
+from srlm.measure.fates import FATES
 from srlm.measure.promises import log_kappa
-from srlm.records.rounds import SPLITS, Split
-from srlm.report import numbers
+from srlm.records.rounds import SPLITS, Split, SplitRecord
+from srlm.records.text import visible
+from srlm.report import forecasts, numbers, promises
 from srlm.report._pieces import NAMES
-from srlm.report.reading import Answer, RunView
+from srlm.report.reading import RunView
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,73 +35,170 @@ def headline(run: RunView) -> str:
     if last == 0:
         return f"The base model: condition number κ = {numbers.kappa(now)}"
     _, base = series[0]
-    rounds = numbers.plural(last, "round")
     (least, most), (was_least, was_most) = log_kappa(now), log_kappa(base)
-    if most < was_least:
-        return f"κ fell from {numbers.kappa(base)} to {numbers.kappa(now)} in {rounds}"
-    if least > was_most:
-        return f"κ rose from {numbers.kappa(base)} to {numbers.kappa(now)} in {rounds}"
-    return f"κ was {numbers.kappa(base)} and is {numbers.kappa(now)} after {rounds}: no certain change"
+    verb = "fell" if most < was_least else "rose" if least > was_most else "went without certain change"
+    text = f"κ {verb} from {numbers.kappa(base)} to {numbers.kappa(now)} in {numbers.plural(last, 'round')}"
+    if run.now == last:
+        return text
+    exported = run.shown(run.main_split())[-1][1]
+    return f"{text}; {'the base model' if run.now == 0 else f'round {run.now}'}, κ {numbers.kappa(exported)}, is kept"
 
 
 def standfirst(run: RunView) -> list[str]:
-    """Two to four sentences under the headline: what it means, whether it carried over, whether answers got better."""
-    series = run.split(run.main_split())
-    if not series:
+    """One or two sentences under the headline: what it means, and whether it carried over."""
+    if not run.rounds:
         return ["The page will fill as rounds complete."]
-    last, now = series[-1]
     sentences = [
         "κ is the number of samples it takes, on average over prompts, to see the model's own favourite response "
         "once; at 1 the model always gives it."
     ]
-    held = run.split("held_out")
-    if last and run.main_split() == "train" and held:
+    held = run.shown("held_out")
+    if len(held) > 1 and run.main_split() == "train":
         sentences.append(
             f"On prompts never trained on, κ went from {numbers.kappa(held[0][1])} to {numbers.kappa(held[-1][1])}."
-        )
-    if last:
-        sentences += [text for name in SPLITS if (text := _accuracy_sentence(run, name))]
-    elif now.accuracy.sample is not None:
-        sentences.append(
-            f"Of its samples {numbers.share(now.accuracy.sample)} are right, of its modes "
-            f"{numbers.share(now.accuracy.mode)}."
         )
     return sentences
 
 
+def points(run: RunView) -> list[tuple[str, str]]:
+    """What a stranger asks first, each with its answer; questions that the records do not answer are left out."""
+    asked = [
+        ("Right answers", " ".join(text for split in SPLITS if (text := _accuracy_sentence(run, split)))),
+        ("Learned, corrupted", " ".join(text for split in SPLITS if (text := _fates_sentence(run, split)))),
+        ("Surer?", _surer(run)),
+        ("Narrower?", _narrower(run)),
+        ("As forecast?", " ".join(text for split in SPLITS if (text := forecasts.sentence(run, split)))),
+        ("As the theory says?", promises.theory_sentence(run) if len(run.rounds) > 1 else ""),
+        ("Which round?", _choice(run)),
+    ]
+    return [(question, answer) for question, answer in asked if answer]
+
+
+def _ends(run: RunView, split: Split) -> tuple[SplitRecord, SplitRecord] | None:
+    """A split at round 0 and at the round shown, where both were measured and are not the same."""
+    series = run.shown(split)
+    return (series[0][1], series[-1][1]) if len(series) > 1 else None
+
+
 def _accuracy_sentence(run: RunView, split: Split) -> str | None:
-    series = run.split(split)
-    if len(series) < 2 or series[0][1].accuracy.sample is None or series[-1][1].accuracy.sample is None:
+    if (ends := _ends(run, split)) is None:
+        if (series := run.shown(split)) and (one := series[-1][1]).accuracy.sample is not None:
+            sample, mode = (numbers.measured(one, f"{way}_accuracy") for way in ("sample", "mode"))
+            return f"On {NAMES[split]}, {sample} of samples and {mode} of modes are right."
         return None
-    before, after = series[0][1].accuracy.sample, series[-1][1].accuracy.sample
-    greedy = [series[0][1].accuracy.greedy, series[-1][1].accuracy.greedy]
-    text = f"On {NAMES[split]}, {numbers.share(before)} of samples were right before and {numbers.share(after)} are now"
-    modes = [series[0][1].accuracy.mode, series[-1][1].accuracy.mode]
-    if greedy[0] is not None and greedy[1] is not None:
-        text += f"; greedy answers went from {numbers.share(greedy[0])} to {numbers.share(greedy[1])}"
-    if modes[0] is not None and modes[1] is not None:
-        sure = all(one.certified_share != 0 for _, one in (series[0], series[-1]))
-        none = f"the likeliest responses seen (none of them {numbers.proved(run.widened)})"
-        which = "the favourite responses" if sure else none
-        text += f", {which} from {numbers.share(modes[0])} to {numbers.share(modes[1])}"
+    base, now = ends
+    if base.accuracy.sample is None or now.accuracy.sample is None:
+        return None
+
+    def went(name: str) -> str:
+        return f"from {numbers.measured(base, name)} to {numbers.measured(now, name)}"
+
+    before, after = (numbers.measured(one, "sample_accuracy") for one in ends)
+    text = f"On {NAMES[split]}, {before} of samples were right before and {after} are now"
+    if base.accuracy.greedy is not None and now.accuracy.greedy is not None:
+        text += f"; greedy answers went {went('greedy_accuracy')}"
+    if base.accuracy.mode is not None and now.accuracy.mode is not None:
+        if all(one.certified_share != 0 for one in ends):
+            which = "the favourite responses, at whose first figure exact rounds would end,"
+        else:
+            which = f"the likeliest responses seen (none of them {numbers.proved(run.widened)})"
+        text += f", {which} {went('mode_accuracy')}"
     return text + "."
+
+
+def _fates_sentence(run: RunView, split: Split) -> str | None:
+    if (ends := _ends(run, split)) is None or not (fates := ends[1].fates):
+        return None
+    parts = []
+    for what, name in (("mode", "modes"), ("majority", "majorities of samples")):
+        if counts := fates.get(what):
+            many = {fate: counts.get(fate, 0) for fate in FATES}
+            parts.append(
+                f"of {sum(many.values())} {name} {many['learned']} were learned (wrong at round 0, right now), "
+                f"{many['corrupted']} corrupted (right, now wrong), {many['kept']} kept, {many['still_wrong']} still "
+                "wrong"
+                if not parts
+                else f"of {name} {many['learned']} learned, {many['corrupted']} corrupted"
+            )
+    text = f"On {NAMES[split]}, {'; '.join(parts)}."
+    if ends[1].flips is not None:
+        text += f" In the round's own step {numbers.share(ends[1].flips)} of the modes changed."
+    return text
+
+
+def _surer(run: RunView) -> str:
+    """Whether the base model's favourites gained: what an exact round does."""
+    split: Split = "held_out" if run.split("held_out") else "train"
+    if (ends := _ends(run, split)) is None or (base := ends[0].kept_confidence) is None:
+        return ""
+    if (now := ends[1].kept_confidence) is None:
+        return ""
+    verdict = "Yes" if now > base else "No" if now < base else "As before"
+    before, after = (numbers.measured(one, "kept_confidence") for one in ends)
+    return (
+        f"{verdict}: on {NAMES[split]} the base model's own favourites had probability {before} on average and have at "
+        f"least {after}."
+    )
+
+
+def _narrower(run: RunView) -> str:
+    """What the model no longer says, which κ does not tell."""
+    split: Split = "held_out" if run.split("held_out") else "train"
+    if (ends := _ends(run, split)) is None:
+        return ""
+    base, now = ends
+    parts = []
+    if base.distinct is not None and now.distinct is not None:
+        verdict = "Yes" if now.distinct < base.distinct else "No"
+        shares = numbers.share(base.distinct), numbers.share(now.distinct)
+        parts.append(f"{verdict}: of a prompt's samples {shares[0]} were distinct and {shares[1]} are ({NAMES[split]})")
+    if base.entropy is not None and now.entropy is not None:
+        parts.append(f"entropy went from {numbers.number(base.entropy)} to {numbers.number(now.entropy)} nats a token")
+    kept = run.rounds[run.now].retention
+    if kept is not None and kept.kl_base is not None:
+        error = "" if kept.kl_base_se is None else f" ± {numbers.number(kept.kl_base_se)}"
+        parts.append(
+            f"on what the base model used to say, KL to it is {numbers.number(kept.kl_base)}{error} nats a response"
+        )
+    if kept is not None and kept.text is not None and kept.text_base is not None:
+        was, is_ = numbers.number(kept.text_base), numbers.number(kept.text)
+        parts.append(f"a page of unrelated text went from {was} to {is_} nats a token")
+    text = "; ".join(parts)
+    return text[:1].upper() + text[1:] + "." if text else ""
+
+
+def _choice(run: RunView) -> str:
+    """Which round's policy is the run's model, and why."""
+    if len(run.rounds) < 2:
+        return ""
+    if run.record.choice is not None and run.record.status == "done":
+        reason = visible(run.record.choice.reason, 300)
+        return f"Round {run.record.choice.round} is the model that was saved: {reason}."
+    if run.exported is not None:
+        return f"Round {run.exported} is the model that was saved; the reason stands under the headline."
+    if run.record.status == "done":
+        return ""  # an older srlm saved the last one, or did not say
+    return f"None yet; of the complete ones {best_round(run.rounds).reason}."
 
 
 def facts(run: RunView) -> list[Fact]:
     """The figures a reader should take away, trained prompts before held-out ones."""
     figures: list[Fact] = []
+    update = run.rounds[run.now].projection if run.rounds else None
     for split in SPLITS:
-        if not (series := run.split(split)):
+        if not (series := run.shown(split)):
             continue
-        base, now, where = series[0][1], series[-1][1], NAMES[split]
-        kappas = numbers.kappa(base), numbers.kappa(now)
-        figures.append(Fact(f"Condition number κ, {where}", *kappas, "1 is certain of itself"))
-        rates = numbers.share_bracket(base.failure_rate), numbers.share_bracket(now.failure_rate)
+        ends, where = (series[0][1], series[-1][1]), NAMES[split]
+        meaning = "1 is certain of itself"
+        if split == "train" and update is not None and update.tau is not None:
+            meaning += f"; τ: the last step left at most {numbers.mass(update.tau)} of an exact round out"
+        figures.append(Fact(f"Condition number κ, {where}", numbers.kappa(ends[0]), numbers.kappa(ends[1]), meaning))
+        rates = [numbers.measured(one, "failure_rate") for one in ends]
         meaning = "prompts whose favourite response has probability at most ½"
-        figures.append(Fact(f"Failure rate, {where}", *rates, meaning))
-        if now.accuracy.sample is not None:
-            shares = numbers.share(base.accuracy.sample), numbers.share(now.accuracy.sample)
-            figures.append(Fact(f"Right samples, {where}", *shares, "drawn at temperature 1, nothing cut"))
+        figures.append(Fact(f"Failure rate, {where}", rates[0], rates[1], meaning))
+        if ends[1].accuracy.sample is not None:
+            shares = [numbers.measured(one, "sample_accuracy") for one in ends]
+            figures.append(Fact(f"Right samples, {where}", shares[0], shares[1], "drawn at temperature 1, nothing cut"))
     return figures
 
 
@@ -139,7 +240,7 @@ def caveats(run: RunView) -> list[str]:
     for split in SPLITS:
         if not (series := run.split(split)):
             continue
-        if count := series[-1][1].prompts:
+        if (count := series[-1][1].prompts) and not series[-1][1].intervals:
             notes.append(
                 f"There are {numbers.plural(count, NAMES[split][:-1])}: one prompt more or less is {100 / count:.1f} "
                 "percentage points of greedy or mode accuracy."
@@ -152,6 +253,11 @@ def caveats(run: RunView) -> list[str]:
                 f"On {NAMES[split]} not all modes were {numbers.proved(run.widened)} in round {listed}: what rests on "
                 f"them (κ, failure rate, minimum confidence) is a bracket{holds}."
             )
+    if any(one.intervals for split in SPLITS for _, one in run.split(split)):
+        notes.append(
+            "In parentheses stands how far a figure would move with other prompts of the same kind (95%). "
+            "What is written a–b is what the search left open on these prompts."
+        )
     numerics = [one.numerics for one in run.rounds if one.numerics and one.numerics.widened]
     if numerics:
         notes.append(numbers.widening(numerics[-1].dtype, run.widened))
@@ -163,17 +269,7 @@ def caveats(run: RunView) -> list[str]:
     if not run.split("held_out"):
         notes.append("No prompts were held out: nothing here says how the model does on prompts it was not trained on.")
     notes.append(
-        "Sharpening makes latent ability the habit; it teaches nothing new. P3 and P5 speak of exact rounds; "
-        "training by gradient steps on a few samples is not exact, and the page says where it shows."
+        "Sharpening makes latent ability the habit; it teaches nothing new. The theory speaks of exact rounds; "
+        "training by gradient steps on a few responses is not exact, and the page says where it shows."
     )
     return notes
-
-
-def changes(answers: tuple[Answer, ...], split: Split) -> str | None:
-    """How many greedy answers turned right and how many turned wrong."""
-    marks = [(one.base.greedy.correct, one.last.greedy.correct) for one in answers if one.split == split]
-    known = [(before, after) for before, after in marks if before is not None and after is not None]
-    if not known:
-        return None
-    gained, lost = sum(not b and a for b, a in known), sum(b and not a for b, a in known)
-    return f"Of {len(known)} greedy answers to {NAMES[split]}, {gained} turned right and {lost} turned wrong."

@@ -4,10 +4,12 @@ Knows: formats, and the one word for what was proved or only measured. Refuses t
 """
 
 import math
+from collections.abc import Sequence
 
 from srlm import theory
 from srlm.records.bracket import Bracket, Interval
 from srlm.records.diagnosis import DiagnosisRecord, Verdict
+from srlm.records.forecast import ForecastRecord
 from srlm.records.rounds import SplitRecord
 from srlm.records.text import visible
 
@@ -57,6 +59,26 @@ def share_bracket(value: Bracket | Interval | None, unknown: str = "not known") 
     return unknown if value is None else between(share(value.lower), share(value.upper))
 
 
+def mass(value: float) -> str:
+    """A part of all probability in percent, with three figures however small it is."""
+    return f"{number(100 * value)}%"
+
+
+def over_prompts(value: str, interval: Interval | None) -> str:
+    """A share in percent with its interval over prompts: "87% (80 to 93%)"."""
+    return value if interval is None else f"{value} ({100 * interval.lower:.0f} to {share(interval.upper)})"
+
+
+def measured(one: SplitRecord, name: str) -> str:
+    """A share by its name in `SplitRecord.intervals`, with the interval where it has one."""
+    if name == "failure_rate":
+        value = share_bracket(one.failure_rate)
+    else:
+        way = name.removesuffix("_accuracy")
+        value = share(getattr(one, name) if way == name else getattr(one.accuracy, way), "–")
+    return over_prompts(value, one.intervals.get(name))
+
+
 def log_bracket(logs: Bracket | Interval) -> str:
     """`bracket` of what the logarithms (nats) stand for, which may be beyond what a double holds."""
     low, high = (-math.inf if logs.lower is None else logs.lower), (math.inf if logs.upper is None else logs.upper)
@@ -95,13 +117,40 @@ def widening(dtype: str, widened: float) -> str:
     )
 
 
-def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, whichever reads best."""
-    if seconds < 90:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+def forecast_rows(rounds: Sequence[ForecastRecord]) -> list[tuple[str, str, str, str]]:
+    """A row a round: which, kappa, failure rate and right samples, each as `forecast_legend` says."""
+    return [
+        (
+            f"{one.round}" if one.round else "now",
+            _cell(
+                "" if one.log_kappa_point is None else from_log(one.log_kappa_point),
+                log_bracket(one.log_kappa),
+                bracket(one.intervals["kappa"]) if "kappa" in one.intervals else "",
+            ),
+            _cell("", share_bracket(one.failure_rate), share_bracket(one.intervals.get("failure_rate"), "")),
+            "–"
+            if one.sample_accuracy is None
+            else _cell(
+                share(one.sample_accuracy_point, ""),
+                share_bracket(one.sample_accuracy),
+                share_bracket(one.intervals.get("sample_accuracy"), ""),
+            ),
+        )
+        for one in rounds
+    ]
+
+
+def forecast_legend(widened: float) -> str:
+    """What the figures of `forecast_rows` are."""
+    certain = "settled within the precision's error" if widened else "certain"
+    return (
+        f"First an estimate from samples; in [ ] what is {certain} of exact rounds on these prompts; in ( ) the 95% "
+        "bootstrap band for prompts like these. Real rounds are not exact."
+    )
+
+
+def _cell(point: str, certain: str, band: str) -> str:
+    return " ".join(part for part in (point, f"[{certain}]", f"({band})" if band else "") if part)
 
 
 def plural(count: int, noun: str) -> str:

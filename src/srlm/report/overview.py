@@ -61,16 +61,12 @@ def _draw_kappa(axes: Any, run: RunView) -> None:
             axes.fill_between(rounds, low, high, color=colour, alpha=0.25, linewidth=0)
             axes.plot(rounds, high, color=colour, marker="o", markersize=5, linewidth=2, label=NAMES[split])
     series = run.split(run.main_split())
-    bounds = [
-        (number + 1, bound)
-        for number, before in series[:-1]
-        if before.population is not None and (bound := before.population.kappa_bound) is not None
-    ]
-    if bounds:
-        x, y = zip(*bounds, strict=True)
-        axes.plot(
-            x, y, linestyle="", marker="_", markersize=14, markeredgewidth=2, color=GREY, label="bound P3, exact rounds"
-        )
+    ends = [(number, low, high) for number, low, high in run.exact_rounds() if series[0][0] < number <= series[-1][0]]
+    for at, marker, what in ((2, "v", "most"), (1, "^", "least")):
+        points = [(one[0], one[at]) for one in ends if one[at] is not None]
+        if points and (at == 2 or run.label == "P8"):
+            style = {"linestyle": "", "marker": marker, "markersize": 6, "markerfacecolor": "none", "color": GREY}
+            axes.plot(*zip(*points, strict=True), label=f"exact round, {what} ({run.label})", **style)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.number(value)))
     axes.set_title("condition number κ", loc="left", fontsize=11)

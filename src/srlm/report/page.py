@@ -17,19 +17,19 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from srlm.errors import InputError
+from srlm.measure.fates import FATES, fates, moved
 from srlm.records.atomic import write_text
 from srlm.records.responses import Response
 from srlm.records.rounds import SPLITS
 from srlm.records.text import visible
-from srlm.report import findings, numbers, promises
-from srlm.report._pieces import MOST_ROWS, cut, filters, first_rows, flat
+from srlm.report import findings, forecasts, numbers, promises, updates
+from srlm.report._pieces import MOST_ROWS, NAMES, cut, filters, first_rows, flat
 from srlm.report.figures import comparison_figures, run_figures
 from srlm.report.reading import Answer, read_run
 
 _TAGS = (
+    *((fate, fate.replace("_", " ")) for fate in FATES),
     ("changed", "answer changed"),
-    ("gained", "greedy turned right"),
-    ("lost", "greedy turned wrong"),
     ("moved", "mode moved"),
     ("held_out", "held out"),
     ("train", "trained"),
@@ -94,26 +94,29 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
     """
     target = html_target(out or run_folder / "report.html")
     run = read_run(run_folder)
-    figures = run_figures(run)
+    figures, forecast = run_figures(run), forecasts.figures(run)
     rows = [_row(one) for one in first_rows(run.answers, _changed)]
     context = {
         "title": f"{visible(str(run.record.configuration.get('model', 'a model')), 60)}: self-rewarding run",
         "run": run,
         "figures": figures,
+        "forecast_figures": forecast,
+        "forecasts": [(split, told) for split in SPLITS if (told := forecasts.rows(run, split))],
         "headline": findings.headline(run),
         "standfirst": findings.standfirst(run),
+        "points": findings.points(run),
         "facts": findings.facts(run),
+        "updates": updates.rows(run),
+        "update_words": updates.words(run),
         "promises": promises.promise_texts(run),
-        "theory_sentence": promises.theory_sentence(run),
         "troubles": findings.troubles(run),
         "caveats": findings.caveats(run) if run.rounds else [],
-        "changes": [text for split in SPLITS if (text := findings.changes(run.answers, split))],
         "answers": rows,
         "filters": filters(rows, _TAGS),
         "answers_left_out": max(0, len(run.answers) - MOST_ROWS),
         "configuration": flat(run.record.configuration),
     }
-    return render("run.html", target, figures, context)
+    return render("run.html", target, [*figures, *forecast], context)
 
 
 def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
@@ -187,6 +190,8 @@ def render(template: str, target: Path, figures: Sequence[Any], context: dict[st
         "margins": numbers.margins,
         "proved": numbers.proved,
         "share": numbers.share,
+        "measured": numbers.measured,
+        "mass": numbers.mass,
         "share_bracket": numbers.share_bracket,
         "number": numbers.number,
     }
@@ -195,6 +200,7 @@ def render(template: str, target: Path, figures: Sequence[Any], context: dict[st
         style=Markup((room / "style.css").read_text(encoding="utf-8")),
         script=Markup((room / "page.js").read_text(encoding="utf-8")),
         plotly=Markup(get_plotlyjs()) if figures else None,
+        names=NAMES,
         specs={figure.key: figure.spec for figure in figures},
         **context,
     )
@@ -203,12 +209,13 @@ def render(template: str, target: Path, figures: Sequence[Any], context: dict[st
 
 
 def _row(answer: Answer) -> dict[str, Any]:
-    before, after = answer.base.greedy.correct, answer.last.greedy.correct
-    tags: list[str] = [answer.split]
+    base, last = answer.rounds[0], answer.rounds[-1]
+    before, after = ((at.bracket.mode.correct, at.majority) for at in (base, last))
+    modes = [at.bracket for at in answer.rounds]
+    mode, majority = fates(before, after) if len(answer.rounds) > 1 else (None, None)
+    tags: list[str] = [answer.split, *([mode] if mode else [])]
     if _changed(answer):
         tags.append("changed")
-    if before is not None and after is not None and before != after:
-        tags.append("gained" if after else "lost")
     if answer.base.mode.text != answer.last.mode.text:
         tags.append("moved")
     return {
@@ -216,6 +223,9 @@ def _row(answer: Answer) -> dict[str, Any]:
         "known": visible(", ".join(answer.known), 80),
         "held_out": answer.split == "held_out",
         "tags": tags,
+        "fate": mode and mode.replace("_", " "),
+        "majority": majority and majority.replace("_", " "),
+        "flips": sum(bool(one) for one in moved(modes[1:], modes[:-1])),
         "columns": [
             {
                 "greedy": _reply(at.bracket.greedy),
@@ -224,7 +234,7 @@ def _row(answer: Answer) -> dict[str, Any]:
                 "certified": at.bracket.certified,
                 "samples": at.sample_accuracy,
             }
-            for at in (answer.rounds[0], answer.rounds[-1])
+            for at in (base, last)
         ],
     }
 

@@ -14,12 +14,17 @@ from srlm.report._pieces import NAMES
 from srlm.report.reading import RunView
 
 _LABELS: dict[Statement, str] = {
-    "contraction": "P3, {}: an exact round shrinks κ − 1 by at least exp(−margin/β)",
-    "exact_round": "The exact round itself, {} (estimated from the samples of the round before; not a bound)",
+    "contraction": "P8, {}: κ is at most the upper end of an exact round from the round before",
+    "exact_round": "P8, {}: the lower end of that exact round, which a projection onto all that is known aims at",
     "margin": "P3, {}: an exact round multiplies every margin by 1 + 1/β",
     "modes_stay": "P5, {}: exact rounds never move a mode",
     "ceiling": "P5, {}: samples converge to the accuracy of the base model's modes",
     "exactness": "P4: κ shrinks for certain where an update misses the exact one by less than margin/β",
+}
+# In records of an older srlm.
+_OLD_LABELS: dict[Statement, str] = {
+    "contraction": "P3, {}: an exact round shrinks κ − 1 by at least exp(−margin/β)",
+    "exact_round": "The exact round itself, {} (estimated from the samples of the round before; not a bound)",
 }
 
 
@@ -42,8 +47,9 @@ def promises_of(run: RunView) -> list[Promise]:
 
 def promise_texts(run: RunView) -> list[PromiseText]:
     """The run's promises in words."""
+    labels = _LABELS | (_OLD_LABELS if run.label == "P3" else {})
     return [
-        PromiseText(_LABELS[one.statement].format(one.split and NAMES[one.split]), *_words(run, one), one.outcome)
+        PromiseText(labels[one.statement].format(one.split and NAMES[one.split]), *_words(run, one), one.outcome)
         for one in promises_of(run)
     ]
 
@@ -58,7 +64,7 @@ def _words(run: RunView, one: Promise) -> tuple[str, str]:
     last = one.steps[-1]
     match one.statement:
         case "contraction" | "exact_round":
-            what = "κ at most" if one.statement == "contraction" else "about"
+            what = "κ at most" if one.statement == "contraction" else "about" if run.label == "P3" else "κ"
             expected = _listed(f"round {step.round}: {what} {numbers.from_log(step.expected)}" for step in one.steps)
             measured = _listed(f"round {step.round}: {_kappa(step)}" for step in one.steps)
             return expected, measured + (" (estimates)" if run.widened else "")
@@ -67,11 +73,12 @@ def _words(run: RunView, one: Promise) -> tuple[str, str]:
             becomes = f"median margin {base} becomes {numbers.number(last.expected)} nats"
             return becomes, f"{numbers.number(last.upper)} nats"
         case "modes_stay":
-            moved = f"{numbers.share(last.upper)} of the {numbers.proved(run.widened)} modes differ"
+            moved = f"{numbers.measured(series[-1][1], 'mode_drift')} of the {numbers.proved(run.widened)} modes differ"
             return "no mode differs from the base model's", moved
         case "ceiling":
-            now = f"samples {numbers.share(last.upper)}, modes now {numbers.share(series[-1][1].accuracy.mode)}"
-            return f"heads for {numbers.share(last.expected)}", now
+            samples, modes = (numbers.measured(series[-1][1], f"{way}_accuracy") for way in ("sample", "mode"))
+            now = f"samples {samples}, modes now {modes}"
+            return f"heads for {numbers.measured(series[0][1], 'mode_accuracy')}", now
         case "exactness":
             scored = [(one.round, one.certificate) for one in run.rounds if one.certificate is not None]
             return "not refuted: a miss below margin/β at every scored prompt", _listed(
@@ -100,7 +107,7 @@ def theory_sentence(run: RunView) -> str:
         return "With the base model alone there is nothing to hold the theory against yet."
     if run.off_theory:
         return (
-            "The theory speaks of eq. 3 with the log-probability as reward; this run had "
+            "The theory speaks of eq. 3, or the projection, with the log-probability as reward; this run had "
             f"{visible(run.off_theory, 200)}. Its statements stand below for comparison only."
         )
     bounds = [one for one in kept if one.statement == "contraction"]
@@ -117,18 +124,18 @@ def theory_sentence(run: RunView) -> str:
             for where, step in above
         )
         text = (
-            f"κ went above the theory's bound (P3) on {breaches}: that update was not the exact one the theory speaks "
-            "of."
+            f"κ went above the upper end of an exact round ({run.label}) on {breaches}: that update fell short of the "
+            "exact one the theory speaks of."
         )
     elif any(one.steps for one in bounds) and all(one.outcome == "held" for one in bounds if one.steps):
-        text = "κ stayed within the theory's bound (P3) after every round."
+        text = f"κ stayed at or below the upper end of an exact round ({run.label}) after every round."
     elif bounds and all(one.vacuous for one in bounds):
         text = (
             f"No mode was {numbers.proved(run.widened)}, so the theory's bounds say nothing of this run: they are "
             "vacuous. Let it expand prefixes (max_expansions) to hold it against them."
         )
     else:
-        text = "The records do not decide whether κ stayed within the theory's bound (P3)."
+        text = f"The records do not decide whether κ stayed below the upper end of an exact round ({run.label})."
     moved = [one.steps[-1].upper for one in kept if one.statement == "modes_stay"]
     if any(moved):
         text += (

@@ -4,29 +4,44 @@ Knows: the run's folder through `srlm.records`. Only rounds whose metrics are co
 can be looked at. Refuses to know: how a page looks.
 """
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from srlm.measure.fates import majority_outcomes
+from srlm.measure.split import share
+from srlm.records.forecast import ForecastRecord
 from srlm.records.responses import ModeBracket
-from srlm.records.rounds import RoundRecord, RunRecord, Split, SplitRecord, parse
+from srlm.records.rounds import SPLITS, RoundRecord, RunRecord, Split, SplitRecord, parse
 from srlm.records.run_directory import RUN_FILE, RoundDirectory, RunDirectory
-from srlm.records.tables import modes_from_table
+from srlm.records.tables import modes_from_table, samples_from_table
+
+# What a control does, and what the default run shows beside it.
+_CONTROLS: Mapping[str, str] = {
+    "likelihood": "it trains on its own samples, all with the same weight; the default beside it shows what the "
+    "self-reward and the search add",
+    "mode_likelihood": "it trains on the proved mode alone; the default beside it shows what other likely "
+    "responses add",
+    "random": "its rewards are drawn at random; the default beside it shows what the self-reward adds",
+    "base_log_probability": "the frozen base model is the judge; the default beside it shows what a judge that learns "
+    "along adds",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerAt:
-    """What the policy says to one prompt at one round: its greedy answer and mode, and the share of right samples (None
-    where no answer is known).
+    """What the policy says to one prompt at one round: its greedy answer and mode, the share of right samples, and
+    whether their majority is right (None where no answer is known).
     """
 
     bracket: ModeBracket
     sample_accuracy: float | None
+    majority: bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One prompt, with accepted answers, and what was said to it at every complete round from 0."""
+    """One prompt, with accepted answers, and what was said to it at every round from 0 to the one shown."""
 
     prompt: str
     known: tuple[str, ...]
@@ -40,7 +55,7 @@ class Answer:
 
     @property
     def last(self) -> ModeBracket:
-        """What the policy of the last complete round says."""
+        """What the policy of the round shown says."""
         return self.rounds[-1].bracket
 
 
@@ -59,6 +74,62 @@ class RunView:
     record: RunRecord
     rounds: tuple[RoundRecord, ...]
     answers: tuple[Answer, ...]
+
+    @property
+    def exported(self) -> int | None:
+        """The round whose policy became the run's model; None before there is one, and where the records do not say."""
+        if self.record.status == "stopped":
+            control = (self.record.model_extra or {}).get("control")
+            kept = control.get("model_of_round") if isinstance(control, dict) else None
+            return kept if isinstance(kept, int) else None
+        return self.record.choice.round if self.record.choice and self.record.status == "done" else None
+
+    @property
+    def now(self) -> int:
+        """The round that a page shows beside round 0: the exported one, else the last."""
+        last = len(self.rounds) - 1
+        return last if self.exported is None else min(self.exported, last)
+
+    @property
+    def controls(self) -> list[str]:
+        """What this run is a control for, in words; empty for one that is none."""
+        names = [self.loss, *map(str, self.record.configuration.get("rewards") or ())]
+        return [f"{name}: {_CONTROLS[name]}" for name in names if name in _CONTROLS]
+
+    @property
+    def loss(self) -> str:
+        """The update by name; runs from before there was a choice were regressions."""
+        return str(self.record.configuration.get("loss_type") or "regression")
+
+    @property
+    def label(self) -> str:
+        """Label of the theorem that the records hold kappa against: P8, or P3 in those of an older srlm."""
+        known = [one.population for split in SPLITS for _, one in self.split(split) if one.population is not None]
+        return "P3" if known and all(one.exact_round is None for one in known) else "P8"
+
+    def exact_rounds(self) -> list[tuple[int, float | None, float | None]]:
+        """(round, lower end, upper end) of kappa after an exact round from the round before, on the main split; in
+        records of an older srlm an estimate and the bound by P3.
+        """
+        ends = []
+        for number, one in self.split(self.main_split()):
+            # Without a proved mode there is no margin, and neither says anything.
+            if (of := one.population) is None or one.certified_share == 0:
+                continue
+            low, high = (
+                (of.kappa_estimate, of.kappa_bound)
+                if of.exact_round is None
+                else (of.exact_round.lower, of.exact_round.upper)
+            )
+            ends.append((number + 1, low, high))
+        last = max(len(self.rounds) - 1, self.planned_rounds or 0)
+        return [one for one in ends if one[0] <= last]
+
+    def forecast(self, name: Split) -> tuple[ForecastRecord, ...]:
+        """What was forecast of a split before the first update."""
+        if not self.rounds:
+            return ()
+        return (self.rounds[0].forecast if name == "train" else self.rounds[0].forecast_held_out) or ()
 
     @property
     def planned_rounds(self) -> int | None:
@@ -80,14 +151,15 @@ class RunView:
 
     @property
     def off_theory(self) -> str | None:
-        """What makes this run's rounds others than the theory's, in words; None for eq. 3 with the log-probability."""
+        """What makes this run's rounds others than the theory's, in words; None for eq. 3 or the
+        projection with the log-probability.
+        """
         rewards = self.record.configuration.get("rewards") or ["log_probability"]
-        loss = self.record.configuration.get("loss_type") or "regression"
         departures = []
         if rewards != ["log_probability"]:
             departures.append(f"the reward {' + '.join(map(str, rewards))}")
-        if loss not in ("projection", "regression"):
-            departures.append(f"the update {loss}")
+        if self.loss not in ("projection", "regression"):
+            departures.append(f"the update {self.loss}")
         if self.record.configuration.get("reference") == "base":
             departures.append("the base model as reference")
         if self.record.configuration.get("anchor_weight"):
@@ -97,6 +169,10 @@ class RunView:
     def split(self, name: Split) -> list[tuple[int, SplitRecord]]:
         """(round, measurements) of one split, for the rounds that have it."""
         return [(one.round, metrics) for one in self.rounds if (metrics := one.split(name)) is not None]
+
+    def shown(self, name: Split) -> list[tuple[int, SplitRecord]]:
+        """`split` up to the round that a page shows."""
+        return [one for one in self.split(name) if one[0] <= self.now]
 
     def main_split(self) -> Split:
         """The trained prompts, or the held-out ones where nothing else was measured."""
@@ -116,7 +192,8 @@ def read_run(folder: Path, answers: bool = True) -> RunView:
     directory = RunDirectory.open(folder)
     record = parse(RunRecord, directory.record(), folder / RUN_FILE)
     rounds = [directory.round(number) for number in directory.completed_rounds()]
-    return RunView(folder, record, tuple(one.read() for one in rounds), _answers(rounds) if answers and rounds else ())
+    view = RunView(folder, record, tuple(one.read() for one in rounds), ())
+    return replace(view, answers=_answers(rounds[: view.now + 1])) if answers and rounds else view
 
 
 def _answers(rounds: list[RoundDirectory]) -> tuple[Answer, ...]:
@@ -129,11 +206,10 @@ def _answers(rounds: list[RoundDirectory]) -> tuple[Answer, ...]:
 
 
 def _answers_at(folder: RoundDirectory) -> list[AnswerAt]:
-    marks: dict[int, list[bool]] = defaultdict(list)
-    for row in folder.read_table("samples").select(["prompt_id", "correct"]).to_pylist():
-        if row["correct"] is not None:
-            marks[row["prompt_id"]].append(row["correct"])
+    rollouts = samples_from_table(folder.read_table("samples"))
     return [
-        AnswerAt(bracket, sum(marks[at]) / len(marks[at]) if marks[at] else None)
-        for at, bracket in enumerate(modes_from_table(folder.read_table("modes")))
+        AnswerAt(mode, share([one.correct for one in rollout.responses]), majority)
+        for mode, rollout, majority in zip(
+            modes_from_table(folder.read_table("modes")), rollouts, majority_outcomes(rollouts), strict=True
+        )
     ]

@@ -19,6 +19,7 @@ import torch
 from srlm.engines.engine import PolicyVersion
 from srlm.lm.loading import LoadedModel
 from srlm.records.responses import ModeBracket, Rollout
+from srlm.records.text import duration
 from srlm.tasks.prompts import Prompt
 from srlm.training.config import SelfRewardingConfig
 from srlm.training.trainer import SelfRewardingTrainer
@@ -79,7 +80,7 @@ class RunEstimate:
             "trained",
             f"every round: {self.responses_per_round} responses to {prompts} prompts, {self.pairs_per_round} pairs, "
             f"beta {self.beta:g} (an exact round is the policy to the power {1 + 1 / self.beta:g})",
-            f"time: at most about {_duration(self.seconds)} (a round: {stages}; later rounds are cheaper)",
+            f"time: at most about {duration(self.seconds)} (a round: {stages}; later rounds are cheaper)",
             f"memory: {least} {self.peak_memory_bytes / 1e9:.1f} GB; disk: about {self.disk_bytes / 1e9:.2f} GB",
             f"(calibrated in {self.calibration_seconds:.0f} s; nothing was written)",
         ]
@@ -182,9 +183,3 @@ def _peak() -> int:
         return torch.cuda.max_memory_allocated()
     # Kilobytes everywhere but on macOS.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,190 @@
+"""What exact rounds from here would make of kappa, failure and accuracy (P8 iterated), at measured prompts.
+
+Knows: what search and samples tell of each prompt. Refuses to know: formulas of its own, and whether a run makes exact
+rounds.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from srlm import theory
+from srlm.measure.split import MASS_SLACK, finite, mode_statistics
+from srlm.records.bracket import Bracket, Interval
+from srlm.records.diagnosis import DiagnosisRecord
+from srlm.records.forecast import Forecast, ForecastRecord, KnownResponses
+from srlm.records.responses import ModeBracket, Response, Rollout
+from srlm.records.rounds import SPLITS, Split
+
+_LEVEL = 0.95  # of the intervals of `theory.forecast`
+_MOST_ROUNDS = 100  # nobody plans more
+_DIGITS = 9  # of a logarithm on disk: a billionth of each probability
+_ASSUMES = (
+    "every round is exact: the policy before it to the power 1 + 1/beta, renormalised; real rounds are not",
+    "brackets hold for these prompts; points rest on samples, intervals on prompts of the same kind",
+)
+
+
+def known_at(rollout: Rollout, mode: ModeBracket) -> KnownResponses:
+    """What a forecast needs of one prompt, graded."""
+    best, outside = {one.tokens for one in mode.best}, mode.outside
+    times, drawn = Counter(rollout.tokens), {one.tokens: one for one in rollout.responses}
+    return KnownResponses(
+        best=_logprobs(mode.best),
+        certified=mode.certified,
+        open_prefixes=tuple(round(one, _DIGITS) for one in outside.prefixes),
+        dropped_mass=outside.mass,
+        dropped_logprob=finite(outside.largest),
+        samples=_logprobs(list(drawn.values())),
+        times=tuple(times[tokens] for tokens in drawn),
+        sample_known=tuple(tokens in best for tokens in drawn),
+        best_right=_outcomes(mode.best),
+        sample_right=_outcomes(list(drawn.values())),
+    )
+
+
+def forecast(
+    known: Sequence[KnownResponses], beta: float, rounds: int, *, mass_slack: float = MASS_SLACK, seed: int = 0
+) -> tuple[ForecastRecord, ...]:
+    """Rounds 0 to T at the prompts given.
+
+    Args:
+        known: one entry a prompt, P >= 1.
+        beta: KL strength > 0 of an exact round.
+        rounds: T >= 0; of more than a hundred, the first hundred.
+        mass_slack: delta of the failure rate, in (0, 1).
+        seed: of the bootstrap over prompts.
+
+    Returns:
+        One record a round; that of round 0 is what the search says of the policy itself.
+    """
+    generator, last = np.random.default_rng([seed, 2]), min(rounds, _MOST_ROUNDS)
+    steps = theory.forecast([_given(one) for one in known], beta, last, mass_slack=mass_slack, rng=generator)
+    aims = theory.forecast([theory.KnownPrompt(_all_known(one)) for one in known], beta, last, projection=True)
+    first, *others = [_record(step, aim.kappa_point) for step, aim in zip(steps, aims, strict=True)]
+    upper = [max(one.best[0], *_rivals(one)) for one in known]
+    now = mode_statistics([one.best[0] for one in known], upper, mass_slack)
+    held = {name: getattr(now, name) for name in ("kappa", "log_kappa", "failure_rate")}
+    if first.log_kappa_point is not None:
+        held["log_kappa_point"] = point = float(
+            np.clip(first.log_kappa_point, now.log_kappa.lower, now.log_kappa.upper)
+        )
+        held["kappa_point"] = theory.from_log(point)
+    return (first.model_copy(update=held), *others)
+
+
+def forecast_of(
+    diagnosis: DiagnosisRecord,
+    beta: float | None = None,
+    rounds: int | None = None,
+    mass_slack: float | None = None,
+) -> Forecast | None:
+    """The forecast of a diagnosis, and what it assumes; None where an older srlm did not record what it needs.
+
+    Args:
+        diagnosis: with or without a forecast of its own.
+        beta, rounds, mass_slack: as `forecast`; by default those of the diagnosis.
+    """
+    of, widened = diagnosis.settings, diagnosis.numeric_error
+    known = [one.known for one in diagnosis.prompts if one.known is not None]
+    if len(known) < len(diagnosis.prompts):
+        return None
+    strength = (of.beta or 1.0) if beta is None else beta
+    slack = of.mass_slack if mass_slack is None else mass_slack
+    steps = forecast(known, strength, rounds or of.rounds or 1, mass_slack=slack, seed=of.seed)
+    estimates = (f"brackets are widened by {widened:.3g} nats for the precision: estimates, not proofs",)
+    return Forecast(beta=strength, rounds=steps, assumes=_ASSUMES + estimates * (widened > 0))
+
+
+def forecast_run(
+    splits: Sequence[str],
+    rollouts: Sequence[Rollout],
+    modes: Sequence[ModeBracket],
+    beta: float | None,
+    rounds: int,
+    seed: int,
+) -> dict[str, tuple[ForecastRecord, ...] | None]:
+    """Fields `forecast` and `forecast_held_out` of a run's round 00.
+
+    Args:
+        splits, rollouts, modes: of every prompt.
+        beta: of the exact round that an update stands for; None where there is none, and nothing is forecast.
+        rounds, seed: those of the run.
+    """
+
+    def of(name: Split) -> tuple[ForecastRecord, ...] | None:
+        chosen = [at for at, split in enumerate(splits) if split == name]
+        if beta is None or not chosen:
+            return None
+        return forecast([known_at(rollouts[at], modes[at]) for at in chosen], beta, rounds, seed=seed)
+
+    return {f"forecast{'' if name == 'train' else f'_{name}'}": of(name) for name in SPLITS}
+
+
+def _given(one: KnownResponses) -> theory.KnownPrompt:
+    times = list(one.times)
+    return theory.KnownPrompt(
+        one.best,
+        one.open_prefixes,
+        np.repeat(one.samples, times),
+        np.repeat(_counted_as_known(one), times),
+        one.certified,
+        (one.dropped_mass, -math.inf if one.dropped_logprob is None else one.dropped_logprob),
+        one.best_right,
+        None if one.sample_right is None else np.repeat(one.sample_right, times),
+    )
+
+
+def _counted_as_known(one: KnownResponses) -> list[bool]:
+    """Which samples tell nothing of the mass outside the best. Where the mode is not proved all samples joined the
+    best; there each is held against the others: one drawn once would be unknown without its own draw, unless the search
+    must have met it, as it has met all that are likelier than everything left open.
+    """
+    if one.certified or not all(one.sample_known):
+        return list(one.sample_known)
+    return [times > 1 or logprob > max(_rivals(one)) for logprob, times in zip(one.samples, one.times, strict=True)]
+
+
+def _rivals(one: KnownResponses) -> list[float]:
+    """Log-probabilities of what may hold a likelier response than the best: nothing does where the mode is proved."""
+    left = [*one.open_prefixes[:1], one.dropped_logprob]
+    return [-math.inf] if one.certified else [-math.inf, *(value for value in left if value is not None)]
+
+
+def _all_known(one: KnownResponses) -> list[float]:
+    new = zip(one.samples, one.sample_known, strict=True)
+    return [*one.best, *(logprob for logprob, among in new if not among)]
+
+
+def _record(step: theory.Forecast, projection: float | None) -> ForecastRecord:
+    bands = {
+        "kappa": step.kappa_interval, "failure_rate": step.failure_interval, "sample_accuracy": step.accuracy_interval
+    }  # fmt: skip
+    return ForecastRecord(
+        round=step.round,
+        power=step.power,
+        kappa=Bracket.of(*step.kappa),
+        log_kappa=Bracket.of(*step.log_kappa),
+        failure_rate=Bracket.of(*step.failure_rate),
+        kappa_point=None if step.kappa_point is None else finite(step.kappa_point),
+        log_kappa_point=step.log_kappa_point,
+        projection_kappa=projection,
+        sample_accuracy=None if step.sample_accuracy is None else Bracket.of(*step.sample_accuracy),
+        sample_accuracy_point=step.sample_accuracy_point,
+        intervals={
+            name: Interval(lower=band.lower, upper=band.upper, level=_LEVEL)
+            for name, band in bands.items()
+            if band is not None and math.isfinite(band.upper) and math.isfinite(band.lower)
+        },
+    )
+
+
+def _logprobs(responses: Sequence[Response]) -> tuple[float, ...]:
+    return tuple(round(one.logprob, _DIGITS) for one in responses)
+
+
+def _outcomes(responses: Sequence[Response]) -> tuple[bool, ...] | None:
+    known = tuple(one.correct for one in responses if one.correct is not None)
+    return known if len(known) == len(responses) else None

@@ -1,0 +1,117 @@
+"""What was forecast before the first update against what was measured since: a picture, a table, a sentence.
+
+Knows: the forecast of round 00, which is of exact rounds on these prompts. Refuses to know: how a forecast is made.
+"""
+
+import math
+from collections.abc import Callable
+
+import plotly.graph_objects as go
+
+from srlm.measure.promises import log_kappa
+from srlm.records.bracket import Bracket
+from srlm.records.forecast import ForecastRecord
+from srlm.records.rounds import SPLITS, Split, SplitRecord
+from srlm.report import numbers
+from srlm.report._pieces import NAMES
+from srlm.report.figures import GREEN, GREY, SPLIT_COLOURS, Figure, Line, add_line, finished_spec, log_axis
+from srlm.report.reading import RunView
+
+_WORDS = {
+    "within": "as forecast",
+    "above": "above the forecast",
+    "below": "below it, sharper than exact rounds",
+    "open": "the brackets only overlap",
+}
+
+
+def standing(low: float, high: float, of: Bracket) -> str:
+    """Where a measured bracket lies against a forecast one: "within", "above", "below", or "open" where they only
+    overlap.
+    """
+    least, most = (-math.inf if of.lower is None else of.lower), (math.inf if of.upper is None else of.upper)
+    slack = 1e-9 * max(1.0, abs(low))
+    if low > most + slack or high < least - slack:
+        return "above" if low > most else "below"
+    return "within" if least - slack <= low and high <= most + slack else "open"
+
+
+def sentence(run: RunView, split: Split) -> str | None:
+    """The forecast of kappa for the round that a page shows, or for the last one where none is complete, and how it
+    came out.
+    """
+    told, series = {one.round: one for one in run.forecast(split) if one.round}, run.shown(split)
+    if not told or not series:
+        return None
+    number, now = series[-1]
+    if (one := told.get(number or max(told))) is None:
+        return None
+    about = "" if one.log_kappa_point is None else f" (about {numbers.from_log(one.log_kappa_point)})"
+    text = f"{numbers.log_bracket(one.log_kappa)}{about} by round {one.round} for κ on {NAMES[split]}"
+    if number == 0:
+        return f"Exact rounds are forecast to bring {text}."
+    verdict = _WORDS[standing(*log_kappa(now), one.log_kappa)]
+    return f"Before training exact rounds were forecast to bring {text}; measured: {numbers.kappa(now)}, {verdict}."
+
+
+def rows(run: RunView, split: Split) -> list[tuple[str, ...]]:
+    """Per round: its number; kappa, failure rate and right samples, each as forecast and as measured."""
+    told = {one.round: one for one in run.forecast(split)}
+    return [_row(number, told[number], one) for number, one in run.split(split) if number and number in told]
+
+
+def _row(number: int, told: ForecastRecord, one: SplitRecord) -> tuple[str, ...]:
+    failing, right = one.failure_rate, one.accuracy.sample
+    fails = standing(failing.lower or 0.0, 1.0 if failing.upper is None else failing.upper, told.failure_rate)
+    samples = "–"
+    if right is not None and told.sample_accuracy is not None:
+        samples = f"{numbers.measured(one, 'sample_accuracy')}: {standing(right, right, told.sample_accuracy)}"
+    return (
+        str(number),
+        numbers.log_bracket(told.log_kappa),
+        f"{numbers.kappa(one)}: {standing(*log_kappa(one), told.log_kappa)}",
+        numbers.share_bracket(told.failure_rate),
+        f"{numbers.measured(one, 'failure_rate')}: {fails}",
+        numbers.share_bracket(told.sample_accuracy, "–"),
+        samples,
+    )
+
+
+def figures(run: RunView) -> list[Figure]:
+    """kappa as forecast and as measured, a figure for every split that has a forecast."""
+    return [_figure(run, split) for split in SPLITS if len(run.forecast(split)) > 1]
+
+
+def _figure(run: RunView, split: Split) -> Figure:
+    told, figure, caption = run.forecast(split), go.Figure(), []
+    band = [(one.round, one.kappa.lower, one.kappa.upper) for one in told]
+    known = [one for one in band if one[1] is not None and one[2] is not None]
+    if known:
+        rounds, low, high = zip(*known, strict=True)
+        edge = {"x": rounds, "mode": "lines", "line": {"width": 1, "color": GREY}}
+        hover = "%{y:.3~g}<extra>exact rounds</extra>"
+        figure.add_scatter(y=high, showlegend=False, hovertemplate=hover, **edge)
+        fill = {"fill": "tonexty", "fillcolor": "rgba(125,135,144,0.25)"}
+        figure.add_scatter(y=low, name="exact rounds, settled", hovertemplate=hover, **fill, **edge)
+        caption.append("Band: where exact rounds would go on these prompts (P8).")
+    lines: tuple[tuple[str, str, str, Callable[[ForecastRecord], float | None]], ...] = (
+        ("estimate from samples", GREY, "dash", lambda one: one.kappa_point),
+        ("projections onto what is known", GREEN, "dot", lambda one: one.projection_kappa),
+    )
+    for name, colour, dash, value in lines:
+        points = [(one.round, at) for one in told if (at := value(one)) is not None]
+        if points:
+            x, y = zip(*points, strict=True)
+            figure.add_scatter(x=x, y=y, name=name, mode="lines", line={"color": colour, "width": 2, "dash": dash})
+    series = run.split(split)
+    measured = Line(
+        "measured", series, lambda one: one.kappa.upper, SPLIT_COLOURS[split], "none", lambda one: one.kappa
+    )
+    add_line(figure, measured)
+    log_axis(figure, "κ (log scale)")
+    caption.append("Everything but the dots was computed before the first update.")
+    words = sentence(run, split) or f"Measured: {numbers.kappa(series[-1][1])}."
+    key = f"forecast{split.replace('_', '')}"
+    return Figure(
+        key, f"κ as forecast and as measured, {NAMES[split]}", " ".join(caption), words, finished_spec(figure)
+    )
