@@ -5,8 +5,9 @@ Usage: python benchmarks/signatures.py [SEEDS]     (tiny Llamas, 36 prompts, 3 r
 Every seed is another model, trained here on another noisy sample of a small task so that self-rewarding has something
 latent to sharpen, with other prompts and other samples. A failure is planted by a reward or a rate that produces it; it
 counts as detected when its signature speaks at any round, and as ended when the default actions end the run. Nothing is
-really ended here: all signatures are noted and the decision is taken afterwards. Prints two Markdown tables; the
-committed ones are benchmarks/results/signatures.md.
+really ended here: all signatures are noted and the decision is taken afterwards. The last table says which round the
+gate would export of the whole run, and what held-out prompts get from it and from the last round. Prints three Markdown
+tables; the committed ones are benchmarks/results/signatures.md.
 """
 
 import copy
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -29,8 +31,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from srlm.lm.loading import as_loaded
-from srlm.measure.decision import checked_actions, decide
+from srlm.measure.decision import best_round, checked_actions, decide
 from srlm.measure.signatures import SIGNATURES
+from srlm.records.rounds import RoundRecord
 from srlm.tasks.prompts import Prompt
 from srlm.training.config import SelfRewardingConfig
 from srlm.training.trainer import SelfRewardingTrainer
@@ -62,14 +65,18 @@ def against(prompts: Any, completions: Any, *, logps: Any, **_: Any) -> list[flo
     return [-value for value in logps]
 
 
+noise = by_tokens(lambda ids: zlib.crc32(repr(ids).encode()) % 1000 / 50)
+RATE = 3e-3  # right on average for these models
 LARGE = {"learning_rate": 0.1, "lr_scheduler_type": "constant"}
 HEALTHY = Plant(())
 PLANTS: dict[str, Plant] = {
     "noisy reward, large rate": Plant(
         ("one_answer_for_all", "accuracy_falls", "kappa_rises", "length_collapses", "length_explodes"),
-        by_tokens(lambda ids: zlib.crc32(repr(ids).encode()) % 1000 / 50),
+        noise,
         LARGE,
     ),
+    "noisy reward": Plant(("modes_flip", "peaked"), noise),
+    "rate 30 times too large": Plant(("modes_flip", "peaked"), None, {"learning_rate": 30 * RATE}),
     "reward against the model": Plant(("kappa_rises",), against),
     "reward for brevity": Plant(("length_collapses",), by_tokens(lambda ids: -4.0 * len(ids))),
     "reward for length": Plant(("length_explodes",), by_tokens(lambda ids: 4.0 * len(ids))),
@@ -156,15 +163,15 @@ def questions(seed: int) -> list[Prompt]:
     return found
 
 
-def measure(plant: Plant, seed: int) -> list[dict[str, Any]] | None:
-    """The rounds' metrics of one run; None where its update left no numbers (which always ends a run)."""
+def measure(plant: Plant, seed: int) -> list[RoundRecord] | None:
+    """The rounds of one run; None where its update left no numbers (which always ends a run)."""
     loaded = copy.deepcopy(pretrained(seed))
     with tempfile.TemporaryDirectory() as folder:
         options: dict[str, Any] = {
             "output_dir": str(Path(folder) / "run"),
             "rounds": ROUNDS,
             "max_completion_length": LENGTH,
-            "learning_rate": 3e-3,
+            "learning_rate": RATE,
             "logging_strategy": "no",
             "seed": seed,
             "max_expansions": 500,
@@ -173,16 +180,16 @@ def measure(plant: Plant, seed: int) -> list[dict[str, Any]] | None:
         config = SelfRewardingConfig(**(options | plant.options))
         trainer = SelfRewardingTrainer(loaded, config, questions(seed), reward_funcs=plant.reward)
         directory = trainer.train()
-        rounds = [directory.round(number).metrics() for number in directory.completed_rounds()]
+        rounds = [directory.round(number).read() for number in directory.completed_rounds()]
         return rounds if directory.record()["status"] == "done" else None
 
 
-def spoken(rounds: list[dict[str, Any]] | None) -> set[str]:
+def spoken(rounds: list[RoundRecord] | None) -> set[str]:
     """Every signature that spoke at any round."""
-    return {one["name"] for metrics in rounds or [] for one in metrics["signatures"]}
+    return {one.name for record in rounds or [] for one in record.signatures or ()}
 
 
-def ended(rounds: list[dict[str, Any]] | None) -> bool:
+def ended(rounds: list[RoundRecord] | None) -> bool:
     """Whether the default actions would have ended the run."""
     if rounds is None:
         return True
@@ -190,12 +197,25 @@ def ended(rounds: list[dict[str, Any]] | None) -> bool:
     return any(decide(rounds[: number + 1], actions) is not None for number in range(len(rounds)))
 
 
+def exported(name: str, runs: list[list[RoundRecord] | None]) -> str:
+    """A row about what the gate keeps: how often each round; held-out prompts there, at the last round and at 00."""
+    whole = [rounds for rounds in runs if rounds]
+    kept = [rounds[best_round(rounds).round] for rounds in whole]
+    count = Counter(one.round for one in kept)
+    cells = [name, ", ".join(f"{number:02d} {count[number]}" for number in sorted(count))]
+    for value in (lambda split: split.kept_confidence, lambda split: split.accuracy.sample):
+        for chosen in (kept, [rounds[-1] for rounds in whole], [rounds[0] for rounds in whole]):
+            known = [value(one.held_out) for one in chosen if one.held_out and value(one.held_out) is not None]
+            cells.append(f"{fmean(known):.2f}" if known else "-")
+    return f"| {' | '.join(cells)} |"
+
+
 def main() -> None:
     warnings.simplefilter("ignore")
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     healthy = [measure(HEALTHY, seed) for seed in range(seeds)]
-    kappas = [[metrics["kappa"]["upper"] for metrics in rounds or []] for rounds in healthy]
-    falling = sum(all(a > b for a, b in pairwise(one)) for one in kappas)
+    kappas = [[one.train.kappa.upper for one in rounds or [] if one.train] for rounds in healthy]
+    falling = sum(all(a is not None and b is not None and a > b for a, b in pairwise(one)) for one in kappas)
     print(
         f"{seeds} healthy runs, {PROMPTS} prompts, {ROUNDS} rounds: kappa fell in every round of {falling}; the "
         f"defaults would have ended {sum(map(ended, healthy))}\n"
@@ -205,6 +225,7 @@ def main() -> None:
     for name in SIGNATURES:
         print(f"| {name} | {alarms[name]} of {seeds} |")
     print("\n| planted failure | detected | ended by default | signatures that spoke |\n|---|---|---|---|", flush=True)
+    gate = [exported("healthy", healthy)]
     for name, plant in PLANTS.items():
         runs = [measure(plant, seed) for seed in range(seeds)]
         detected = sum(run is None or bool(spoken(run) & set(plant.expected)) for run in runs)
@@ -212,6 +233,9 @@ def main() -> None:
         counts["update_diverged"] = sum(run is None for run in runs)
         told = ", ".join(f"{one} {number}" for one, number in counts.most_common() if number)
         print(f"| {name} | {detected} of {seeds} | {sum(map(ended, runs))} of {seeds} | {told} |", flush=True)
+        gate.append(exported(name, runs))
+    print("\n| run | round exported | kept confidence there | last | base | samples right there | last | base |")
+    print("|---|---|---|---|---|---|---|---|", *gate, sep="\n")
 
 
 if __name__ == "__main__":

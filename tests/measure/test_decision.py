@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srlm.errors import InputError
@@ -160,6 +160,7 @@ def test_without_certified_modes_the_best_held_out_accuracy_decides_then_the_low
     assert (best_round([round_with(None), round_with(None)]).round, best_round([round_with(None)]).by) == (1, "last")
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6))
 def test_a_gate_watched_round_by_round_never_returns_to_a_round_whose_weights_were_let_go(
     scores: list[tuple[float, float]],

@@ -9,7 +9,8 @@ import pytest
 
 from srlm import theory
 from srlm.measure.forecast import forecast, forecast_of, forecast_run, known_at
-from srlm.records.forecast import Forecast, KnownResponses
+from srlm.records.diagnosis import DiagnosisRecord
+from srlm.records.forecast import Forecast
 from srlm.records.responses import Complete, ModeBracket, Outside, Response, Rollout
 
 LENGTH, TOKENS, KEPT = 4, 3, 5
@@ -162,18 +163,22 @@ def test_what_floats_cannot_hold_is_told_by_its_logarithm() -> None:
     assert (found[1].sample_accuracy, found[1].sample_accuracy_point) == (None, None)
 
 
-def test_what_is_known_survives_its_file_and_forecasts_the_same() -> None:
+def test_a_diagnosis_is_forecast_at_any_beta_from_its_file(record: DiagnosisRecord) -> None:
     known = [known_at(*pair) for pair in zip(*measured(30, 6, 8)[1:], strict=True)]
-    again = [KnownResponses.model_validate_json(one.model_dump_json()) for one in known]
-    assert again == known
-    whole = forecast_of(again, BETA, ROUNDS, mass_slack=0.5, seed=0, widened=0.0)
+    prompts = tuple(record.prompts[0].model_copy(update={"known": one}) for one in known)
+    written = record.model_copy(update={"prompts": prompts}).model_dump_json()
+    read = DiagnosisRecord.model_validate_json(written)
+    assert [one.known for one in read.prompts] == known
+    whole = forecast_of(read, BETA, ROUNDS)
     assert whole is not None
     assert whole.rounds == forecast(known, BETA, ROUNDS)
     assert Forecast.model_validate_json(whole.model_dump_json()) == whole
-    widened = forecast_of(again, BETA, 1, mass_slack=0.5, seed=0, widened=0.25)
+    settings = read.settings.model_copy(update={"beta": 0.5, "rounds": 2, "mass_slack": 0.25, "seed": 5})
+    widened = forecast_of(read.model_copy(update={"settings": settings, "numeric_error": 0.25}))
     assert widened is not None
+    assert widened.rounds == forecast(known, 0.5, 2, mass_slack=0.25, seed=5)
     assert (len(whole.assumes), "estimates" in widened.assumes[-1]) == (2, True)
-    assert forecast_of([*again, None], BETA, ROUNDS, mass_slack=0.5, seed=0, widened=0.0) is None
+    assert forecast_of(read.model_copy(update={"prompts": (*read.prompts, *record.prompts)})) is None
 
 
 def test_a_run_is_forecast_by_split_and_only_where_rounds_sharpen() -> None:

@@ -177,10 +177,11 @@ def test_modes_that_settle_after_the_first_round_are_silent_and_such_as_keep_cha
         ([0.12, 0.0, 0.05], False),
         ([0.12, 0.15, 0.19], False),  # too few to tell
         ([0.88, 0.5, 0.3], False),  # far from settled, settling
+        ([0.5], False),
         ([0.88, 0.7], True),
         ([0.1, 0.3], True),
         ([1.0, 1.0, 1.0], True),
-        ([0.9], False),  # one round says nothing about the next
+        ([0.51], True),  # most modes at once
     ):
         history = [metrics(20.0), *(metrics(20.0 / 2**at, flips=share) for at, share in enumerate(course))]
         assert ("modes_flip" in names(history)) == speaks, course
@@ -191,7 +192,10 @@ def test_a_peak_is_a_rise_and_a_fall_beyond_chance() -> None:
         return "peaked" in names([metrics(20.0, held_out=kept(score, error)) for score in (base, *scores)])
 
     assert not speaks(0.4, 0.7, 0.8)
-    assert not speaks(0.05, 0.0), "it never rose"
+    assert speaks(0.05, 0.0, error=0.01), "round 00 may be the best"
+    assert speaks(0.2, 0.14, error=0.01), "more than a quarter"
+    assert not speaks(0.2, 0.16, error=0.01)
+    assert not speaks(0.05, 0.0), "base and fall are within their errors"
     assert speaks(0.2, 0.8, 0.75, 0.5), "the best round may lie further back"
     assert not speaks(0.6, 0.51), "less than a tenth"
     # Standard errors of 0.1: the difference of independent rounds has 0.141, and 0.25 is less than twice that.

@@ -85,8 +85,8 @@ def test_what_is_no_diagnosis_is_called_so_in_a_sentence(text: str, tmp_path: Pa
 
 def test_a_plan_begins_with_what_was_measured(record: DiagnosisRecord, tmp_path: Path) -> None:
     def inputs(**changes: Any) -> list[tuple[str, float]]:
-        write_json(tmp_path / "diagnosis.json", record.model_copy(update=changes).as_dict())
-        return [(one.name, one.value) for one in planning_inputs(tmp_path, sized=True)]
+        of = record.model_copy(update=changes)
+        return [(one.name, one.value) for one in planning_inputs(of, tmp_path, sized=True)]
 
     tied = record.prompts[0].model_copy(update={"margin_lower": 0.0})
     apart = record.prompts[0].model_copy(update={"margin_lower": 0.25})
@@ -98,4 +98,4 @@ def test_a_plan_begins_with_what_was_measured(record: DiagnosisRecord, tmp_path:
     with pytest.raises(InputError, match="above 1e308"):
         inputs()
     with pytest.raises(InputError, match="--log-class-size"):
-        planning_inputs(tmp_path, sized=False) if inputs(**known) else None
+        planning_inputs(record.model_copy(update=known), tmp_path, sized=False)

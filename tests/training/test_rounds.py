@@ -107,7 +107,7 @@ def test_a_run_leaves_what_the_contract_promises(undisturbed: RunDirectory) -> N
             assert 0 <= block["informative_pairs"] <= 1
             assert block["certified_share"] == 1
             assert set(block["accuracy"]) == {"sample", "greedy", "mode"}
-        assert set(metrics["seconds"]) == {"sample", "certify", "train"}
+        assert set(metrics["seconds"]) == {"sample", "certify", "train", "measure"}
         assert metrics["tokens"]["sampled"] > 0
         assert (metrics["tokens"]["trained"] > 0) == (number > 0)
         assert metrics["mode_drift"] is not None

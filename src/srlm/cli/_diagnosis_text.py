@@ -6,6 +6,7 @@ Knows: the record of a diagnosis and how to say it to someone new to the theory.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from srlm.cli._forecast_text import forecast_text
 from srlm.records.diagnosis import DiagnosisRecord, SelfJudgement, Verdict
 from srlm.records.spectra import EffectiveDimension
 from srlm.records.text import visible
@@ -30,6 +31,8 @@ def diagnosis_text(diagnosis: DiagnosisRecord, out: Path | None = None) -> str:
             *_sharpness(diagnosis),
             *("", "What would it converge to?"),
             *_ceiling(diagnosis),
+            "",
+            *forecast_text(diagnosis.forecast, diagnosis.numeric_error),
             *("", "Does it know right from wrong?"),
             *_judgement(diagnosis.self_reward_against_correctness),
             *_spectra(diagnosis.effective_dimension),
@@ -195,7 +198,7 @@ def _next(diagnosis: DiagnosisRecord, out: Path | None) -> Iterator[str]:
         yield "  Add --out DIR to keep this (diagnosis.json, diagnosis.html)."
     else:
         yield f"  Look at {out / 'diagnosis.html'}."
-    yield f"  srlm plan --from {where} --pairs 400 --radius 10 --rounds 3    what it would cost"
+    yield f"  srlm plan --from {where} --beta 0.5 --rounds 5    other rounds (and, with --pairs, bounds)"
     if diagnosis.verdict[0].verdict == "helps":
         yield f"  srlm run --model {visible(diagnosis.model, 80)} --prompts {visible(diagnosis.settings.prompts, 80)}"
 

@@ -10,6 +10,8 @@ import typer
 
 from srlm.errors import InputError
 
+_BOUNDS_NEED = "Bounds for the worst model of its class need --pairs, and --radius or --log-class-size"
+
 
 def command(
     kappa0: Annotated[float | None, typer.Option(help="Condition number of the base policy, at least 1.")] = None,
@@ -19,10 +21,17 @@ def command(
     radius: Annotated[float | None, typer.Option(help="Norm bound B of the parameters.")] = None,
     margin: Annotated[float | None, typer.Option(help="Margin gamma in nats.", show_default="1")] = None,
     min_confidence: Annotated[float | None, typer.Option(help="Least mode probability in rounds t >= 1.")] = None,
-    mass_slack: Annotated[float, typer.Option(help="delta: failure means mode probability <= 1 - delta.")] = 0.5,
+    mass_slack: Annotated[
+        float | None, typer.Option(help="delta: failure means mode probability <= 1 - delta.", show_default="0.5")
+    ] = None,
     rho: Annotated[float, typer.Option(help="Chance that the guarantee fails.")] = 0.05,
-    beta: Annotated[float | None, typer.Option(help="KL strength.", show_default="pairs^(-1/2)")] = None,
-    rounds: Annotated[int, typer.Option(help="Rounds T.")] = 1,
+    beta: Annotated[
+        float | None,
+        typer.Option(help="KL strength.", show_default="pairs^(-1/2) for bounds, the diagnosis's for its forecast"),
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(help="Rounds T, at least 1.", show_default="the diagnosis's, or 1", min=1)
+    ] = None,
     constant: Annotated[float, typer.Option(help="C of theorem 5.3 and eq. 43, which nobody knows.")] = 1.0,
     lower_constant: Annotated[
         float | None, typer.Option(help="C0 of theorem 4.1, which nobody knows.", show_default="1/(2e)")
@@ -40,23 +49,41 @@ def command(
     plot: Annotated[Path | None, typer.Option(help="Draw the bound over n and T (.svg, .png or .pdf).")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """How many samples, how many rounds, is one round enough, what will it cost."""
+    """How many samples, how many rounds, is one round enough, what will it cost; what a diagnosis foretells."""
     from srlm.cli.output import print_json
-    from srlm.records.diagnosis import planning_inputs
     from srlm.theory.planning import plan
 
     given: dict[str, Any] = {
         "kappa0": kappa0, "dim": dim, "margin": margin, "min_confidence": min_confidence
     }  # fmt: skip
-    read = []
+    foretold: dict[str, Any] = {}
+    lead, read = "", []
     if from_ is not None:
-        for one in planning_inputs(from_, sized=dim is not None or log_class_size is not None):
+        from srlm.cli._forecast_text import NO_FORECAST, forecast_text
+        from srlm.measure.forecast import forecast_of
+        from srlm.records.diagnosis import planning_inputs, read_diagnosis
+
+        diagnosis = read_diagnosis(from_)
+        forecast = forecast_of(diagnosis, beta, rounds, mass_slack)
+        lead = "\n".join([*forecast_text(forecast, diagnosis.numeric_error), "", "In the worst case"])
+        mass_slack, rounds = mass_slack or diagnosis.settings.mass_slack, rounds or diagnosis.settings.rounds
+        foretold = {"forecast": forecast and forecast.model_dump(mode="json")}
+        if forecast is None:
+            foretold["forecast_note"] = NO_FORECAST
+        elif pairs is None and plot is None and target_failure is None:
+            if json_output:
+                print_json(foretold | {"worst_case": None, "worst_case_note": _BOUNDS_NEED})
+            else:
+                typer.echo(f"{lead}\n  {_BOUNDS_NEED}.")
+            return
+        for one in planning_inputs(diagnosis, from_, sized=dim is not None or log_class_size is not None):
             if given[one.name] is None:
                 given[one.name] = one.value
                 read.append(f"{one.name} = {one.value:.4g} from the diagnosis ({one.note})")
     missing = [name for name, value in (("--kappa0", given["kappa0"]), ("--pairs", pairs)) if value is None]
     if missing or pairs is None:
-        raise InputError(f"{' and '.join(missing)} missing; give them, or a diagnosis with --from")
+        why = "give them, or a diagnosis with --from" if from_ is None else foretold.get("forecast_note", _BOUNDS_NEED)
+        raise InputError(f"{' and '.join(missing)} missing; {why}")
     if given["margin"] is None:
         given["margin"] = 1.0
     if lower_constant is not None:
@@ -65,10 +92,10 @@ def command(
         pairs=pairs,
         log_class_size=log_class_size,
         radius=radius,
-        mass_slack=mass_slack,
+        mass_slack=0.5 if mass_slack is None else mass_slack,
         rho=rho,
         beta=beta,
-        rounds=rounds,
+        rounds=rounds or 1,
         constant=constant,
         reward_range=reward_range,
         responses_per_prompt=responses,
@@ -81,8 +108,8 @@ def command(
 
         draw_plan(planned, plot)
     if json_output:
-        print_json(planned.as_dict() | {"from": read})
+        print_json(foretold | planned.as_dict() | {"from": read})
         return
     from srlm.cli._plan_text import plan_text
 
-    typer.echo(plan_text(planned, read))
+    typer.echo("\n".join([*([lead] if lead else []), plan_text(planned, read)]))

@@ -23,6 +23,7 @@ from srlm.lm.loading import LoadedModel, as_loaded, load_model
 from srlm.lm.precision import locate_nan
 from srlm.lm.scoring import has_tree_attention
 from srlm.lm.subject import EMBEDDED_MODEL
+from srlm.measure.forecast import forecast_of
 from srlm.measure.prompt import EVERYTHING, diagnose_prompt, sample_facts
 from srlm.measure.strategies import self_judgement
 from srlm.measure.verdict import accuracy_of, bootstrap_of, judge_group, statistics_of
@@ -152,7 +153,7 @@ def _judge(loaded: LoadedModel, prompts: Sequence[Prompt], look: _Look, setup: D
         groups.setdefault(one.group, []).append(one)
     named = [(EVERYTHING, diagnosed), *(groups.items() if set(groups) != {EVERYTHING} else ())]
     slack, generator = setup.mass_slack, np.random.default_rng([setup.seed, 1])
-    return DiagnosisRecord(
+    record = DiagnosisRecord(
         model=loaded.name,
         checksum=loaded.checksum,
         settings=setup,
@@ -170,3 +171,4 @@ def _judge(loaded: LoadedModel, prompts: Sequence[Prompt], look: _Look, setup: D
         verdict=tuple(judge_group(name, members, generator, slack) for name, members in named),
         seconds=look.seconds,
     )
+    return record.model_copy(update={"forecast": forecast_of(record)})

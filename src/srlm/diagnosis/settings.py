@@ -23,6 +23,8 @@ class DiagnosisSettings:
     mass_slack: float = option(
         0.5, "delta: failure means mode probability <= 1 - delta.", "mass-slack", above=0, below=1
     )
+    beta: float = option(1.0, "KL strength of the rounds that are forecast, as in the run you plan.", "beta", above=0)
+    rounds: int = option(3, "How many rounds to forecast.", "rounds", low=1)
     seed: int = option(0, "Everything random follows from it.", "seed", low=0)
     raw_prompts: bool = option(False, "Send string prompts without the chat template.", "raw-prompts")
     spectra: bool = option(True, "Leave out features and weights.", "no-spectra")

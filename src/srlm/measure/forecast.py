@@ -13,11 +13,13 @@ import numpy as np
 from srlm import theory
 from srlm.measure.split import MASS_SLACK, finite, mode_statistics
 from srlm.records.bracket import Bracket, Interval
+from srlm.records.diagnosis import DiagnosisRecord
 from srlm.records.forecast import Forecast, ForecastRecord, KnownResponses
 from srlm.records.responses import ModeBracket, Response, Rollout
 from srlm.records.rounds import SPLITS, Split
 
 _LEVEL = 0.95  # of the intervals of `theory.forecast`
+_MOST_ROUNDS = 100  # nobody plans more
 _DIGITS = 9  # of a logarithm on disk: a billionth of each probability
 _ASSUMES = (
     "every round is exact: the policy before it to the power 1 + 1/beta, renormalised; real rounds are not",
@@ -51,16 +53,16 @@ def forecast(
     Args:
         known: one entry a prompt, P >= 1.
         beta: KL strength > 0 of an exact round.
-        rounds: T >= 0.
+        rounds: T >= 0; of more than a hundred, the first hundred.
         mass_slack: delta of the failure rate, in (0, 1).
         seed: of the bootstrap over prompts.
 
     Returns:
         One record a round; that of round 0 is what the search says of the policy itself.
     """
-    prompts, generator = [_given(one) for one in known], np.random.default_rng([seed, 2])
-    steps = theory.forecast(prompts, beta, rounds, mass_slack=mass_slack, rng=generator)
-    aims = theory.forecast([theory.KnownPrompt(_all_known(one)) for one in known], beta, rounds, projection=True)
+    generator, last = np.random.default_rng([seed, 2]), min(rounds, _MOST_ROUNDS)
+    steps = theory.forecast([_given(one) for one in known], beta, last, mass_slack=mass_slack, rng=generator)
+    aims = theory.forecast([theory.KnownPrompt(_all_known(one)) for one in known], beta, last, projection=True)
     first, *others = [_record(step, aim.kappa_point) for step, aim in zip(steps, aims, strict=True)]
     upper = [max(one.best[0], *_rivals(one)) for one in known]
     now = mode_statistics([one.best[0] for one in known], upper, mass_slack)
@@ -74,20 +76,26 @@ def forecast(
 
 
 def forecast_of(
-    known: Sequence[KnownResponses | None], beta: float, rounds: int, *, mass_slack: float, seed: int, widened: float
+    diagnosis: DiagnosisRecord,
+    beta: float | None = None,
+    rounds: int | None = None,
+    mass_slack: float | None = None,
 ) -> Forecast | None:
-    """The forecast of a diagnosis with what it assumes; None where an older srlm did not record what it needs.
+    """The forecast of a diagnosis, and what it assumes; None where an older srlm did not record what it needs.
 
     Args:
-        known, beta, rounds, mass_slack, seed: as `forecast`.
-        widened: nats by which brackets were widened for the precision's error.
+        diagnosis: with or without a forecast of its own.
+        beta, rounds, mass_slack: as `forecast`; by default those of the diagnosis.
     """
-    there = [one for one in known if one is not None]
-    if len(there) < len(known):
+    of, widened = diagnosis.settings, diagnosis.numeric_error
+    known = [one.known for one in diagnosis.prompts if one.known is not None]
+    if len(known) < len(diagnosis.prompts):
         return None
+    strength = (of.beta or 1.0) if beta is None else beta
+    slack = of.mass_slack if mass_slack is None else mass_slack
+    steps = forecast(known, strength, rounds or of.rounds or 1, mass_slack=slack, seed=of.seed)
     estimates = (f"brackets are widened by {widened:.3g} nats for the precision: estimates, not proofs",)
-    steps = forecast(there, beta, rounds, mass_slack=mass_slack, seed=seed)
-    return Forecast(beta=beta, rounds=steps, assumes=_ASSUMES + estimates * (widened > 0))
+    return Forecast(beta=strength, rounds=steps, assumes=_ASSUMES + estimates * (widened > 0))
 
 
 def forecast_run(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from srlm.measure.degenerate import marks_of
+from srlm.measure.forecast import known_at
 from srlm.measure.split import finite, share
 from srlm.measure.strategies import best_of_n, majority
 from srlm.records.diagnosis import GreedyReply, ModeReply, PromptDiagnosis, SampleFacts
@@ -47,6 +48,7 @@ def diagnose_prompt(prompt: Prompt, rollout: Rollout, bracket: ModeBracket) -> P
         majority_correct=outcomes[majority(texts, responses)],
         sample_accuracy=share(outcomes),
         samples=sample_facts([rollout]),
+        known=known_at(rollout, bracket),
     )
 
 

@@ -89,7 +89,7 @@ SIGNATURES: dict[str, Definition] = {
         symptoms.modes_flip,
     ),
     "peaked": Definition(
-        "The confidence in the base model's modes rose above round 00's and has fallen from its best since.",
+        "The confidence in the base model's modes has fallen well below its best round's.",
         "The best round is exported, not the last: take fewer rounds, or a lower learning rate.",
         symptoms.peaked,
     ),

@@ -28,11 +28,14 @@ class Thresholds:
         margin_share: share of the base model's median margin.
         informative: share of response pairs that differ.
         drift: share of modes that are not the base model's.
-        flip: share of modes that change in one round, from round 2 on, while more than `flip_settling` of the round
-            before's. The default run's modes settle after round 01 (12 % moved there, next to none later).
+        flip: share of modes that change in a round from 02 on, while more than `flip_settling` of the round before's.
+            The default run's modes settle after round 01 (12 % moved there, 0 to 5 % later).
         flip_settling: factor below which fewer and fewer modes change: the run is settling.
-        peak_fall: fall of the kept confidence from its best round, at least this (a tenth of the prompts lost a mode
-            that they were sure of) and `peak_errors` standard errors.
+        flip_most: share of modes that change in a round, round 01 included, beyond which nothing has to be waited for.
+        peak_fall: fall of the kept confidence from its best round, at least this (as if a tenth of the prompts lost a
+            mode that they were sure of), or `peak_share` of the best where that is less, and `peak_errors` standard
+            errors.
+        peak_share: share of the best round's kept confidence.
         peak_errors: standard errors of the difference of two rounds.
         length_share: factor of the base model's mean length, down; its inverse is the factor up.
         cut_rise: rise of the share of responses cut at the longest length.
@@ -51,7 +54,9 @@ class Thresholds:
     drift: float = 0.25
     flip: float = 0.2
     flip_settling: float = 0.7
+    flip_most: float = 0.5
     peak_fall: float = 0.1
+    peak_share: float = 0.25
     peak_errors: float = 2.0
     length_share: float = 0.35
     cut_rise: float = 0.3
@@ -137,30 +142,31 @@ def modes_drift(history: History, limits: Thresholds) -> Evidence | None:
 
 
 def modes_flip(history: History, limits: Thresholds) -> Evidence | None:
-    """Shares of the trained prompts. Modes that move once and stay (a first update) are `modes_drift`'s business."""
-    if len(history) < 3:
-        return None
+    """On trained prompts. A few modes that move in the first update and stay are the business of `modes_drift`."""
     before, now = (one.train.flips if one.train else None for one in history[-2:])
-    if before is None or now is None or now <= max(limits.flip, limits.flip_settling * before):
+    settled = limits.flip_most if before is None else min(limits.flip_most, limits.flip_settling * before)
+    if now is None or now <= max(limits.flip, settled):
         return None
-    modes = _certified_modes(*history[-2:])
-    text = f"{now:.0%} of {modes} changed in the last round, after {before:.0%} in the one before"
-    return Evidence(text, {"flips_before": before, "flips_now": now})
+    text = f"{now:.0%} of {_certified_modes(*history[-2:])} changed in one round"
+    if before is None:
+        return Evidence(text, {"flips_now": now})
+    return Evidence(f"{text}, after {before:.0%} in the one before", {"flips_before": before, "flips_now": now})
 
 
 def peaked(history: History, limits: Thresholds) -> Evidence | None:
-    """Of the gate's score, on the prompts that the gate looks at."""
+    """Of the gate's score, on the prompts that the gate looks at. Round 00 is the peak where nothing ever rose."""
     if (kept := kept_scores(history)) is None:
         return None
     split, scores, errors = kept
     top, now = scores.index(max(scores)), scores[-1]
     # The same prompts at both rounds vary together, so the error of independent ones is on the safe side.
     error = math.hypot(errors[top], errors[-1])
-    if scores[top] <= scores[0] or scores[top] - now <= max(limits.peak_fall, limits.peak_errors * error):
+    least = min(limits.peak_fall, limits.peak_share * scores[top])
+    if scores[top] - now <= max(least, limits.peak_errors * error):
         return None
     text = (
-        f"the mean confidence in round 00's modes ({split.replace('_', '-')} prompts) rose from {scores[0]:.2f} to "
-        f"{scores[top]:.2f} at round {top} and is now {now:.2f} (standard error {error:.2f})"
+        f"the mean confidence in round 00's modes ({split.replace('_', '-')} prompts) was {scores[0]:.2f} at round 00, "
+        f"{scores[top]:.2f} at its best (round {top:02d}) and is now {now:.2f} (standard error of the fall {error:.2f})"
     )
     return Evidence(text, {"base": scores[0], "best": scores[top], "now": now, "standard_error": error})
 

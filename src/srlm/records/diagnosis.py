@@ -13,6 +13,7 @@ from pydantic import Field, field_serializer, field_validator
 
 from srlm.errors import InputError
 from srlm.records.bracket import Bracket, Interval, Number, Record, Share
+from srlm.records.forecast import Forecast, KnownResponses
 from srlm.records.rounds import Accuracy, parse
 from srlm.records.spectra import EffectiveDimension
 
@@ -81,6 +82,7 @@ class PromptDiagnosis(Record):
         mode_correct, greedy_correct, best_of_n_correct, majority_correct: right or not; None where not known.
         sample_accuracy: share of samples that are right, None where not known.
         samples: what they look like.
+        known: what a forecast of any beta needs; None at an older srlm.
     """
 
     prompt: str
@@ -99,6 +101,7 @@ class PromptDiagnosis(Record):
     majority_correct: bool | None
     sample_accuracy: Share | None
     samples: SampleFacts
+    known: KnownResponses | None = None
 
 
 class AccuracyByWay(Accuracy):
@@ -191,7 +194,7 @@ class SelfJudgement(Record):
 
 class DiagnosisSetup(Record):
     """How a diagnosis was measured: prompts and how many marked `gate` were left out, lengths, budgets, seed, the
-    model's dtype and size, versions.
+    rounds forecast, the model's dtype and size, versions.
     """
 
     prompts: str
@@ -202,6 +205,8 @@ class DiagnosisSetup(Record):
     mass_slack: Share
     seed: int
     raw_prompts: bool
+    beta: Number | None = None
+    rounds: int | None = None
     dtype: str
     parameters: int
     architecture: str
@@ -227,6 +232,7 @@ class DiagnosisRecord(Record):
         numeric_error: largest difference (nats a response) between this precision and float32; brackets include it,
             and are estimates where it is positive.
         verdict: of "all" first, then one a group where there are several.
+        forecast: what exact rounds would make of it; None at an older srlm.
         seconds: wall time by stage.
     """
 
@@ -250,6 +256,7 @@ class DiagnosisRecord(Record):
     effective_dimension: EffectiveDimension | None
     numeric_error: Number
     verdict: tuple[Verdict, ...] = Field(min_length=1)
+    forecast: Forecast | None = None
     seconds: dict[str, Number]
 
     @field_validator("effective_dimension", mode="before")
@@ -306,17 +313,17 @@ class PlanInput(NamedTuple):
     note: str
 
 
-def planning_inputs(path: Path, sized: bool) -> list[PlanInput]:
+def planning_inputs(diagnosis: DiagnosisRecord, path: Path, sized: bool) -> list[PlanInput]:
     """kappa0, min_confidence, margin (nats) and dim for a plan, as far as the diagnosis has them.
 
     Args:
-        path: the folder of a diagnosis, or the file itself.
+        diagnosis: the record.
+        path: where it was read, for messages.
         sized: the size of the class is known from elsewhere, so that no dimension is needed.
 
     Raises:
-        InputError: as `read_diagnosis`; kappa beyond what a double holds; no effective dimension where one is needed.
+        InputError: kappa beyond what a double holds; no effective dimension where one is needed.
     """
-    diagnosis = read_diagnosis(path)
     kappa, confidence = diagnosis.kappa.upper, diagnosis.min_confidence.lower
     if kappa is None:
         raise InputError(

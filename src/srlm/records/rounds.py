@@ -295,7 +295,7 @@ class RoundRecord(Record):
         train: measurements on the trained prompts, None where all prompts are held out.
         held_out: the same for held-out prompts, None where there are none.
         gate: what samples alone say on the third split, by whose answers a round may be chosen; None where unused.
-        seconds: wall time by stage.
+        seconds: wall time by stage; "measure" is what is scored around an update and beside the prompts.
         tokens: response tokens sampled and trained on.
         loss: mean training loss of the update that led here, None at round 0.
         beta: the KL strength of the round, where recorded.

@@ -4,10 +4,12 @@ Knows: formats, and the one word for what was proved or only measured. Refuses t
 """
 
 import math
+from collections.abc import Sequence
 
 from srlm import theory
 from srlm.records.bracket import Bracket, Interval
 from srlm.records.diagnosis import DiagnosisRecord, Verdict
+from srlm.records.forecast import ForecastRecord
 from srlm.records.rounds import SplitRecord
 from srlm.records.text import visible
 
@@ -113,6 +115,42 @@ def widening(dtype: str, widened: float) -> str:
         f"Computed in {visible(dtype, 20)}: brackets are widened by {number(widened)} nats, the largest difference "
         "from float32 that was measured. They are estimates: what is called settled is so within it, and not proved."
     )
+
+
+def forecast_rows(rounds: Sequence[ForecastRecord]) -> list[tuple[str, str, str, str]]:
+    """A row a round: which, kappa, failure rate and right samples, each as `forecast_legend` says."""
+    return [
+        (
+            f"{one.round}" if one.round else "now",
+            _cell(
+                "" if one.log_kappa_point is None else from_log(one.log_kappa_point),
+                log_bracket(one.log_kappa),
+                bracket(one.intervals["kappa"]) if "kappa" in one.intervals else "",
+            ),
+            _cell("", share_bracket(one.failure_rate), share_bracket(one.intervals.get("failure_rate"), "")),
+            "–"
+            if one.sample_accuracy is None
+            else _cell(
+                share(one.sample_accuracy_point, ""),
+                share_bracket(one.sample_accuracy),
+                share_bracket(one.intervals.get("sample_accuracy"), ""),
+            ),
+        )
+        for one in rounds
+    ]
+
+
+def forecast_legend(widened: float) -> str:
+    """What the figures of `forecast_rows` are."""
+    certain = "settled within the precision's error" if widened else "certain"
+    return (
+        f"First an estimate from samples; in [ ] what is {certain} of exact rounds on these prompts; in ( ) the 95% "
+        "bootstrap band for prompts like these. Real rounds are not exact."
+    )
+
+
+def _cell(point: str, certain: str, band: str) -> str:
+    return " ".join(part for part in (point, f"[{certain}]", f"({band})" if band else "") if part)
 
 
 def plural(count: int, noun: str) -> str:

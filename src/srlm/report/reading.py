@@ -126,10 +126,12 @@ class RunView:
         return [one for one in ends if one[0] <= last]
 
     def forecast(self, name: Split) -> tuple[ForecastRecord, ...]:
-        """What was forecast of a split before the first update."""
+        """What was forecast of a split before the first update, for the rounds that the run is to have."""
         if not self.rounds:
             return ()
-        return (self.rounds[0].forecast if name == "train" else self.rounds[0].forecast_held_out) or ()
+        told = (self.rounds[0].forecast if name == "train" else self.rounds[0].forecast_held_out) or ()
+        last = max(self.planned_rounds or 0, self.rounds[-1].round)
+        return tuple(one for one in told if one.round <= last)
 
     @property
     def planned_rounds(self) -> int | None:

@@ -5,7 +5,7 @@ place.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from srlm.engines.engine import Draw, Encoded, Sampler
@@ -15,6 +15,9 @@ from srlm.records.responses import Rollout, TokenGroup
 from srlm.records.rounds import SPLITS, RetentionRecord, SplitRecord
 from srlm.tasks.prompts import Prompt
 from srlm.training.processes import Processes
+
+# Base samples scored at a prompt: prompts, not samples, are the independent units.
+_SCORED = 2
 
 Score = Callable[[Sequence[TokenGroup]], list[list[float]]]
 
@@ -53,14 +56,15 @@ class Beside:
         """
         by_split = [[at for at, prompt in enumerate(prompts) if prompt.split == split] for split in SPLITS[::-1]]
         chosen = next(some for some in by_split if some)
-        groups = [(encoded[at].tokens, base[at].tokens) for at in processes.share(chosen)]
+        few = {at: replace(base[at], responses=base[at].responses[:_SCORED]) for at in chosen}
+        groups = [(encoded[at].tokens, few[at].tokens) for at in processes.share(chosen)]
         now = processes.gather(lambda: score(groups))
         asked = () if text_base is not None and not text_base else self.passages  # an older srlm asked about none
         text = [(one[:1], [one[1:]]) for one in asked]
         passages = [value for (value,) in processes.on_main(lambda: score(text))]
         tokens = sum(len(one) - 1 for one in asked)
         before = passages if text_base is None else text_base
-        return retention([base[at] for at in chosen], now, passages, before, tokens), passages
+        return retention(list(few.values()), now, passages, before, tokens), passages
 
     def answers(self, sampler: Sampler, ask: Draw, processes: Processes) -> SplitRecord | None:
         """What samples of the third split say; None where it takes no part."""

@@ -27,6 +27,7 @@ from typing import Any
 from srlm.engines.engine import Draw, PolicyVersion, Sampler
 from srlm.errors import InputError
 from srlm.measure.decision import Decision, best_round, decide, diverged, round_to_return_to
+from srlm.measure.forecast import forecast_run
 from srlm.measure.numerics import PROMPTS_COMPARED, measure_drift, require_small, rescore, spread
 from srlm.measure.round import measure_round
 from srlm.records.atomic import replace_folder
@@ -49,6 +50,9 @@ from srlm.training.beside import document
 from srlm.training.reached import compared, errors, projected
 from srlm.training.update import Group, reward_record
 from srlm.training.work import Work
+
+# Rounds of the forecast, whatever the run is told: it may be told more when it is resumed.
+_FORETOLD = 10
 
 
 def run_rounds(work: Work, directory: RunDirectory, observer: Observer) -> None:
@@ -145,13 +149,17 @@ class _Run:
         table = folder.read_table("modes")
         modes = modes_from_table(table)
         beside = beside_of(samples)
-        certify = seconds_of(table) + facts.get("certificate_seconds", 0.0) + beside.get("seconds", 0.0)
-        seconds = {"sample": seconds_of(samples), "certify": certify, "train": facts["seconds"]}
+        seconds = {"sample": seconds_of(samples), "certify": seconds_of(table), "train": facts["seconds"]}
+        seconds["measure"] = facts.get("certificate_seconds", 0.0) + beside.get("seconds", 0.0)
         tokens = sum(len(response.tokens) for rollout in rollouts for response in rollout.responses)
         engine = self._work.engine
+        splits = [prompt.split for prompt in self._work.prompts]
+        told: dict[str, Any] = {}
+        if number == 0:
+            told = forecast_run(splits, rollouts, modes, self._work.exact_beta, _FORETOLD, self._settings.seed)
         record = measure_round(
             number,
-            [prompt.split for prompt in self._work.prompts],
+            splits,
             rollouts,
             modes,
             base=modes if number == 0 else self._modes(0),
@@ -170,6 +178,7 @@ class _Run:
             projection=facts.get("projection"),
             retention=beside.get("retention"),
             gate=beside.get("gate"),
+            **told,
         )
         self._processes.on_main(lambda: folder.write_metrics(record.to_document()))
         self._work.learner.log_round(self._steps(number), record)
