@@ -5,9 +5,11 @@ Usage: python benchmarks/mutation.py [MODULE ...]     (default: every module of 
 Each mutant differs from the source in one place: a constant off by 1 % (or by 1 where it is whole), an operator
 swapped, a comparison turned round, a returned value off by 1 %. Constants below 1e-8 or above 1e5 are tolerances and
 guards, whose exact value is no claim; they are left alone. A mutant is killed when `srlm verify` fails on it, when
-the module's tests in tests/theory do (asked where `srlm verify` does not), or when it runs past a time limit. Mutants
-run in forked children of one process that has everything imported.
-Prints a Markdown table and every survivor; the committed output is benchmarks/results/mutation.md.
+the module's tests in tests/theory do (asked where `srlm verify` does not), or when either runs past a limit of CPU
+time. Both stop at the first failure, and the checks that are about the module come first. Mutants run in forked
+children of one process that has everything imported, one child for each processor that this process may use.
+Prints a Markdown table and every survivor, and progress to stderr; the committed output is
+benchmarks/results/mutation.md.
 """
 
 import ast
@@ -24,15 +26,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import _hypothesis_pytestplugin
 import hypothesis
 import mpmath
 import pytest
+import pytest_timeout
+import scipy.optimize
 import scipy.special
 
-_PRELOADED = (hypothesis, mpmath, scipy.special)
+_PRELOADED = (_hypothesis_pytestplugin, hypothesis, mpmath, pytest_timeout, scipy.optimize, scipy.special)
 _ROOT = Path(__file__).resolve().parents[1]
 _THEORY = _ROOT / "src" / "srlm" / "theory"
-_SECONDS = 300
+_SECONDS = 3600  # of the clock; what has not been killed by then counts as a survivor
+_CPU = {"verify": 20, "tests": 120}  # seconds; both take a tenth of it on the source as it is
 _SWAPS: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
     ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -137,7 +143,23 @@ def _compare(node: Any) -> str:
     return ast.unparse(node)
 
 
-def judge(module: str, source: str) -> str:
+class _Quickest:
+    """Runs quick tests first, by how long each took on the source as it is: they kill most mutants."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: self.seconds.get(item.nodeid, 0.0))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+
+
+_QUICKEST = _Quickest()
+
+
+def judge(module: str, source: str, sink: Any) -> str:
     """One mutant in this (forked) process: what kills it, "verify" or "tests", or "survived"."""
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         loader = importlib.import_module("importlib.abc")
@@ -152,18 +174,34 @@ def judge(module: str, source: str) -> str:
                 return importlib.util.spec_from_loader(wanted, Mutant()) if wanted == name else None
 
         sys.meta_path.insert(0, Finder())
+        _limit("verify", sink)
         try:
             from srlm.verification import checks
         except Exception:
             return "verify"
-        if not all(check.ok for check in checks()):
+        if not all(check.ok for check in checks(first=module)):
             return "verify"
-        # Plain assertions: modules imported before the fork cannot be rewritten. Torch takes long to import.
-        options = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", "not tensors"]
-        code = pytest.main([*options, *map(str, _tests(module))])
+        _limit("tests", sink)
+        # Plain assertions: modules imported before the fork cannot be rewritten. Torch takes long to import, and so
+        # do plugins that nothing here uses.
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        plugins = ("pytest_timeout", "_hypothesis_pytestplugin", "no:cacheprovider")
+        options = ["-x", "-q", "--timeout=0", "--assert=plain", "-k", "not tensors", *(f"-p{name}" for name in plugins)]
+        code = pytest.main([*options, *map(str, _tests(module))], plugins=[_QUICKEST])
     if code not in (0, 1):
         raise RuntimeError(f"pytest ended with {code}")
     return "survived" if code == 0 else "tests"
+
+
+def _limit(stage: str, sink: Any) -> None:
+    """Past the stage's share of CPU time, which other processes do not take, the mutant counts as killed by it."""
+
+    def give_up(*_: Any) -> None:
+        sink.send((stage, {}))
+        os._exit(0)
+
+    signal.signal(signal.SIGPROF, give_up)
+    signal.setitimer(signal.ITIMER_PROF, _CPU[stage])
 
 
 def _tests(module: str) -> list[Path]:
@@ -178,7 +216,7 @@ def _tests(module: str) -> list[Path]:
 
 def _child(module: str, source: str, sink: Any) -> None:
     os.setpgrp()
-    sink.send(judge(module, source))
+    sink.send((judge(module, source, sink), _QUICKEST.seconds))
 
 
 def run_one(task: tuple[str, int, str, str]) -> tuple[str, int, str, str]:
@@ -188,13 +226,16 @@ def run_one(task: tuple[str, int, str, str]) -> tuple[str, int, str, str]:
     child = multiprocessing.get_context("fork").Process(target=_child, args=(module, source, send))
     child.start()
     send.close()
-    outcome = "verify"  # past the time limit
+    outcome, seconds = "survived", {}
     if receive.poll(_SECONDS):
-        outcome = receive.recv()  # EOFError: the judge itself broke, which must not count as a kill
+        outcome, seconds = receive.recv()  # EOFError: the judge itself broke, which must not count as a kill
     if child.is_alive():
         with contextlib.suppress(ProcessLookupError):
             os.kill(child.pid or 0, signal.SIGKILL)
     child.join()
+    if not line:
+        _QUICKEST.seconds = seconds
+    print(f"{module}.py:{line} {what}: {outcome}", file=sys.stderr, flush=True)
     return module, line, what, outcome
 
 
@@ -211,6 +252,8 @@ def main() -> None:
     if any(name.startswith("srlm") for name in sys.modules):
         raise SystemExit("srlm was imported before its mutants")
     os.chdir(_ROOT)
+    hypothesis.settings.register_profile("mutants", deadline=None, derandomize=True, database=None)
+    hypothesis.settings.load_profile("mutants")  # a busy machine must not fail a test
     tasks = [
         (module, line, what, source)
         for module in wanted
@@ -220,7 +263,7 @@ def main() -> None:
     _require_passing(wanted)
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
         outcomes = list(pool.map(run_one, tasks))
     _require_passing(wanted)  # again: files edited meanwhile would count as kills
     killed, verified, total = Counter(), Counter(), Counter()

@@ -4,13 +4,14 @@ Knows: a policy's law over answers, its exact round, and what weights made of co
 answer is read out of a text; responses without one carry a negative number, or a number of their own.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
-from srlm.theory._domain import real
+from srlm.theory._domain import ROUNDING, real
 from srlm.theory._logs import Late, log_probabilities, log_sum, round_power
 
 special: Any = Late("scipy.special")  # scipy.stats takes a second to import
@@ -87,7 +88,7 @@ def answer_weights(counts: ArrayLike, beta: float) -> np.ndarray:
         raise InputError("counts must be whole numbers (..., answers)")
     inverse = 1 / float(real("beta", beta, 0, open_low=True))
     j = round(min(inverse, 1e9))
-    if abs(inverse - j) > 1e-9 * inverse:
+    if not math.isclose(inverse, j):
         raise InputError(f"beta is {beta:g}; leave-one-out weights need 1/beta whole (1, 0.5, 0.25, ...)")
     draws = number.sum(axis=-1, keepdims=True)
     if (draws < j + 1).any():
@@ -152,16 +153,14 @@ def regression_target(probabilities: ArrayLike, beta: float, draws: int) -> np.n
         draws: K >= 2.
     """
     law, number = _law(probabilities), int(real("draws", draws, 2))
-    count = np.arange(number - 1)
-    ways = special.gammaln(number - 1) - special.gammaln(count + 1) - special.gammaln(number - 1 - count)
-    chances = special.xlogy(count, law[:, None]) + special.xlog1py(number - 2 - count, -law[:, None])
-    reward = np.exp(ways + chances) @ np.log1p(count)
+    count = np.arange(number - 2)
+    reward = special.bdtrc(count, number - 2, law[:, None]) @ np.log1p(1 / (count + 1))  # by parts
     weights = law * np.exp((round_power(beta) - 1) * (reward - reward.max()))
     return weights / weights.sum()
 
 
 def _law(probabilities: ArrayLike) -> np.ndarray:
-    law = real("probabilities", probabilities, 0, 1 + 1e-9)
-    if law.ndim != 1 or law.size == 0 or abs(law.sum() - 1) > 1e-6:
+    law = real("probabilities", probabilities, 0)
+    if law.ndim != 1 or law.size == 0 or abs(law.sum() - 1) > ROUNDING:
         raise InputError("probabilities must be a vector (answers,) that sums to 1")
     return law / law.sum()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
-from srlm.theory._domain import Array, real, result
+from srlm.theory._domain import ROUNDING, Array, real, result
 from srlm.theory._logs import Late, log_probabilities, log_sum, plain, powers, round_power
 from srlm.theory.answers import plugin_target
 from srlm.theory.projection import Ends, failing, log_ends, log_outside, mean_bracket, relative_masses
@@ -155,8 +155,8 @@ def answer_forecast(
         ends: (L, U) of p_max at each prompt.
     """
     s, last = round_power(beta), int(real("rounds", rounds, 0))
-    laws = [real("answers", one, 0, 1 + 1e-9) for one in answers]
-    if not laws or any(one.ndim != 1 or abs(one.sum() - 1) > 1e-6 for one in laws):
+    laws = [real("answers", one, 0) for one in answers]
+    if not laws or any(one.ndim != 1 or abs(one.sum() - 1) > ROUNDING for one in laws):
         raise InputError("answers must hold one vector of probabilities a prompt, each with sum 1; give at least one")
     truth = [None] * len(laws) if right is None else list(right)
     limits = None if ends is None else real("ends", [tuple(one) for one in ends], 0, 1).reshape(-1, 2)

@@ -75,16 +75,16 @@ def failure_at_level(kappa0: Array, level: Array) -> Array:
 def _root(log_kappa: np.ndarray, log_a: np.ndarray) -> Array:
     """eps* from logarithms. With u = -W_{-1}(z) the equation w e^w = z reads u - log u = -log(-z) =: m.
 
-    m = 2 + 2 log kappa_0 - log 2a is at least 2 - log 2 wherever the root lies below 1; there u >= 2, and Newton's
+    m = 2 + 2 log kappa_0 - log 2a is at least 2 - log 2 where the root is at most 1; there 2 <= u <= 2m, and Newton's
     steps from the right of it are at machine precision after five. Not scipy's W_{-1}: its argument underflows from
     m = 745 on, and importing scipy.special takes longer than a whole plan.
     """
-    m = np.maximum(2 + 2 * log_kappa - math.log(2) - log_a, 1.3)
-    u = m + np.log(m) + 1
+    log_a = np.minimum(log_a, np.log1p(log_kappa))  # beyond, nothing up to 1 solves it
+    m = 2 + 2 * log_kappa - math.log(2) - log_a
+    u = 2 * m
     for _ in range(6):
         u = u - (u - np.log(u) - m) / (1 - 1 / u)
-    eps = np.exp((math.log(2) + np.minimum(log_a, np.log1p(log_kappa)) - np.log(u)) / 2)
-    return result(np.where(log_a < np.log1p(log_kappa), np.minimum(eps, 1), 1))
+    return result(np.minimum(np.exp((math.log(2) + log_a - np.log(u)) / 2), 1))
 
 
 def failure_lower_bound_asymptotic(

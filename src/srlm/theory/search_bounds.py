@@ -157,7 +157,7 @@ def worst_search_failure(kappa0: float, prompts: float, informative_prompts: int
         more, less = (1 + g) * p + spread, g * p + spread  # M and M - 1, times p
         return less / (p * more) + g * p / (more * less) - n / (d - p)
 
-    most = min(1.0, d / (n + 1))
-    least = min(spread, most / (8 + 4 * g)) * 1e-3
-    p: Any = most if slope(most) >= 0 else optimize.brentq(slope, least, most, xtol=1e-300)
+    p = most = min(1.0, d / (n + 1))
+    if slope(most) < 0:
+        p = np.exp(optimize.brentq(lambda log_p: slope(np.exp(log_p)), np.log(1e-300), np.log(most)))
     return float(p * np.exp(n * np.log1p(-p / d)) * (g * p + spread) / ((1 + g) * p + spread))
