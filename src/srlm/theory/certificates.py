@@ -5,6 +5,7 @@ this a proof: each carries its level alpha; only search proves. Refuses to know 
 and one that says "no answer" takes part like any other, unless who draws leaves it out.
 """
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
@@ -184,7 +185,6 @@ class _Tally(NamedTuple):
 def _tally(draws: Draws, named: Sequence[Hashable]) -> _Tally:
     if isinstance(named, str | bytes) or isinstance(draws, str | bytes):
         raise InputError("draws and named must be lists of answers; a text alone is one answer: put it in a list")
-    total = len(draws)
     # Named answers count from draw 0, found ones from the draw after their first.
     starts: dict[Hashable, int] = dict.fromkeys(named, 0)
     counts: dict[Hashable, int] = dict.fromkeys(named, 0)
@@ -198,17 +198,13 @@ def _tally(draws: Draws, named: Sequence[Hashable]) -> _Tally:
     for j, (answer, start) in enumerate(starts.items(), start=1):
         u = counts[answer] - (answer not in beforehand)
         if u > 0:
-            repeated.append((j, u, total - start))
-    if total == 0:
-        return _Tally(None, 1, 0, 0, 0, 0, [])
-    leader = max(counts, key=counts.__getitem__)
-    rivals: dict[Hashable, int] = {}
-    for answer in draws[starts[leader] :]:
-        rivals[answer] = rivals.get(answer, 0) + 1
+            repeated.append((j, u, len(draws) - start))
+    leader = max(counts, key=counts.__getitem__) if len(draws) else None
+    number = [*starts, None].index(leader) + 1
+    rivals = Counter(draws[starts.get(leader, 0) :])
     u = rivals.pop(leader, 0)
-    return _Tally(
-        leader, list(starts).index(leader) + 1, u, max(rivals.values(), default=0), counts[leader], total, repeated
-    )
+    v = max(rivals.values(), default=0)
+    return _Tally(leader, number, u, v, max(counts.values(), default=0), len(draws), repeated)
 
 
 def _log_evidence(tallies: Sequence[_Tally]) -> np.ndarray:
@@ -224,17 +220,17 @@ def _root(count: np.ndarray, total: np.ndarray, level: ArrayLike, *, upper: bool
     There the left side is convex, and its asymptote is a start beyond the root: steps never overshoot. Where no root is
     (c = n above, c = 0 below) the end is that of [0, 1].
     """
-    base, target = special.betaln(count + 1, total - count + 1), np.broadcast_to(level, count.shape)
-    steep = total - count if upper else count
-    open_end = steep == 0
-    slope = np.where(open_end, 1.0, steep)
-    x = (target - base) / slope if upper else (base - target) / slope
-    live = ~open_end
+    ends = np.full(count.shape, float(upper))
+    steep = total - count if upper else -count
+    live = steep != 0
+    count, total, steep, target = (one[live] for one in (count, total, steep, np.broadcast_to(level, count.shape)))
+    base = special.betaln(count + 1, total - count + 1) - target
+    x = -base / steep
     for _ in range(200):
-        excess = base - count * x + total * np.logaddexp(0, x) - target
-        gradient = total * special.expit(x) - count
-        step = np.where(live, excess / np.where(live, gradient, 1.0), 0.0)
+        excess = base - count * x + total * np.logaddexp(0, x)
+        step = excess / (total * special.expit(x) - count)
         x = x - step
         if (np.abs(step) <= 1e-13 * (1 + np.abs(x))).all():
             break
-    return np.where(open_end, 1.0 if upper else 0.0, special.expit(x))
+    ends[live] = special.expit(x)
+    return ends

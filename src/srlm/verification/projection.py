@@ -21,6 +21,7 @@ def checks(rng: np.random.Generator) -> Iterator[Check]:
     yield from _projection(rng)
     yield from _answers(rng)
     yield from _forecast(rng)
+    yield from _few_draws(rng)
     yield from _errors(rng)
 
 
@@ -193,8 +194,12 @@ def _forecast(rng: np.random.Generator) -> Iterator[Check]:
         rows = forecasting.answer_forecast([law], beta, 2, right=[1])
         noisy = forecasting.answer_forecast([law], beta, 2, draws=3, ends=[(law.max(), 1.0)])
         wide = forecasting.answer_forecast([law], beta, 2, ends=[(law.max(), most)])
+        some = forecasting.answer_forecast([law, law, law], beta, 2, right=[1, -1, None], rng=rng)
+        blank = forecasting.answer_forecast([law], beta, 2, ends=[(0.0, 1.0)])[1]
         found += [wide[0].kappa.lower, wide[1].kappa.lower, noisy[1].kappa.upper, 1 + rows[0].failure_rate.lower]
         written += [1 / most, 1.0, 1 / law.max(), 1 + (law.max() <= 0.5)]
+        found += [some[0].sample_accuracy_point, *(some[0].kappa_interval or ()), 1 / blank.kappa.upper]
+        written += [law[1] / 2, 1 / law.max(), 1 / law.max(), 0.0]
         now, plug = law, law
         for one, other, ends in zip(rows, noisy, wide, strict=True):
             found += [one.kappa.lower, one.sample_accuracy_point, other.kappa_point]
@@ -204,6 +209,78 @@ def _forecast(rng: np.random.Generator) -> Iterator[Check]:
             now, plug = now ** (1 + 1 / beta) / (now ** (1 + 1 / beta)).sum(), _plugged(plug, beta)
     yield agrees("P12, answers", "forecasts of answers iterate their rounds", found, written, kind="identity")
     yield agrees("P12, answers from their ends", "ties at L attain the upper end", upper, truth, kind="identity")
+
+
+def _few_draws(rng: np.random.Generator) -> Iterator[Check]:
+    found, written = [], []
+    for trial in range(12):
+        beta, slack = float(rng.uniform(0.5, 3)), float(rng.uniform(0.3, 0.7))
+        prompts, chances = [], []
+        for x in range(4):
+            row, k = random_table(rng, 1, 8)[0], int(rng.integers(x + trial % 2 > 0, 8))  # at times nothing is known
+            mass, drawn, right = float(row[k : k + trial % 3].sum()), rng.choice(8, 5, p=row), rng.random(8) < 0.5
+            rest = row[k + trial % 3 :]
+            chances.append((row[:k], np.array([rest[::2].sum(), rest[1::2].sum()]), mass, float(row[k]), row[drawn],
+                            drawn >= k, right[:k], right[drawn]))  # fmt: skip
+            prompts.append(
+                forecasting.KnownPrompt(
+                    np.log(row[:k]), _log(chances[-1][1]), np.log(row[drawn]), drawn < k, bool(row.argmax() < k),
+                    (mass, math.log(row[k])) if mass else (0.0, -np.inf), None if x == 3 else right[:k], right[drawn],
+                )
+            )  # fmt: skip
+        onto = all(len(one[0]) for one in chances) and trial % 4 == 1
+        told = forecasting.forecast(
+            prompts, beta, 3, mass_slack=slack, projection=onto, rng=np.random.default_rng(trial)
+        )
+        counts = np.random.default_rng(trial).multinomial(4, np.full(4, 0.25), size=1000)
+        judged = counts[:, :3] / np.maximum(counts[:, :3].sum(axis=1, keepdims=True), 1)
+        for one in told:
+            power = (1 + 1 / beta) ** one.round
+            rows = [
+                _plain(*values, prompt.certified, power, onto) for values, prompt in zip(chances, prompts, strict=True)
+            ]
+            low, high, point, least, most, guess = np.array(rows).T
+            fails = [end >= 1 / (1 - slack) for end in (low, high)]
+            with np.errstate(invalid="ignore"):  # nobody draws an infinite upper end 0 times
+                upper = np.where(counts[:, ~np.isfinite(high)].any(axis=1), np.inf,
+                                 counts @ np.where(np.isfinite(high), high, 0) / 4)  # fmt: skip
+            found += [1 / end for end in (*one.kappa, one.kappa_point, *(one.kappa_interval or ()))]
+            written += [1 / low.mean(), 1 / high.mean(), 1 / point.mean(), 1 / np.sort(counts @ low / 4)[24]]
+            written += [1 / np.sort(upper)[975]]
+            found += [1 + end for end in (*one.failure_rate, *(one.failure_interval or ()))]
+            written += [1 + fails[0].mean(), 1 + fails[1].mean(), 1 + np.sort(counts @ fails[0] / 4)[24]]
+            written += [1 + np.sort(counts @ fails[1] / 4)[975]]
+            found += [1 + end for end in (*(one.sample_accuracy or ()), one.sample_accuracy_point or 0.0)]
+            written += [1 + end[:3].mean() for end in (least, most, guess)]
+            found += [1 + end for end in one.accuracy_interval or ()]
+            written += [1 + np.sort(judged @ least[:3])[24], 1 + np.sort(judged @ most[:3])[975]]
+    yield agrees(
+        "P12, forecast written out", "transcribed: brackets, points and their bootstrap over prompts", found, written,
+        kind="transcription",
+    )  # fmt: skip
+
+
+def _plain(
+    known: np.ndarray, prefixes: np.ndarray, mass: float, top: float, draws: np.ndarray, new: np.ndarray,
+    right: np.ndarray, hits: np.ndarray, certified: bool, power: float, onto: bool,
+) -> tuple[float, ...]:  # fmt: skip
+    """Ends of 1/p^(S)(y*), its estimate, and ends and estimate of the accuracy, at one prompt."""
+    best = max(known, default=max(draws))
+    inside, correct = float(((known / best) ** power).sum()), float(((known[right] / best) ** power).sum())
+    if onto:
+        return (inside, inside, inside, *[correct / inside] * 3)
+    largest = max(*prefixes, top * (mass > 0))
+    dropped = (top / best) ** (power - 1) * mass / best
+    cap = (largest / best) ** (power - 1) * (1 - known.sum()) / best
+    outside = min(float(((prefixes / best) ** power).sum()) + dropped, cap)
+    low = inside if certified else min(inside, 1 + inside * (best / largest) ** power)
+    terms = new * (draws / best) ** (power - 1) / best
+    seen, of_right = terms.mean(), (terms * hits).mean()
+    low, high, limit = (low, inside + outside, outside) if len(known) else (1.0, np.inf, np.inf)
+    more = min(seen, limit)
+    whole, guess = inside + more, correct + of_right * (more / seen if seen else 1.0)
+    accuracy = correct / (inside + outside), (correct + outside) / (inside + outside), guess / whole
+    return (low, high, min(max(whole, low), high), *accuracy)
 
 
 def _plugged(law: np.ndarray, beta: float) -> np.ndarray:
