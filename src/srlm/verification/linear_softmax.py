@@ -146,6 +146,7 @@ def _regimes(rng: np.random.Generator) -> Iterator[Check]:
         k = int((decaying > ridge).sum()) + 1
         tails[1].add(polynomial, k + scale * _integral(power, k) / ridge)
         d, rank = int(rng.integers(1, 60)), int(rng.integers(0, 20))
+        d = 1 if trial == 0 else d
         rank, tail = min(d, rank), float(10 ** rng.uniform(-3, 1))
         spiked = np.r_[np.full(rank, 1e15 * ridge), np.full(d - rank, tail)]
         bounds[2].add(spectrum.spike_bound(d, rank, tail, ridge), (spiked * 0.7 / (spiked * 0.7 + ridge)).sum())
@@ -204,7 +205,10 @@ def _fisher(rng: np.random.Generator) -> Iterator[Check]:
         fisher = spectrum.fisher_spectrum(phi, logprobs, weights)
         values.add([*fisher.eigenvalues, fisher.condition_number], [*expected, expected[0] / expected[-1]])
         flat = spectrum.fisher_spectrum(phi * np.array([1.0, 1.0, 1e-9]), logprobs, weights, cutoff=1e-8)
-        values.add([fisher.rank, flat.rank], [3, 2])
+        tiny = spectrum.fisher_spectrum(phi * 1e-170, logprobs, weights)
+        values.add([fisher.rank, flat.rank, tiny.condition_number], [3, 2, fisher.condition_number])
+        edges = [share * fisher.eigenvalues[-1] / fisher.eigenvalues[0] for share in (0.99, 1.01)]
+        values.add([spectrum.fisher_spectrum(phi, logprobs, weights, cutoff=one).rank for one in edges], [3, 2])
         values.add(
             spectrum.fisher_spectrum(phi, logprobs).eigenvalues,
             spectrum.fisher_spectrum(phi, logprobs, np.full(5, 3.0)).eigenvalues,

@@ -88,6 +88,9 @@ def _prompt_by_prompt(rng: np.random.Generator) -> Iterator[Check]:
         for _ in range(rounds):
             table = table ** (1 + 1 / beta) / (table ** (1 + 1 / beta)).sum(axis=1, keepdims=True)
         after.append(margins(table)[0])
+    # A sample that is likelier than what was taken for the mode counts as one as likely.
+    estimates.append(contraction.exact_round_kappa_estimate(np.log([0.4]), np.log([[0.5]]), 0.1))
+    powers.append(2.5)
     yield agrees(
         "P3, prompt by prompt",
         "kappa after an exact round, where every prompt's other responses tie, is 1 + E[exp(-gamma/beta) (1/p - 1)]",

@@ -111,6 +111,24 @@ def _answers(rng: np.random.Generator) -> Iterator[Check]:
         raised = law**s / (law**s).sum()
         powers += [*law, *(answered / law[number] * raised[number])]  # within an answer nothing changes
         # All sequences of k draws.
+        whole = row / row.sum() * (1 + 5e-7)  # a sum within rounding of 1
+        seen = np.exp(
+            answers.answer_logprobs(np.log(row[:3] / 2), [0, 1, 2])
+        )  # everything has an answer: none is left out
+        sharpest = np.exp(answers.answer_round(np.log(row), number, 1e-300))
+        rounds += [*seen, *sharpest]
+        powers += [*(row[:3] / 2), *(answered * (number == law.argmax()) / law.max())]
+        plugged += [*answers.plugin_target(whole, beta, 2), *answers.regression_target(whole, beta, 2)]
+        exact += [*(row / row.sum())] * 2
+        plugged += [*answers.regression_target(law, 1e-300, k)]
+        exact += [*(np.arange(3) == law.argmax())]
+        number_of, chance_of = int(rng.integers(20, 60)), float(rng.uniform(0.2, 0.8))
+        strong, ways = float(rng.uniform(0.03, 0.3)), np.arange(number_of + 1)
+        binomial = [math.comb(number_of, c) * chance_of**c * (1 - chance_of) ** (number_of - c) for c in ways]
+        with np.errstate(divide="ignore"):
+            share = 1 / (1 + (number_of / ways - 1) ** (1 + 1 / strong))
+        plugged.append(answers.plugin_target([chance_of, 1 - chance_of], strong, number_of)[0])
+        exact.append(float(share @ binomial))
         draws = np.array(list(itertools.product(range(3), repeat=k)))
         chance = law[draws].prod(axis=1)
         counts = np.stack([(draws == a).sum(axis=1) for a in range(3)], axis=1)

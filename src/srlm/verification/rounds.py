@@ -215,7 +215,8 @@ def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
         terms.add([rate.tightness or 0.0, rate.vacuous], [math.fsum(expected) / measured, math.fsum(expected) >= 1])
         plain = {"margin": 1.0, "min_confidence": 0.5, "mass_slack": 0.5, "rho": 0.05, "constant": 1.0}
         front = _sampling_error(n, size, plain) / 0.5  # everything left to its default
-        terms.add(guarantees.failure_bound(kappa, n, size).value, front * (2**0.5 + kappa**0.5))
+        plain_rate = guarantees.failure_bound(kappa, n, size)
+        terms.add([plain_rate.value, plain_rate.reward_range], [front * (2**0.5 + kappa**0.5), 1])
         after = guarantees.failure_bound(kappa, n, size, rounds=rounds + 1, **given)
         decays.add(after.transient_term / rate.transient_term, forgets**-0.5)
         first = guarantees.rounds_to_suppress(kappa, n, c)
@@ -266,11 +267,11 @@ def _any_beta(rng: np.random.Generator) -> Iterator[Check]:
     for trial in range(40):
         kappa, n, size = float(10 ** rng.uniform(0, 6)), float(10 ** rng.uniform(2, 14)), float(rng.uniform(1, 300))
         given, rounds, beta = _given(rng), int(rng.integers(1, 6)), float(10 ** rng.uniform(-3, 1))
-        if trial == 0:  # everything left to its default
-            given, rounds = {}, 1
-        if trial == 1:
+        if trial < 2:  # everything left to its default
+            given, rounds = {}, 1 + 2 * trial
+        if trial == 2:
             kappa, given["min_confidence"] = 1.0, 1.0
-        options = given | {"rounds": rounds} if given else {}
+        options = given | {"rounds": rounds} if trial else {}
         given = {"margin": 1.0, "min_confidence": 0.5, "mass_slack": 0.5, "rho": 0.05, "constant": 1.0} | given
         gamma, c, slack = (given[name] for name in ("margin", "min_confidence", "mass_slack"))
         rate = guarantees.failure_bound_at_beta(kappa, n, size, beta, **options)

@@ -52,8 +52,12 @@ def _definitions(rng: np.random.Generator) -> Iterator[Check]:
         rest.add(conditioning.mode_fails(np.log([0.4999, 0.5])), 1)  # a slack of one half unless said
         rest.add(conditioning.mode_fails(np.log([0.5001])), 0)
         rest.add(conditioning.failure_rate(np.log([0.4999, 0.5, 0.5001])), 2 / 3)
-        rest.add(conditioning.condition(np.log([[0.498, 0.502], [0.4, 0.6]])).failure_rate, 0)
+        rest.add(conditioning.condition(np.log([[0.498, 0.302, 0.2], [0.4, 0.6, 1e-9]])).failure_rate, 0.5)
         rest.add([whole.min_confidence, 1 + whole.margin], [min(tops), 1 + min(margins(table))])
+    # Rounding above 0, weights whose sum is beyond every float, logarithms beyond it.
+    kappas.add(conditioning.policy_condition_number([1e-7, math.log(0.5)], [1e308, 1e308]), 1.5)
+    for log, value in ((-math.inf, 0.0), (-1.0, math.exp(-1)), (1.0, math.e), (710.0, -1.0), (-746.0, -1.0)):
+        rest.add(found if (found := conditioning.from_log(log)) is not None else -1.0, value)
     yield kappas.agree("eq. 5", "kappa = E_x[1/pi(y*|x)], with weights and without", "identity", 1e-12)
     yield rest.agree(
         "definition 5.2",
@@ -90,14 +94,17 @@ def _population(rng: np.random.Generator) -> Iterator[Check]:
         powers.add(np.exp(objective.sharpen(np.log(table), beta)), after)
         bounds.add(contraction.population_kappa_bound(kappa_of(table), gap, beta) - 1, kappa_of(after) - 1)
         grown.add(contraction.population_margin(gap, beta), margins(after).min())
+    powers.add(np.exp(objective.sharpen(np.log([0.6, 0.4]), 1e-310)), [1, 0])
+    bounds.add(contraction.certified_kappa_bound([1.0, 1.0], 0.0, 1.0, [0.0, 1e4]), 1.0)
+    grown.add(1 + contraction.population_margin(0.0, 1e-300, 3), 1)
     for _ in range(60):
         responses, excess = int(rng.integers(2, 20)), float(rng.uniform(0.05, 8))
         beta = float(rng.uniform(max(0.1, excess / 12), 4))
         path = [tied_table(rng, responses, excess)]
-        for _ in range(int(rng.integers(1, 4))):
+        for _ in range(int(rng.integers(0, 4))):
             path.append(power(path[-1], 1 + 1 / beta))
         first = kappa_of(path[0])
-        sharp.add(contraction.population_kappa_bound(first, excess, beta), kappa_of(path[1]))
+        sharp.add(contraction.population_kappa_bound(first, excess, beta), kappa_of(power(path[0], 1 + 1 / beta)))
         rounds = len(path) - 1
         iterated.add(contraction.population_kappa_bounds(first, excess, beta, rounds), [kappa_of(one) for one in path])
     for _ in range(10):
