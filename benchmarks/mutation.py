@@ -6,8 +6,9 @@ Each mutant differs from the source in one place: a constant off by 1 % (or by 1
 swapped, a comparison turned round, a returned value off by 1 %. Constants below 1e-8 or above 1e5 are tolerances and
 guards, whose exact value is no claim; they are left alone. A mutant is killed when `srlm verify` fails on it, when
 the module's tests in tests/theory do (asked where `srlm verify` does not), or when either runs past a limit of CPU
-time. Both stop at the first failure, and the checks that are about the module come first. Mutants run in forked
-children of one process that has everything imported, one child for each processor that this process may use.
+time. Only checks and tests that run the mutant's statement on the source as it is are asked (the others cannot notice
+it), quick ones first, up to the first failure. Mutants run in forked children of one process that has everything
+imported, one child for each processor that this process may use.
 Prints a Markdown table and every survivor, and progress to stderr; the committed output is
 benchmarks/results/mutation.md.
 """
@@ -15,7 +16,9 @@ benchmarks/results/mutation.md.
 import ast
 import contextlib
 import importlib.util
+import inspect
 import io
+import itertools
 import multiprocessing
 import os
 import signal
@@ -23,8 +26,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import _hypothesis_pytestplugin
 import hypothesis
@@ -39,6 +44,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 _THEORY = _ROOT / "src" / "srlm" / "theory"
 _SECONDS = 3600  # of the clock; what has not been killed by then counts as a survivor
 _CPU = {"verify": 20, "tests": 120}  # seconds; both take a tenth of it on the source as it is
+_FILE = "<mutant>"  # what the module under test is compiled as
 _SWAPS: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
     ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -46,20 +52,40 @@ _SWAPS: dict[type, type] = {
 }  # fmt: skip
 
 
-def mutants(source: str) -> Iterator[tuple[int, str, str]]:
-    """(line, what was changed, new source), one place each; docstrings, annotations and messages are left alone."""
-    places = list(_places(ast.parse(source)))
-    for at, (kind, line) in enumerate(places):
+class Mutant(NamedTuple):
+    """A source with one small mistake.
+
+    Attributes:
+        line, what: where, and what was changed.
+        source: the whole module.
+        lines: of the statement around it, in the source as it is; None for what runs when a module is imported.
+    """
+
+    line: int
+    what: str
+    source: str
+    lines: range | None
+
+
+def mutants(source: str) -> Iterator[Mutant]:
+    """One place each; docstrings, annotations and messages are left alone."""
+    for at in range(sum(1 for _ in _edits(ast.parse(source)))):
         tree = ast.parse(source)
-        node, apply = next((n, a) for k, (n, a) in enumerate(_edits(tree)) if k == at)
-        before = ast.unparse(node)
-        after = apply()
-        yield line, f"{kind}: {before} -> {after}", ast.unparse(tree)
+        node, apply = next(itertools.islice(_edits(tree), at, None))
+        before, kind, line, lines = ast.unparse(node), type(node).__name__, node.lineno, _statement(tree, node)
+        yield Mutant(line, f"{kind}: {before} -> {apply()}", ast.unparse(tree), lines)
 
 
-def _places(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    for node, _ in _edits(tree):
-        yield type(node).__name__, node.lineno
+def _statement(tree: ast.Module, node: ast.AST) -> range | None:
+    """Lines of the innermost statement around a place; None for defaults, which are read when a module is imported."""
+    around = [
+        range(one.lineno, (one.end_lineno or one.lineno) + 1)
+        for one in ast.walk(tree)
+        if isinstance(one, ast.stmt)
+        and not isinstance(one, ast.FunctionDef | ast.ClassDef)
+        and any(part is node for part in ast.walk(one))
+    ]
+    return min(around, key=len, default=None)
 
 
 def _edits(tree: ast.Module) -> Iterator[tuple[Any, Any]]:
@@ -143,43 +169,98 @@ def _compare(node: Any) -> str:
     return ast.unparse(node)
 
 
-class _Quickest:
-    """Runs quick tests first, by how long each took on the source as it is: they kill most mutants."""
+@dataclass
+class Trial:
+    """A group of checks or a test on the source as it is: how long it took, and which lines of the module it ran."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    seconds: float
+    lines: set[int]
+    state: Any = None  # of the random numbers that the group of checks began with
+
+    def meets(self, mutant: Mutant) -> bool:
+        return mutant.lines is None or not self.lines.isdisjoint(mutant.lines)
+
+
+@dataclass
+class Trials:
+    """All of them; `always` are the lines that run before any test does."""
+
+    checks: dict[tuple[str, str], Trial] = field(default_factory=dict)
+    tests: dict[str, Trial] = field(default_factory=dict)
+    always: set[int] = field(default_factory=set)
+
+
+@contextlib.contextmanager
+def _recording(lines: set[int]) -> Iterator[None]:
+    """Adds the lines of the module under test that run meanwhile."""
+
+    def enter(frame: Any, *_: Any) -> Any:
+        return inside(frame) if frame.f_code.co_filename == _FILE else None
+
+    def inside(frame: Any, *_: Any) -> Any:
+        lines.add(frame.f_lineno)
+        return inside
+
+    sys.settrace(enter)
+    try:
+        yield
+    finally:
+        sys.settrace(None)
+
+
+class Nearest:
+    """Chooses the tests that run a mutant's statement, quick ones first; without a mutant it records what they run."""
+
+    def __init__(self, mutant: Mutant | None, trials: Trials) -> None:
+        self.mutant, self.trials = mutant, trials
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self) -> Iterator[None]:
+        with _recording(self.trials.always) if self.mutant is None else contextlib.nullcontext():
+            return (yield)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items.sort(key=lambda item: self.seconds.get(item.nodeid, 0.0))
+        if self.mutant is not None:
+            known, everything = self.trials.tests, Trial(0.0, self.trials.always).meets(self.mutant)
+            tried = (one for one in items if one.nodeid in known)
+            items[:] = [one for one in tried if everything or known[one.nodeid].meets(self.mutant)]
+            items.sort(key=lambda one: known[one.nodeid].seconds)
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        trial = Trial(-time.process_time(), set())
+        with _recording(trial.lines) if self.mutant is None else contextlib.nullcontext():
+            answer = yield
+        if self.mutant is None:
+            trial.seconds += time.process_time()
+            self.trials.tests[item.nodeid] = trial
+        return answer
 
 
-_QUICKEST = _Quickest()
-
-
-def judge(module: str, source: str, sink: Any) -> str:
-    """One mutant in this (forked) process: what kills it, "verify" or "tests", or "survived"."""
+def judge(module: str, source: str, mutant: Mutant | None, trials: Trials, sink: Any) -> str:
+    """One source in this (forked) process: what kills it, "verify" or "tests", or "survived". Without a mutant it is
+    the source as it is, and fills `trials`.
+    """
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         loader = importlib.import_module("importlib.abc")
         name = f"srlm.theory.{module}"
 
-        class Mutant(loader.Loader):
+        class Changed(loader.Loader):
             def exec_module(self, found: Any) -> None:
-                exec(compile(source, f"<mutant {name}>", "exec"), found.__dict__)
+                exec(compile(source, _FILE, "exec"), found.__dict__)
 
         class Finder(loader.MetaPathFinder):
             def find_spec(self, wanted: str, path: Any, target: Any = None) -> Any:
-                return importlib.util.spec_from_loader(wanted, Mutant()) if wanted == name else None
+                return importlib.util.spec_from_loader(wanted, Changed()) if wanted == name else None
 
         sys.meta_path.insert(0, Finder())
         _limit("verify", sink)
         try:
-            from srlm.verification import checks
+            from srlm import verification
         except Exception:
             return "verify"
-        if not all(check.ok for check in checks(first=module)):
+        fine = _noticed_by_none(verification, mutant, trials) if mutant else _record_checks(verification, trials)
+        if not fine:
             return "verify"
         _limit("tests", sink)
         # Plain assertions: modules imported before the fork cannot be rewritten. Torch takes long to import, and so
@@ -187,10 +268,47 @@ def judge(module: str, source: str, sink: Any) -> str:
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         plugins = ("pytest_timeout", "_hypothesis_pytestplugin", "no:cacheprovider")
         options = ["-x", "-q", "--timeout=0", "--assert=plain", "-k", "not tensors", *(f"-p{name}" for name in plugins)]
-        code = pytest.main([*options, *map(str, _tests(module))], plugins=[_QUICKEST])
-    if code not in (0, 1):
+        code = pytest.main([*options, *map(str, _tests(module))], plugins=[Nearest(mutant, trials)])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
         raise RuntimeError(f"pytest ended with {code}")
-    return "survived" if code == 0 else "tests"
+    return "tests" if code == pytest.ExitCode.TESTS_FAILED else "survived"
+
+
+def _record_checks(verification: Any, trials: Trials) -> bool:
+    """Runs `verify`, and takes down of each group of checks what `Trial` says."""
+    for part in verification._PARTS:
+        for name, group in inspect.getmembers(part, inspect.isgeneratorfunction):
+            if name != "checks" and group.__module__ == part.__name__:
+                setattr(part, name, _recorded(group, trials))
+    return all(check.ok for check in verification.checks())
+
+
+def _recorded(group: Any, trials: Trials) -> Any:
+    def run(rng: Any) -> Iterator[Any]:
+        trial = Trial(-time.process_time(), set(), rng.bit_generator.state)
+        with _recording(trial.lines):
+            found = list(group(rng))
+        trial.seconds += time.process_time()
+        trials.checks[group.__module__, group.__name__] = trial
+        yield from found
+
+    return run
+
+
+def _noticed_by_none(verification: Any, mutant: Mutant, trials: Trials) -> bool:
+    """Runs the groups of checks that run the mutant's statement, quick ones first, each from the random numbers that it
+    begins with on the source as it is; the others cannot notice.
+    """
+    for (part, name), trial in sorted(trials.checks.items(), key=lambda one: one[1].seconds):
+        if trial.meets(mutant):
+            rng = verification.np.random.default_rng()
+            rng.bit_generator.state = trial.state
+            try:
+                if not all(check.ok for check in getattr(sys.modules[part], name)(rng)):
+                    return False
+            except Exception:  # which `verify` makes a failed check of
+                return False
+    return True
 
 
 def _limit(stage: str, sink: Any) -> None:
@@ -214,37 +332,45 @@ def _tests(module: str) -> list[Path]:
     return [folder / f"test_{name}.py" for name in names]
 
 
-def _child(module: str, source: str, sink: Any) -> None:
+def _child(module: str, source: str, mutant: Mutant | None, trials: Trials, sink: Any) -> None:
     os.setpgrp()
-    sink.send((judge(module, source, sink), _QUICKEST.seconds))
+    outcome = judge(module, source, mutant, trials, sink)
+    sink.send((outcome, trials if mutant is None else None))
 
 
-def run_one(task: tuple[str, int, str, str]) -> tuple[str, int, str, str]:
-    """Judge one mutant in a child of its own, which is killed past the time limit."""
-    module, line, what, source = task
+def _in_child(module: str, source: str, mutant: Mutant | None, trials: Trials) -> tuple[str, Trials]:
+    """Judges one source in a child of its own, which is killed past the time limit."""
     receive, send = multiprocessing.Pipe(duplex=False)
-    child = multiprocessing.get_context("fork").Process(target=_child, args=(module, source, send))
+    child = multiprocessing.get_context("fork").Process(target=_child, args=(module, source, mutant, trials, send))
     child.start()
     send.close()
-    outcome, seconds = "survived", {}
+    outcome, found = "survived", None
     if receive.poll(_SECONDS):
-        outcome, seconds = receive.recv()  # EOFError: the judge itself broke, which must not count as a kill
+        outcome, found = receive.recv()  # EOFError: the judge itself broke, which must not count as a kill
     if child.is_alive():
         with contextlib.suppress(ProcessLookupError):
             os.kill(child.pid or 0, signal.SIGKILL)
     child.join()
-    if not line:
-        _QUICKEST.seconds = seconds
-    print(f"{module}.py:{line} {what}: {outcome}", file=sys.stderr, flush=True)
-    return module, line, what, outcome
+    return outcome, found or trials
 
 
-def _require_passing(modules: list[str]) -> None:
-    """The tests must pass on the source itself, taken the same way as a mutant."""
-    for module in modules:
-        outcome = run_one((module, 0, "", ast.unparse(ast.parse((_THEORY / f"{module}.py").read_text()))))[-1]
-        if outcome != "survived":
-            raise SystemExit(f"the tests fail on {module} as it is")
+def _trials(module: str) -> Trials:
+    """What runs which lines; all of it must pass on the source itself, taken the same way as a mutant."""
+    outcome, trials = _in_child(module, (_THEORY / f"{module}.py").read_text(), None, Trials())
+    if outcome != "survived":
+        raise SystemExit(f"the tests fail on {module} as it is")
+    return trials
+
+
+def _times() -> dict[Path, float]:
+    return {one: one.stat().st_mtime for name in ("src", "tests") for one in (_ROOT / name).rglob("*.py")}
+
+
+def run_one(module: str, mutant: Mutant, trials: Trials) -> str:
+    """What kills one mutant; says so on stderr."""
+    outcome, _ = _in_child(module, mutant.source, mutant, trials)
+    print(f"{module}.py:{mutant.line} {mutant.what}: {outcome}", file=sys.stderr, flush=True)
+    return outcome
 
 
 def main() -> None:
@@ -254,26 +380,22 @@ def main() -> None:
     os.chdir(_ROOT)
     hypothesis.settings.register_profile("mutants", deadline=None, derandomize=True, database=None)
     hypothesis.settings.load_profile("mutants")  # a busy machine must not fail a test
-    tasks = [
-        (module, line, what, source)
-        for module in wanted
-        for line, what, source in mutants((_THEORY / f"{module}.py").read_text())
-    ]
-    began = time.perf_counter()
-    _require_passing(wanted)
-    from concurrent.futures import ThreadPoolExecutor
-
+    began, times = time.perf_counter(), _times()
+    trials = {module: _trials(module) for module in wanted}
+    found = [(module, one) for module in wanted for one in mutants((_THEORY / f"{module}.py").read_text())]
     with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
-        outcomes = list(pool.map(run_one, tasks))
-    _require_passing(wanted)  # again: files edited meanwhile would count as kills
+        outcomes = list(pool.map(lambda task: run_one(*task, trials[task[0]]), found))
+    if _times() != times:
+        raise SystemExit("files were edited meanwhile, which would count as kills")
     killed, verified, total = Counter(), Counter(), Counter()
     out = io.StringIO()
-    for module, line, what, outcome in outcomes:
+    for (module, mutant), outcome in zip(found, outcomes, strict=True):
         total[module] += 1
         killed[module] += outcome != "survived"
         verified[module] += outcome == "verify"
         if outcome != "verify":
-            print(f"- `{module}.py:{line}` {what}" + (" (tests)" if outcome == "tests" else " **survived**"), file=out)
+            verdict = "(tests)" if outcome == "tests" else "**survived**"
+            print(f"- `{module}.py:{mutant.line}` {mutant.what} {verdict}", file=out)
     print("| module | mutants | killed | share | by `srlm verify` alone | share |\n|---|---|---|---|---|---|")
     for module in (*filter(total.get, wanted), "**all**"):
         row = [sum(count.values()) if module == "**all**" else count[module] for count in (total, killed, verified)]

@@ -79,12 +79,11 @@ def _root(log_kappa: np.ndarray, log_a: np.ndarray) -> Array:
     steps from the right of it are at machine precision after five. Not scipy's W_{-1}: its argument underflows from
     m = 745 on, and importing scipy.special takes longer than a whole plan.
     """
-    log_a = np.minimum(log_a, np.log1p(log_kappa))  # beyond, nothing up to 1 solves it
-    m = 2 + 2 * log_kappa - math.log(2) - log_a
+    m = 2 + 2 * log_kappa - math.log(2) - np.minimum(log_a, np.log1p(log_kappa))  # beyond, nothing up to 1 solves it
     u = 2 * m
     for _ in range(6):
         u = u - (u - np.log(u) - m) / (1 - 1 / u)
-    return result(np.minimum(np.exp((math.log(2) + log_a - np.log(u)) / 2), 1))
+    return result(np.exp(np.minimum(math.log(2) + log_a - np.log(u), 0) / 2))
 
 
 def failure_lower_bound_asymptotic(

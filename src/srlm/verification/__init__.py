@@ -47,10 +47,9 @@ def verify(seed: int = 0) -> Verification:
     return Verification(tuple(checks(seed)))
 
 
-def checks(seed: int = 0, first: str = "") -> Iterator[Check]:
-    """The checks of `verify`, one by one, parts that import `first` of `srlm.theory` by its name before the rest."""
-    streams = np.random.SeedSequence(seed).spawn(len(_PARTS))
-    for part, stream in sorted(zip(_PARTS, streams, strict=True), key=lambda one: not hasattr(one[0], first)):
+def checks(seed: int = 0) -> Iterator[Check]:
+    """The checks of `verify`, one by one."""
+    for part, stream in zip(_PARTS, np.random.SeedSequence(seed).spawn(len(_PARTS)), strict=True):
         try:
             yield from part.checks(np.random.default_rng(stream))
         except Exception as error:  # a formula that raises where it should answer is a failed check, not a broken run
