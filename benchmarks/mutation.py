@@ -323,11 +323,11 @@ def _limit(stage: str, sink: Any) -> None:
 
 
 def _tests(module: str) -> list[Path]:
-    """The test files that are about a module: its own and that of extremes, or those that the first modules share."""
+    """The test files that are about a module: its own and those of extremes and edges, or what the others share."""
     folder = _ROOT / "tests" / "theory"
     own = folder / f"test_{module}.py"
     if own.exists() and module != "planning":
-        return [own, folder / "test_certain_extremes.py"]
+        return [own, folder / "test_certain_extremes.py", folder / "test_domains.py"]
     names = ("check_values", "planning", "measured", "properties", "domains")
     return [folder / f"test_{name}.py" for name in names]
 
