@@ -286,6 +286,8 @@ KNOWN = theory.KnownPrompt([-0.5], [-0.5], [-1.0], [False])
         (lambda: theory.answer_forecast([], 1.0, 1), "give at least one"),
         (lambda: theory.answer_forecast([[0.5, 0.4]], 1.0, 1), "each with sum 1"),
         (lambda: theory.answer_forecast([[1.0]], 1.0, 1, right=[0, 0]), "an entry for each of 1 prompts"),
+        (lambda: theory.answer_forecast([[1.0]], 1.0, 1, ends=[(0.5, 1.0)] * 2), "an entry for each of 1 prompts"),
+        (lambda: theory.answer_forecast([[1.0]], 1.0, 1, ends=[(0.5, 1.5)]), "ends is 1.5"),
         (lambda: theory.forecast_error_bound(-0.1, 1.0, 1), "eps is -0.1"),
         (lambda: theory.forecast_error_bound(0.1, 1.0, 1, exact=[1.0]), "exact has 1 entries"),
         (lambda: theory.forecast_error_bound(0.1, 1.0, 0, exact=[(2.0, 1.0)]), "two ordered ends"),

@@ -142,7 +142,7 @@ def certified_prompts(log_evidence: ArrayLike, alpha: float) -> np.ndarray:
     if logs.ndim != 1 or np.isnan(logs).any():
         raise InputError("log_evidence must be a vector (prompts,) of logarithms")
     order = np.argsort(-logs, kind="stable")
-    enough = logs[order] >= -np.log(level * np.arange(1, len(logs) + 1) / max(len(logs), 1))
+    enough = logs[order] >= -np.log(level * np.arange(1, len(logs) + 1) / len(logs))
     listed = np.zeros(len(logs), dtype=bool)
     listed[order[: np.flatnonzero(enough)[-1] + 1 if enough.any() else 0]] = True
     return listed
@@ -157,7 +157,7 @@ def draws_needed(first: float, second: float, alpha: float = 0.05, *, number: in
         alpha: in (0, 1).
         number: j of the mode.
     """
-    p1, p2 = float(real("first", first, 0, 1, open_low=True)), float(real("second", second, 0, 1))
+    p1, p2 = float(real("first", first, 0, 1, open_low=True)), float(real("second", second, 0))
     level = float(real("alpha", alpha, 0, 1, open_low=True, open_high=True))
     j = float(real("number", number, 1))
     if p2 >= p1 or p1 + p2 > 1 + 1e-9:
@@ -165,10 +165,11 @@ def draws_needed(first: float, second: float, alpha: float = 0.05, *, number: in
     share = p1 / (p1 + p2)
     kl = float(np.log(2) - special.entr(share) - special.entr(1 - share))
     rate = (p1 + p2) * max(kl, 2 * (share - 0.5) ** 2)  # its own lower bound, where it cancels
-    goal, n = np.log(j) + np.log1p(j) - np.log(level), 1.0
+    goal = np.log(j) + np.log1p(j) - np.log(level)  # at least log 2, the largest rate
     with np.errstate(over="ignore", divide="ignore"):
+        n = goal / np.float64(rate)
         for _ in range(200):  # concave and increasing: the iterates rise to the fixed point
-            n = max(1.0, (goal + 0.5 * np.log(n)) / np.float64(rate))
+            n = (goal + 0.5 * np.log(n)) / np.float64(rate)
     return float(n)
 
 
@@ -201,7 +202,7 @@ def _tally(draws: Draws, named: Sequence[Hashable]) -> _Tally:
             repeated.append((j, u, len(draws) - start))
     leader = max(counts, key=counts.__getitem__) if len(draws) else None
     number = [*starts, None].index(leader) + 1
-    rivals = Counter(draws[starts.get(leader, 0) :])
+    rivals = Counter(draws[starts.get(leader) :])
     u = rivals.pop(leader, 0)
     v = max(rivals.values(), default=0)
     return _Tally(leader, number, u, v, max(counts.values(), default=0), len(draws), repeated)
@@ -230,7 +231,7 @@ def _root(count: np.ndarray, total: np.ndarray, level: ArrayLike, *, upper: bool
         excess = base - count * x + total * np.logaddexp(0, x)
         step = excess / (total * special.expit(x) - count)
         x = x - step
-        if (np.abs(step) <= 1e-13 * (1 + np.abs(x))).all():
+        if (np.abs(step) <= 1e-13).all():
             break
     ends[live] = special.expit(x)
     return ends

@@ -267,8 +267,7 @@ def _worst_labels(kappa: float, n: float, d: int, g: float) -> float:
         log_mass = min(0.0, math.log(kappa - 1) + math.log1p(g) - math.log(m - 1 - g))
         return log_mass + n * math.log1p(-math.exp(log_mass) / d * (1 + g) / m) + math.log1p(-1 / m)
 
-    low = math.log(_fewest_labels(kappa, g))
-    high = min(low + math.log(8) + math.log(n), math.log(np.finfo(np.float64).max))
+    low, high = math.log(_fewest_labels(kappa, g)), math.log(np.finfo(np.float64).max)
     while high - low > 1e-9:
         third = (high - low) / 3
         rising = log_failure(low + third) < log_failure(high - third)

@@ -66,6 +66,10 @@ def _projection(rng: np.random.Generator) -> Iterator[Check]:
         caps.append(projection.exact_round_bracket(np.log(known), [0.0], beta).upper)  # nothing but the root is open
         capped.append(float((known**s).sum() + 1 - known.sum()) / max(known) ** s)
         sums.append(float((rest**s).sum() / max(known) ** s))
+    # Long responses, tiny beta, and ends that are exactly where failure begins.
+    weights += [*projection.projection_weights([-2000.0, -2001.0], 1.0)]
+    weights += [*projection.projection_weights(np.log([0.4, 0.2]), 1e-300)]
+    targets += [1 / (1 + math.exp(-2)), 1 / (1 + math.exp(2)), 1, 0]
     yield agrees("P8 (i)", "the target is p exp(r/beta) on known responses", weights, targets, kind="transcription")
     yield agrees("P8 (i), distance", "KL(q || p^(S)) = -log(1 - tau)", kl, divergence, kind="identity")
     yield dominates(
@@ -93,7 +97,8 @@ def _projection(rng: np.random.Generator) -> Iterator[Check]:
         found += [kappa, 1 + rate]
         written += [math.fsum(end) / len(end), 1 + sum(1 / one <= 0.7 for one in end) / len(end)]
     found.append(1 + projection.mean_bracket(np.log([1.99, 2.01]), np.log([1.99, 2.01])).failure_rate.upper)
-    written.append(1.5)
+    found += [1 + rate for rate in projection.mean_bracket(np.log([2.0]), np.log([2.0])).failure_rate]
+    written += [1.5, 1, 2]
     yield agrees("P8 (iii), means", "means of ends, and shares of failing ones", found, written, kind="identity")
 
 
@@ -341,6 +346,9 @@ def _errors(rng: np.random.Generator) -> Iterator[Check]:
         exact.append(float(mpmath.ncdf(-(s**rounds) * distance / spread)))
     chances += [forecasting.drift_chance(0.3, 0.5, 1.0), forecasting.drift_chance(0.3, 0.5, 1.0, 4, slope=1.0)]
     exact += [float(mpmath.ncdf(-mpmath.sqrt(3) * 0.6)), float(mpmath.ncdf(-0.3))]  # the limit, and a random walk
+    sure = forecasting.forecast_error_bound(0.1, 1.0, 1, exact=[1.0, 1.0])[1]
+    threshold += [*(sure.kappa or ()), math.exp(sure.log_factor) / sure.factor]
+    moved += [1, 1, 1]
     yield dominates("P12", "K_t <= exp(beta eps (S-1)) K_t^exact", upper, kappa, kind="inequality", attained=1 + 1e-9)
     yield dominates(
         "P12, below", "and >= exp(-beta eps (S-1)) K_t^exact", kappa, lower, kind="inequality", attained=1 + 1e-9
