@@ -264,7 +264,7 @@ def _worst_labels(kappa: float, n: float, d: int, g: float) -> float:
 
     def log_failure(log_m: float) -> float:
         m = math.exp(log_m)
-        log_mass = min(0.0, math.log(kappa - 1) + math.log1p(g) - math.log(m - 1 - g))
+        log_mass = math.log(kappa - 1) + math.log1p(g) - math.log(m - 1 - g)
         return log_mass + n * math.log1p(-math.exp(log_mass) / d * (1 + g) / m) + math.log1p(-1 / m)
 
     low, high = math.log(_fewest_labels(kappa, g)), math.log(np.finfo(np.float64).max)
@@ -282,18 +282,20 @@ def _wrong_guess(m: float, n: float, others: float) -> float:
     each = others / (m - 1)
     if n == 0 or each >= 1:
         return 0.0 if n else 1 - 1 / m
-    unseen = math.exp(n * math.log1p(-each))
+    log_unseen = n * math.log1p(-each)
+    unseen = math.exp(log_unseen)
     if m <= 1e6 and m * math.log1p(unseen) < 9:
         # By inclusion and exclusion it is sum_{i=2}^m (-1)^i C(m, i) (1 - (i-1) each)^n / m; the terms are at most
-        # about exp(9)/m and fall fast.
-        i = np.arange(2.0, min(m, 60.0) + 1)
+        # about exp(9)/m and fall fast, to 0 beyond i = m.
+        i = np.arange(2.0, 61.0)
         with np.errstate(divide="ignore"):
             chances = np.exp(n * np.log1p(-np.minimum((i - 1) * each, 1.0)))
         return float((-1) ** i @ (np.cumprod((m + 1 - i) / i) * chances))
     if m * n > 5e5:
         # E[1/(1 + U)] for U binomial with m - 1 trials of chance q is (1 - (1-q)^m) / (m q).
         left = m * unseen
-        return 1 + math.expm1(m * math.log1p(-min(unseen, 1 - 1e-16))) / left if left > 1e-5 else left / 2
+        seen = max(-math.expm1(log_unseen), 1e-300)
+        return 1 + math.expm1(m * math.log(seen)) / left if left > 1e-5 else left / 2
     labels = np.arange(int(m))
     distinct = (labels == 0).astype(float)  # law of the number of other labels seen
     fresh = others * (1 - labels / (m - 1))

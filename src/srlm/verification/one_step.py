@@ -32,6 +32,9 @@ def _lower_bound(rng: np.random.Generator) -> Iterator[Check]:
         kappa, level = (float(10 ** rng.uniform(0, (2, 300)[trial % 2])) for _ in range(2))
         level = [1 / level, (1 + math.log(kappa)) * float(rng.uniform(0.9, 1.1))][trial % 3 == 0]
         solved.add(_left_side(kappa, theory.failure_at_level(kappa, level)), min(level, 1 + math.log(kappa)))
+        if trial == 0:  # where kappa_0 begins, just below where the equation has no root up to 1
+            solved.add(_left_side(1.0, theory.failure_at_level(1.0, 0.999)), 0.999)
+            given.add(theory.failure_lower_bound([1.0, 2.0], 1.0, 1.0).applies, [False, True])
         if trial < 12:
             lambert.add(theory.failure_at_level(kappa, level), _lambert(kappa, level))
         kappa, n, size = float(10 ** rng.uniform(0, 3)), float(10 ** rng.uniform(2, 9)), float(10 ** rng.uniform(-1, 2))
@@ -112,8 +115,9 @@ def _lambert(kappa: float, level: float) -> float:
 
 def _examples(rng: np.random.Generator) -> Iterator[Check]:
     uniform, steps = Cases(), Cases()
-    for _ in range(10):
-        responses = int(rng.integers(1, 500))
+    steps.add(theory.autoregressive_kappa(0.5, 0), 1)
+    for trial in range(10):
+        responses = int(rng.integers(1, 500)) if trial else 1
         uniform.add(theory.near_uniform_kappa(responses), 1 / np.full(responses, 1 / responses).max())
         vocabulary, depth = int(rng.integers(2, 5)), int(rng.integers(1, 6))
         alpha = float(rng.uniform(1 / vocabulary, 1))
@@ -139,6 +143,7 @@ def _hard_instance(rng: np.random.Generator) -> Iterator[Check]:
         if trial < len(corners):
             p, d, responses, g, n = corners[trial]
         table = np.vstack([np.eye(1, responses), np.tile(_row(responses, g), (d, 1))])
+        enumerated.add(1 + theory.bayes_failure(0.0, responses, d, n, g), theory.hard_instance_kappa(0.0, responses, g))
         kappas.add(
             theory.hard_instance_kappa(p, responses, g), np.r_[1 - p, np.full(d, p / d)] @ (1 / table.max(axis=1))
         )
@@ -262,6 +267,8 @@ def _adversary(rng: np.random.Generator) -> Iterator[Check]:
         within.add([sure.failure_rate, sure.informative_mass, sure.informative_prompts], [0, 0, d])
         within.add([small.failure_rate, small.informative_mass, small.informative_prompts], [0, 0, 0])
         within.add(theory.worst_hard_instance_within(1.0, n, 50.0).failure_rate, 0)
+        within.add(sure.responses, max(2, math.ceil(1 + g)))
+        best.add(theory.worst_hard_instance(kappa, 1, d, g).failure_rate, _of_every_number(kappa, 1, d, g)[1])
         size = float(rng.uniform(2, 15))
         one = theory.worst_hard_instance_within(kappa, n, size, g)
         fewest = max(2, math.ceil((1 + g) * kappa), math.floor(1 + g) + 1)
