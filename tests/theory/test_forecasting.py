@@ -284,6 +284,7 @@ KNOWN = theory.KnownPrompt([-0.5], [-0.5], [-1.0], [False])
         (lambda: theory.forecast([KNOWN._replace(known=[])], 1.0, 1, projection=True), "nothing to project onto"),
         (lambda: theory.forecast([KNOWN._replace(known=[-3.0])], 1.0, 1), "must cover everything"),
         (lambda: theory.answer_forecast([], 1.0, 1), "give at least one"),
+        (lambda: theory.answer_forecast([[[0.5, 0.5]]], 1.0, 1), "one vector of probabilities"),
         (lambda: theory.answer_forecast([[0.5, 0.4]], 1.0, 1), "each with sum 1"),
         (lambda: theory.answer_forecast([[1.0]], 1.0, 1, right=[0, 0]), "an entry for each of 1 prompts"),
         (lambda: theory.answer_forecast([[1.0]], 1.0, 1, ends=[(0.5, 1.0)] * 2), "an entry for each of 1 prompts"),

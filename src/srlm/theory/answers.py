@@ -14,6 +14,7 @@ from srlm.errors import InputError
 from srlm.theory._domain import ROUNDING, real
 from srlm.theory._logs import Late, log_probabilities, log_sum, round_power
 
+_REACH, _STEP = 36.0, 0.28  # of the quadrature in `plugin_target`, in log t: e^-36 is lost, and exp(-pi^2/0.28)
 special: Any = Late("scipy.special")  # scipy.stats takes a second to import
 
 
@@ -63,8 +64,8 @@ def answer_round(logprobs: ArrayLike, answers: ArrayLike, beta: float) -> np.nda
 
 def _table(logprobs: ArrayLike, answers: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     table, number = log_probabilities("logprobs", logprobs), np.asarray(answers)
-    fits = number.ndim > 0 and number.dtype.kind in "iu" and number.shape in (table.shape, table.shape[-1:])
-    if not fits or number.size == 0 or number.max() < 0:
+    fits = number.dtype.kind in "iu" and number.shape in (table.shape, table.shape[-1:])
+    if not fits or not (number >= 0).any():
         raise InputError(f"answers must be whole numbers, one a response, some of them >= 0; logprobs is {table.shape}")
     return table, np.broadcast_to(number, table.shape)
 
@@ -83,8 +84,8 @@ def answer_weights(counts: ArrayLike, beta: float) -> np.ndarray:
     >>> answer_weights([3, 1, 0], beta=1.0).round(3).tolist()
     [0.667, 0.0, 0.0]
     """
-    number = real("counts", counts, 0)
-    if number.ndim == 0 or number.size == 0 or (number % 1 != 0).any():
+    number = np.atleast_1d(real("counts", counts, 0))
+    if (number % 1 != 0).any():
         raise InputError("counts must be whole numbers (..., answers)")
     inverse = 1 / float(real("beta", beta, 0, open_low=True))
     j = round(min(inverse, 1e9))
@@ -118,7 +119,7 @@ def plugin_target(probabilities: ArrayLike, beta: float, draws: int) -> np.ndarr
     size = (count / number) ** power
     # In u = log t the integrand is a Gumbel density for each x in [K^(1-s), 1]: the trapezoid rule converges like
     # exp(-pi^2/step).
-    u = np.arange(-36.0, 4.0 + (power - 1) * np.log(number), 0.28)
+    u = np.arange(-_REACH, 4.0 + (power - 1) * np.log(number), _STEP)
     damped = np.exp(-np.exp(u)[:, None] * size)
     # Poisson counts of mean K pi_A given that they add up to K are the multinomial, without large factorials.
     means = number * law[law > 0]
@@ -161,6 +162,6 @@ def regression_target(probabilities: ArrayLike, beta: float, draws: int) -> np.n
 
 def _law(probabilities: ArrayLike) -> np.ndarray:
     law = real("probabilities", probabilities, 0)
-    if law.ndim != 1 or law.size == 0 or abs(law.sum() - 1) > ROUNDING:
+    if law.ndim != 1 or abs(law.sum() - 1) > ROUNDING:
         raise InputError("probabilities must be a vector (answers,) that sums to 1")
     return law / law.sum()

@@ -288,7 +288,7 @@ def _wrong_guess(m: float, n: float, others: float) -> float:
         # By inclusion and exclusion it is sum_{i=2}^m (-1)^i C(m, i) (1 - (i-1) each)^n / m; the terms are at most
         # about exp(9)/m and fall fast, to 0 beyond i = m.
         i = np.arange(2.0, 61.0)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             chances = np.exp(n * np.log1p(-np.minimum((i - 1) * each, 1.0)))
         return float((-1) ** i @ (np.cumprod((m + 1 - i) / i) * chances))
     if m * n > 5e5:

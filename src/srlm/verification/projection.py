@@ -150,6 +150,8 @@ def _answers(rng: np.random.Generator) -> Iterator[Check]:
         ]
         regressed = law * np.exp(np.array(pair) / beta)
         exact += [*(chance @ shares), *(regressed / regressed.sum())]
+    rounds += [*np.exp(answers.answer_logprobs(np.log([0.3, 0.7]), [0, 0]))]
+    powers.append(1.0)
     yield agrees("P10", "an exact round gives pi_A^s and keeps pi(y|a)", rounds, powers, kind="identity")
     yield agrees(
         "P10, leave one out", "weights C(c-1,j)/C(K-1,j) aim at pi_A^s exactly", weighted, left, kind="identity",
