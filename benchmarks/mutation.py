@@ -9,12 +9,12 @@ the module's tests in tests/theory do (asked where `srlm verify` does not), or w
 time. Only checks and tests that run the mutant's statement on the source as it is are asked (the others cannot notice
 it), quick ones first, up to the first failure. Mutants run in forked children of one process that has everything
 imported, one child for each processor that this process may use.
-Prints a Markdown table and every survivor, and progress to stderr; the committed output is
-benchmarks/results/mutation.md.
+Prints a Markdown table and every survivor, and progress to stderr; committed as benchmarks/results/mutation.md.
 """
 
 import ast
 import contextlib
+import importlib.abc
 import importlib.util
 import inspect
 import io
@@ -43,8 +43,8 @@ _PRELOADED = (_hypothesis_pytestplugin, hypothesis, mpmath, pytest_timeout, scip
 _ROOT = Path(__file__).resolve().parents[1]
 _THEORY = _ROOT / "src" / "srlm" / "theory"
 _SECONDS = 3600  # of the clock; what has not been killed by then counts as a survivor
-_CPU = {"verify": 20, "tests": 120}  # seconds; both take a tenth of it on the source as it is
-_FILE = "<mutant>"  # what the module under test is compiled as
+_CPU = {"verify": 20, "tests": 240}  # seconds; both take a tenth of it on the source as it is
+_SOURCES = {str(path): path.stem for path in sorted(_THEORY.glob("*.py")) if path.stem != "__init__"}
 _SWAPS: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
     ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -56,24 +56,27 @@ class Mutant(NamedTuple):
     """A source with one small mistake.
 
     Attributes:
-        line, what: where, and what was changed.
+        module, line, what: where, and what was changed.
         source: the whole module.
-        lines: of the statement around it, in the source as it is; None for what runs when a module is imported.
+        lines: (file, number) of the statement around it, in the source as it is; None for what runs at import.
     """
 
+    module: str
     line: int
     what: str
     source: str
-    lines: range | None
+    lines: set[tuple[str, int]] | None
 
 
-def mutants(source: str) -> Iterator[Mutant]:
+def mutants(path: str) -> Iterator[Mutant]:
     """One place each; docstrings, annotations and messages are left alone."""
+    source = Path(path).read_text()
     for at in range(sum(1 for _ in _edits(ast.parse(source)))):
         tree = ast.parse(source)
         node, apply = next(itertools.islice(_edits(tree), at, None))
-        before, kind, line, lines = ast.unparse(node), type(node).__name__, node.lineno, _statement(tree, node)
-        yield Mutant(line, f"{kind}: {before} -> {apply()}", ast.unparse(tree), lines)
+        before, kind, line, around = ast.unparse(node), type(node).__name__, node.lineno, _statement(tree, node)
+        lines = None if around is None else {(path, number) for number in around}
+        yield Mutant(_SOURCES[path], line, f"{kind}: {before} -> {apply()}", ast.unparse(tree), lines)
 
 
 def _statement(tree: ast.Module, node: ast.AST) -> range | None:
@@ -119,12 +122,9 @@ def _in_expression(node: ast.AST) -> Iterator[tuple[Any, Any]]:
         return
     if isinstance(node, ast.Constant) and _is_claim(node.value):
         yield node, lambda: _nudge(node)
-    if isinstance(node, ast.BinOp) and type(node.op) in _SWAPS and not _is_text(node):
+    operator = node.ops[0] if isinstance(node, ast.Compare) else getattr(node, "op", None)
+    if type(operator) in _SWAPS and not (isinstance(node, ast.BinOp) and _is_text(node)):
         yield node, lambda: _swap(node)
-    if isinstance(node, ast.BoolOp):
-        yield node, lambda: _swap(node)
-    if isinstance(node, ast.Compare) and type(node.ops[0]) in _SWAPS:
-        yield node, lambda: _compare(node)
     for child in ast.iter_child_nodes(node):
         yield from _in_expression(child)
 
@@ -160,21 +160,19 @@ def _nudge(node: Any) -> str:
 
 
 def _swap(node: Any) -> str:
-    node.op = _SWAPS[type(node.op)]()
-    return ast.unparse(node)
-
-
-def _compare(node: Any) -> str:
-    node.ops[0] = _SWAPS[type(node.ops[0])]()
+    if isinstance(node, ast.Compare):
+        node.ops[0] = _SWAPS[type(node.ops[0])]()
+    else:
+        node.op = _SWAPS[type(node.op)]()
     return ast.unparse(node)
 
 
 @dataclass
 class Trial:
-    """A group of checks or a test on the source as it is: how long it took, and which lines of the module it ran."""
+    """A group of checks or a test on the source as it is: how long it took, and which lines of srlm/theory it ran."""
 
     seconds: float
-    lines: set[int]
+    lines: set[tuple[str, int]]
     state: Any = None  # of the random numbers that the group of checks began with
 
     def meets(self, mutant: Mutant) -> bool:
@@ -187,18 +185,18 @@ class Trials:
 
     checks: dict[tuple[str, str], Trial] = field(default_factory=dict)
     tests: dict[str, Trial] = field(default_factory=dict)
-    always: set[int] = field(default_factory=set)
+    always: set[tuple[str, int]] = field(default_factory=set)
 
 
 @contextlib.contextmanager
-def _recording(lines: set[int]) -> Iterator[None]:
-    """Adds the lines of the module under test that run meanwhile."""
+def _recording(lines: set[tuple[str, int]]) -> Iterator[None]:
+    """Adds the lines of srlm/theory that run meanwhile."""
 
     def enter(frame: Any, *_: Any) -> Any:
-        return inside(frame) if frame.f_code.co_filename == _FILE else None
+        return inside(frame) if frame.f_code.co_filename in _SOURCES else None
 
     def inside(frame: Any, *_: Any) -> Any:
-        lines.add(frame.f_lineno)
+        lines.add((frame.f_code.co_filename, frame.f_lineno))
         return inside
 
     sys.settrace(enter)
@@ -237,23 +235,26 @@ class Nearest:
         return answer
 
 
-def judge(module: str, source: str, mutant: Mutant | None, trials: Trials, sink: Any) -> str:
-    """One source in this (forked) process: what kills it, "verify" or "tests", or "survived". Without a mutant it is
-    the source as it is, and fills `trials`.
+class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Has a mutant imported in place of its module."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self.mutant = mutant
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
+        return importlib.util.spec_from_loader(name, self) if name == f"srlm.theory.{self.mutant.module}" else None
+
+    def exec_module(self, module: Any) -> None:
+        exec(compile(self.mutant.source, "<mutant>", "exec"), module.__dict__)
+
+
+def judge(modules: list[str], mutant: Mutant | None, trials: Trials, sink: Any) -> str:
+    """What kills a mutant of one of these modules in this (forked) process: "verify" or "tests", or "survived". Without
+    a mutant the source is taken as it is, and fills `trials`.
     """
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-        loader = importlib.import_module("importlib.abc")
-        name = f"srlm.theory.{module}"
-
-        class Changed(loader.Loader):
-            def exec_module(self, found: Any) -> None:
-                exec(compile(source, _FILE, "exec"), found.__dict__)
-
-        class Finder(loader.MetaPathFinder):
-            def find_spec(self, wanted: str, path: Any, target: Any = None) -> Any:
-                return importlib.util.spec_from_loader(wanted, Changed()) if wanted == name else None
-
-        sys.meta_path.insert(0, Finder())
+        if mutant is not None:
+            sys.meta_path.insert(0, Changed(mutant))
         _limit("verify", sink)
         try:
             from srlm import verification
@@ -263,12 +264,12 @@ def judge(module: str, source: str, mutant: Mutant | None, trials: Trials, sink:
         if not fine:
             return "verify"
         _limit("tests", sink)
-        # Plain assertions: modules imported before the fork cannot be rewritten. Torch takes long to import, and so
-        # do plugins that nothing here uses.
+        # Plain assertions: modules imported before the fork cannot be rewritten. Torch and plugins are slow to import.
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         plugins = ("pytest_timeout", "_hypothesis_pytestplugin", "no:cacheprovider")
         options = ["-x", "-q", "--timeout=0", "--assert=plain", "-k", "not tensors", *(f"-p{name}" for name in plugins)]
-        code = pytest.main([*options, *map(str, _tests(module))], plugins=[Nearest(mutant, trials)])
+        files = sorted({str(path) for module in modules for path in _tests(module)})
+        code = pytest.main([*options, *files], plugins=[Nearest(mutant, trials)])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
         raise RuntimeError(f"pytest ended with {code}")
     return "tests" if code == pytest.ExitCode.TESTS_FAILED else "survived"
@@ -332,16 +333,16 @@ def _tests(module: str) -> list[Path]:
     return [folder / f"test_{name}.py" for name in names]
 
 
-def _child(module: str, source: str, mutant: Mutant | None, trials: Trials, sink: Any) -> None:
+def _child(modules: list[str], mutant: Mutant | None, trials: Trials, sink: Any) -> None:
     os.setpgrp()
-    outcome = judge(module, source, mutant, trials, sink)
+    outcome = judge(modules, mutant, trials, sink)
     sink.send((outcome, trials if mutant is None else None))
 
 
-def _in_child(module: str, source: str, mutant: Mutant | None, trials: Trials) -> tuple[str, Trials]:
-    """Judges one source in a child of its own, which is killed past the time limit."""
+def _in_child(modules: list[str], mutant: Mutant | None, trials: Trials) -> tuple[str, Trials]:
+    """Judges in a child of its own, which is killed past the time limit."""
     receive, send = multiprocessing.Pipe(duplex=False)
-    child = multiprocessing.get_context("fork").Process(target=_child, args=(module, source, mutant, trials, send))
+    child = multiprocessing.get_context("fork").Process(target=_child, args=(modules, mutant, trials, send))
     child.start()
     send.close()
     outcome, found = "survived", None
@@ -354,48 +355,40 @@ def _in_child(module: str, source: str, mutant: Mutant | None, trials: Trials) -
     return outcome, found or trials
 
 
-def _trials(module: str) -> Trials:
-    """What runs which lines; all of it must pass on the source itself, taken the same way as a mutant."""
-    outcome, trials = _in_child(module, (_THEORY / f"{module}.py").read_text(), None, Trials())
-    if outcome != "survived":
-        raise SystemExit(f"the tests fail on {module} as it is")
-    return trials
-
-
-def _times() -> dict[Path, float]:
-    return {one: one.stat().st_mtime for name in ("src", "tests") for one in (_ROOT / name).rglob("*.py")}
-
-
-def run_one(module: str, mutant: Mutant, trials: Trials) -> str:
+def run_one(mutant: Mutant, trials: Trials) -> str:
     """What kills one mutant; says so on stderr."""
-    outcome, _ = _in_child(module, mutant.source, mutant, trials)
-    print(f"{module}.py:{mutant.line} {mutant.what}: {outcome}", file=sys.stderr, flush=True)
+    outcome, _ = _in_child([mutant.module], mutant, trials)
+    print(f"{mutant.module}.py:{mutant.line} {mutant.what}: {outcome}", file=sys.stderr, flush=True)
     return outcome
 
 
 def main() -> None:
-    wanted = sys.argv[1:] or [path.stem for path in sorted(_THEORY.glob("*.py")) if path.stem != "__init__"]
+    wanted = sys.argv[1:] or list(_SOURCES.values())
     if any(name.startswith("srlm") for name in sys.modules):
         raise SystemExit("srlm was imported before its mutants")
+    if _ROOT not in Path(getattr(importlib.util.find_spec("srlm"), "origin", None) or "").parents:
+        raise SystemExit(f"srlm is not taken from {_ROOT}")
     os.chdir(_ROOT)
     hypothesis.settings.register_profile("mutants", deadline=None, derandomize=True, database=None)
     hypothesis.settings.load_profile("mutants")  # a busy machine must not fail a test
-    began, times = time.perf_counter(), _times()
-    trials = {module: _trials(module) for module in wanted}
-    found = [(module, one) for module in wanted for one in mutants((_THEORY / f"{module}.py").read_text())]
+    began, edited = time.perf_counter(), time.time()
+    outcome, trials = _in_child(wanted, None, Trials())
+    if outcome != "survived":
+        raise SystemExit("the checks or tests fail on the source as it is")
+    found = [one for path, module in _SOURCES.items() if module in wanted for one in mutants(path)]
     with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
-        outcomes = list(pool.map(lambda task: run_one(*task, trials[task[0]]), found))
-    if _times() != times:
+        outcomes = list(pool.map(lambda one: run_one(one, trials), found))
+    if any(one.stat().st_mtime > edited for name in ("src", "tests") for one in (_ROOT / name).rglob("*.py")):
         raise SystemExit("files were edited meanwhile, which would count as kills")
     killed, verified, total = Counter(), Counter(), Counter()
     out = io.StringIO()
-    for (module, mutant), outcome in zip(found, outcomes, strict=True):
-        total[module] += 1
-        killed[module] += outcome != "survived"
-        verified[module] += outcome == "verify"
+    for mutant, outcome in zip(found, outcomes, strict=True):
+        total[mutant.module] += 1
+        killed[mutant.module] += outcome != "survived"
+        verified[mutant.module] += outcome == "verify"
         if outcome != "verify":
             verdict = "(tests)" if outcome == "tests" else "**survived**"
-            print(f"- `{module}.py:{mutant.line}` {mutant.what} {verdict}", file=out)
+            print(f"- `{mutant.module}.py:{mutant.line}` {mutant.what} {verdict}", file=out)
     print("| module | mutants | killed | share | by `srlm verify` alone | share |\n|---|---|---|---|---|---|")
     for module in (*filter(total.get, wanted), "**all**"):
         row = [sum(count.values()) if module == "**all**" else count[module] for count in (total, killed, verified)]

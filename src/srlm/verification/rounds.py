@@ -53,16 +53,14 @@ def _lemmas(rng: np.random.Generator) -> Iterator[Check]:
             kappa = conditioning.condition(np.log(before)).policy_condition_number
             comparator.add(kappa, np.mean([1 / row.max() for row in before]))
     yield suboptimal.dominate(
-        "lemma C.1",
-        "fail(delta) <= (J(pi*) - J(pi)) / (gamma delta)",
+        "lemma C.1", "fail(delta) <= (J(pi*) - J(pi)) / (gamma delta)",
         note="no constants; 100 random pairs of policies. At gamma = 0 it says nothing (1)",
-    )
+    )  # fmt: skip
     yield measure.dominate("lemma C.2", "E_pi[f] <= sqrt(C_pi) sqrt(E_{pi_t}[f^2])", note="no constants; random f")
     yield sharp.agree(
-        "lemma C.1 and lemma C.2, sharp",
-        "with equality for two responses at the threshold, and at f = pi/pi_t",
+        "lemma C.1 and lemma C.2, sharp", "with equality for two responses at the threshold, and at f = pi/pi_t",
         "identity",
-    )
+    )  # fmt: skip
     yield comparator.agree(
         "lemma C.2, comparator", "for the policy that always gives the mode C is kappa_t", "identity", 1e-12
     )
@@ -105,9 +103,8 @@ def _one_round(rng: np.random.Generator) -> Iterator[Check]:
     yield rates.agree(
         "eq. 43",
         "transcribed: fail_{t+1}(delta) <= min(1, A_t/delta), A_t = (eps_stat sqrt(kappa) + beta log(kappa))/gamma",
-        "transcription",
-        note="C is not known, 1 unless said; a value of 1 is vacuous",
-    )
+        "transcription", note="C is not known, 1 unless said; a value of 1 is vacuous",
+    )  # fmt: skip
 
 
 def _tail_integral(rng: np.random.Generator) -> Iterator[Check]:
@@ -128,16 +125,13 @@ def _tail_integral(rng: np.random.Generator) -> Iterator[Check]:
         modes = np.clip(1 - a * count / (np.arange(count) + 0.5), c, None)
         extremal.add(contraction.tail_integral_bound(a, c), (1 / modes).mean())
     yield closed.agree(
-        "eq. 52-56",
-        "kappa_{t+1} <= 1 + integral of min{1, A s/(s-1)} over [1, 1/c], closed and saturated",
-        "identity",
-        note="Gauss-Legendre quadrature, at both sides of each transition",
-    )
+        "eq. 52-56", "kappa_{t+1} <= 1 + integral of min{1, A s/(s-1)} over [1, 1/c], closed and saturated",
+        "identity", note="Gauss-Legendre quadrature, at both sides of each transition",
+    )  # fmt: skip
     yield laws.dominate(
-        "lemma C.3",
-        "any law of mode probabilities >= c with fail(delta) <= A/delta has at most that kappa",
+        "lemma C.3", "any law of mode probabilities >= c with fail(delta) <= A/delta has at most that kappa",
         note="read as the step from failure rates to kappa (eq. 52-56); 100 random laws",
-    )
+    )  # fmt: skip
     yield extremal.agree(
         "lemma C.3, sharp", "with equality at the extremal law", "identity", 1e-4, note="50,000 atoms stand for the law"
     )
@@ -181,22 +175,19 @@ def _recurrence(rng: np.random.Generator) -> Iterator[Check]:
         fixed.add(recur.bound_after(2 * limit, 2), limit + recur.contraction_factor**2 * limit)
     yield steps.agree("eq. 59-66, one round", "transcribed: F(kappa_t) = a + d sqrt(kappa_t)", "transcription")
     yield dropped.dominate(
-        "eq. 59-66, logarithm",
-        "F is above a + b sqrt(kappa_t) + h log(kappa_t), as log k <= sqrt k",
+        "eq. 59-66, logarithm", "F is above a + b sqrt(kappa_t) + h log(kappa_t), as log k <= sqrt k",
         note="F drops the logarithm of eq. 52-56, so for kappa it holds up to a constant only; eq. 52-56 has none",
-    )
+    )  # fmt: skip
     yield fixed.agree("eq. 59-66, fixed point", "kappa_inf solves F(k) = k, and the bound stays there", "identity")
     yield factors.agree("eq. 59-66, factor", "q = F'(kappa_inf) < 1/2", "identity", note="d/(2 sqrt(kappa_inf))")
     yield iterated.dominate(
-        "eq. 59-66",
-        "kappa_t <= kappa_inf + q^t max(0, kappa_0 - kappa_inf)",
+        "eq. 59-66", "kappa_t <= kappa_inf + q^t max(0, kappa_0 - kappa_inf)",
         note="against F iterated, from below and above the fixed point",
-    )
+    )  # fmt: skip
     yield contracts.dominate(
-        "lemma C.4",
-        "|F(k) - F(k')| <= q |k - k'| on [kappa_inf, inf)",
+        "lemma C.4", "|F(k) - F(k')| <= q |k - k'| on [kappa_inf, inf)",
         note="read as the contraction of the recurrence (eq. 59-66)",
-    )
+    )  # fmt: skip
 
 
 def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
@@ -234,27 +225,20 @@ def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
         both = guarantees.failure_bound(whole.policy_condition_number, n, size, **start)
         caveat.add(both.stable_term, both.transient_term)
     yield terms.agree(
-        "eq. 7",
-        "transcribed: theorem 5.3's stable and transient term, their sum and tightness",
-        "transcription",
+        "eq. 7", "transcribed: theorem 5.3's stable and transient term, their sum and tightness", "transcription",
         note="C is not known, 1 unless said; times the range of the rewards, at least 1 nat and the margin",
-    )
+    )  # fmt: skip
     yield decays.agree(
         "theorem 5.3", "transcribed: the start is forgotten by (1 + sqrt(n c))^(-1/2) a round", "transcription"
     )
     yield counted.agree(
-        "corollary 5.7",
-        "the fewest rounds after which the transient is at most the stable term",
-        "identity",
-        0.0,
+        "corollary 5.7", "the fewest rounds after which the transient is at most the stable term", "identity", 0.0,
         note="rounds counted up one by one",
-    )
+    )  # fmt: skip
     yield stable.agree(
-        "eq. 8",
-        "transcribed: from then on at most 2C R log(n|Pi|/rho)/(gamma delta sqrt(n c))",
-        "transcription",
+        "eq. 8", "transcribed: from then on at most 2C R log(n|Pi|/rho)/(gamma delta sqrt(n c))", "transcription",
         note="eq. 8 is read as corollary 5.7's bound",
-    )
+    )  # fmt: skip
     yield caveat.dominate(
         "section 4, caveat",
         "which the bound is at that round; with c over all rounds the transient never exceeds the stable term",
@@ -291,7 +275,6 @@ def _any_beta(rng: np.random.Generator) -> Iterator[Check]:
     yield limits.agree(
         "Care 5",
         "what no number of pairs takes away is the value as n grows, and pairs help exactly where it is below 1",
-        "identity",
-        note="against n = 1e200",
-    )
+        "identity", note="against n = 1e200",
+    )  # fmt: skip
     yield order.agree("theorem 5.3, order of beta", "transcribed: n^(-1/2) times a scale", "transcription")
