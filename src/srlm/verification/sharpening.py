@@ -93,7 +93,7 @@ def _population(rng: np.random.Generator) -> Iterator[Check]:
         bounds.add(contraction.population_kappa_bound(kappa_of(table), gap, beta) - 1, kappa_of(after) - 1)
         grown.add(contraction.population_margin(gap, beta), margins(after).min())
     powers.add(np.exp(objective.sharpen(np.log([0.6, 0.4]), 1e-310)), [1, 0])
-    bounds.add(contraction.certified_kappa_bound([1.0, 1.0], 0.0, 1.0, [0.0, 1e4]), 1.0)
+    bounds.add([contraction.certified_kappa_bound(1.0, 0.0, 1.0, eps) for eps in (0.0, 1e4)], 1.0)
     grown.add(1 + contraction.population_margin(0.0, 1e-300, 3), 1)
     for _ in range(60):
         responses, excess = int(rng.integers(2, 20)), float(rng.uniform(0.05, 8))
