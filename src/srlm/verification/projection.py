@@ -7,6 +7,7 @@ responses, over all sequences of a few draws, and rounds made one by one. Refuse
 import itertools
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -262,14 +263,14 @@ def _few_draws(rng: np.random.Generator) -> Iterator[Check]:
         for one in told:
             power = (1 + 1 / beta) ** one.round
             rows = [
-                _plain(*values, prompt.certified, power, onto) for values, prompt in zip(chances, prompts, strict=True)
+                _plain(values, prompt.certified, power, onto) for values, prompt in zip(chances, prompts, strict=True)
             ]
             low, high, point, least, most, guess = np.array(rows).T
             fails = [end >= 1 / (1 - slack) for end in (low, high)]
             with np.errstate(invalid="ignore"):  # nobody draws an infinite upper end 0 times
                 upper = np.where(counts[:, ~np.isfinite(high)].any(axis=1), np.inf,
                                  counts @ np.where(np.isfinite(high), high, 0) / 4)  # fmt: skip
-            found += [1 / end for end in (*one.kappa, one.kappa_point, *(one.kappa_interval or ()))]
+            found += [1 / end for end in (*one.kappa, one.kappa_point or np.nan, *(one.kappa_interval or ()))]
             written += [1 / low.mean(), 1 / high.mean(), 1 / point.mean(), 1 / np.sort(counts @ low / 4)[24]]
             written += [1 / np.sort(upper)[975]]
             found += [1 + end for end in (*one.failure_rate, *(one.failure_interval or ()))]
@@ -285,11 +286,9 @@ def _few_draws(rng: np.random.Generator) -> Iterator[Check]:
     )  # fmt: skip
 
 
-def _plain(
-    known: np.ndarray, prefixes: np.ndarray, mass: float, top: float, draws: np.ndarray, new: np.ndarray,
-    right: np.ndarray, hits: np.ndarray, certified: bool, power: float, onto: bool,
-) -> tuple[float, ...]:  # fmt: skip
+def _plain(values: tuple[Any, ...], certified: bool, power: float, onto: bool) -> tuple[float, ...]:
     """Ends of 1/p^(S)(y*), its estimate, and ends and estimate of the accuracy, at one prompt."""
+    known, prefixes, mass, top, draws, new, right, hits = values
     best = max(known, default=max(draws))
     inside, correct = float(((known / best) ** power).sum()), float(((known[right] / best) ** power).sum())
     if onto:
