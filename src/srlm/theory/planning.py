@@ -287,7 +287,7 @@ def _least_pairs(level: float, value: Any) -> float | None:
     The rate can rise before it falls (log(n)/sqrt(n) is largest at n = e^2), so the last crossing counts.
     """
     low, high = 0.0, math.log(_MOST_PAIRS)
-    while high - low > 1e-9:
+    while high - low > 1e-8:
         grid = np.linspace(low, high, 300)
         above = np.flatnonzero(value(np.exp(grid)) >= level)
         if not len(above):

@@ -128,13 +128,6 @@ def _answers(rng: np.random.Generator) -> Iterator[Check]:
         exact += [*(row / row.sum())] * 2
         plugged += [*answers.regression_target(law, 1e-300, k)]
         exact += [*(np.arange(3) == law.argmax())]
-        number_of, chance_of = int(rng.integers(20, 60)), float(rng.uniform(0.2, 0.8))
-        strong, ways = float(rng.uniform(0.03, 0.3)), np.arange(number_of + 1)
-        binomial = [math.comb(number_of, c) * chance_of**c * (1 - chance_of) ** (number_of - c) for c in ways]
-        with np.errstate(divide="ignore"):
-            share = 1 / (1 + (number_of / ways - 1) ** (1 + 1 / strong))
-        plugged.append(answers.plugin_target([chance_of, 1 - chance_of], strong, number_of)[0])
-        exact.append(float(share @ binomial))
         draws = np.array(list(itertools.product(range(3), repeat=k)))
         chance = law[draws].prod(axis=1)
         counts = np.stack([(draws == a).sum(axis=1) for a in range(3)], axis=1)
@@ -151,6 +144,14 @@ def _answers(rng: np.random.Generator) -> Iterator[Check]:
         ]
         regressed = law * np.exp(np.array(pair) / beta)
         exact += [*(chance @ shares), *(regressed / regressed.sum())]
+    for _ in range(6):  # many draws of two answers
+        number_of, chance_of = int(rng.integers(20, 60)), float(rng.uniform(0.2, 0.8))
+        strong, ways = float(rng.uniform(0.03, 0.3)), np.arange(number_of + 1)
+        binomial = [math.comb(number_of, c) * chance_of**c * (1 - chance_of) ** (number_of - c) for c in ways]
+        with np.errstate(divide="ignore"):
+            share = 1 / (1 + (number_of / ways - 1) ** (1 + 1 / strong))
+        plugged.append(answers.plugin_target([chance_of, 1 - chance_of], strong, number_of)[0])
+        exact.append(float(share @ binomial))
     rounds += [*np.exp(answers.answer_logprobs(np.log([0.3, 0.7]), [0, 0]))]
     powers.append(1.0)
     yield agrees("P10", "an exact round gives pi_A^s and keeps pi(y|a)", rounds, powers, kind="identity")
@@ -220,12 +221,12 @@ def _forecast(rng: np.random.Generator) -> Iterator[Check]:
         rows = forecasting.answer_forecast([law], beta, 2, right=[1])
         noisy = forecasting.answer_forecast([law], beta, 2, draws=3, ends=[(law.max(), 1.0)])
         wide = forecasting.answer_forecast([law], beta, 2, ends=[(law.max(), most)])
-        some = forecasting.answer_forecast([law, law, law], beta, 2, right=[1, -1, None], rng=rng)
+        some = forecasting.answer_forecast([law, law, law], beta, 2, right=[1, -1, None], rng=None if found else rng)
         blank = forecasting.answer_forecast([law], beta, 2, ends=[(0.0, 1.0)])[1]
         found += [wide[0].kappa.lower, wide[1].kappa.lower, noisy[1].kappa.upper, 1 + rows[0].failure_rate.lower]
         written += [1 / most, 1.0, 1 / law.max(), 1 + (law.max() <= 0.5)]
-        found += [some[0].sample_accuracy_point, *(some[0].kappa_interval or ()), 1 / blank.kappa.upper]
-        written += [law[1] / 2, 1 / law.max(), 1 / law.max(), 0.0]
+        found += [some[0].sample_accuracy_point, 1 / blank.kappa.upper, *(some[0].kappa_interval or ())]
+        written += [law[1] / 2, 0.0, *([1 / law.max()] * 2 if some[0].kappa_interval else ())]
         now, plug = law, law
         for one, other, ends in zip(rows, noisy, wide, strict=True):
             found += [one.kappa.lower, one.sample_accuracy_point, other.kappa_point]
