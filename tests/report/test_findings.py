@@ -11,10 +11,12 @@ import pytest
 from srlm.records.bracket import Bracket
 from srlm.report import overview, page
 from srlm.report.figures import run_figures
-from srlm.report.findings import caveats, changes, facts, headline, standfirst, troubles
+from srlm.report.findings import caveats, facts, headline, points, standfirst, troubles
+from srlm.report.forecasts import standing
 from srlm.report.page import write_report
 from srlm.report.promises import promise_texts, theory_sentence
-from srlm.report.reading import read_run
+from srlm.report.reading import RunView, read_run
+from srlm.report.updates import rows, words
 
 MakeRun = Callable[..., Path]
 DRIFT = {"responses": 4, "max": 0.0, "mean": 0.0, "bias": 0.0}
@@ -23,14 +25,14 @@ DRIFT = {"responses": 4, "max": 0.0, "mean": 0.0, "bias": 0.0}
 def test_exact_rounds_keep_every_promise(make_run: MakeRun, tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path / "run"))
     tested = [one for one in promise_texts(run) if one.verdict != "note"]
-    assert len(tested) == 4  # P3 and P5 on each split
+    assert len(tested) == 4  # P8 and P5 on each split
     assert {one.verdict for one in tested} == {"held"}
-    assert "stayed within" in theory_sentence(run)
+    assert "stayed at or below the upper end of an exact round (P8)" in theory_sentence(run)
     assert "No proved mode moved" in theory_sentence(run)
 
 
 def test_exact_rounds_match_the_exact_estimate_and_the_margin_law(make_run: MakeRun, tmp_path: Path) -> None:
-    notes = [one for one in promise_texts(read_run(make_run(tmp_path / "run"))) if one.verdict == "note"]
+    notes = [one for one in promise_texts(read_run(make_run(tmp_path / "run", old=True))) if one.verdict == "note"]
     exact = [one for one in notes if one.label.startswith("The exact round")]
     assert exact
     assert all(one.expected.replace("about ", "") == one.measured for one in exact)
@@ -41,14 +43,14 @@ def test_exact_rounds_match_the_exact_estimate_and_the_margin_law(make_run: Make
 
 def test_a_run_above_its_bound_is_called_a_departure(make_run: MakeRun, tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path / "run", flatten=True))
-    assert "departed" in {one.verdict for one in promise_texts(run) if one.label.startswith("P3")}
+    assert "departed" in {one.verdict for one in promise_texts(run) if one.label.startswith("P8")}
     assert "went above" in theory_sentence(run)
     assert headline(run).startswith("κ rose")
 
 
 def test_brackets_that_straddle_the_bound_leave_it_open(make_run: MakeRun, tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path / "run", slack=0.9))
-    contraction = [one for one in promise_texts(run) if "shrinks" in one.label]
+    contraction = [one for one in promise_texts(run) if "upper end of an exact round" in one.label]
     assert contraction
     assert {one.verdict for one in contraction} == {"open"}
     assert "do not decide" in theory_sentence(run)
@@ -67,7 +69,8 @@ def test_a_run_that_proved_no_mode_hears_no_bound(make_run: MakeRun, tmp_path: P
     run = replace(run, rounds=tuple(map(unproved, run.rounds)))
     assert {(one.expected, one.verdict) for one in promise_texts(run)} == {("vacuous: no mode was proved", "open")}
     assert "they are vacuous" in theory_sentence(run)
-    assert any("the likeliest responses seen (none of them proved)" in said for said in standfirst(run))
+    assert "the likeliest responses seen (none of them proved)" in answer_to(run, "Right answers")
+    assert "P5" not in answer_to(run, "Right answers")
 
 
 def test_moved_modes_are_a_departure(make_run: MakeRun, tmp_path: Path) -> None:
@@ -86,13 +89,103 @@ def test_words_exist_for_short_runs(make_run: MakeRun, tmp_path: Path, rounds: i
     assert bool(promise_texts(run)) == (rounds > 0)
 
 
-def test_changes_count_gains_and_losses(make_run: MakeRun, tmp_path: Path) -> None:
+def answer_to(run: RunView, question: str) -> str:
+    return dict(points(run)).get(question, "")
+
+
+def test_fates_are_counted_as_the_answers_have_them(make_run: MakeRun, tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path / "run", move_modes=True))
-    marks = [(one.base.greedy.correct, one.last.greedy.correct) for one in run.answers if one.split == "train"]
-    said = changes(run.answers, "train")
-    assert said is not None
-    assert f"{marks.count((False, True))} turned right and {marks.count((True, False))} turned wrong" in said
-    assert marks.count((False, True)) + marks.count((True, False)) > 0
+    marks = [(one.base.mode.correct, one.last.mode.correct) for one in run.answers if one.split == "train"]
+    learned, corrupted = marks.count((False, True)), marks.count((True, False))
+    assert learned + corrupted > 0
+    assert f"{learned} learned, {corrupted} corrupted" in answer_to(run, "Learned, corrupted")
+    text = write_report(run.path).read_text(encoding="utf-8")
+    held_out = [(one.base.mode.correct, one.last.mode.correct) for one in run.answers if one.split == "held_out"]
+    for fate, pair in (("learned", (False, True)), ("corrupted", (True, False)), ("still wrong", (False, False))):
+        assert text.count(f'<td data-label="Fate">{fate}<') == marks.count(pair) + held_out.count(pair)
+    assert "mode changed in 1 of 3 rounds" in text
+
+
+def test_surer_narrower_and_forecast_come_out_either_way(make_run: MakeRun, tmp_path: Path) -> None:
+    sharper, flatter = (read_run(make_run(tmp_path / str(at), flatten=at == 1)) for at in (0, 1))
+    assert answer_to(sharper, "Surer?").startswith("Yes")
+    assert answer_to(flatter, "Surer?").startswith("No")
+    assert answer_to(sharper, "Narrower?").startswith("Yes")
+    assert answer_to(flatter, "Narrower?").startswith("No")
+    assert "a page of unrelated text went from -3.12 to -6.12" in answer_to(sharper, "Narrower?")
+    assert answer_to(sharper, "As forecast?").count("as forecast") == 2
+    assert answer_to(flatter, "As forecast?").count("above the forecast") == 2
+    before = read_run(make_run(tmp_path / "before", rounds=0, planned=3, status="running"))
+    assert "forecast" in answer_to(before, "As forecast?")
+    assert "measured" not in answer_to(before, "As forecast?")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "where"),
+    [(1, 2, "within"), (2.1, 3, "above"), (0.5, 0.9, "below"), (1.5, 3, "open"), (2, 2, "within")],
+)
+def test_a_measured_bracket_stands_somewhere_against_a_forecast_one(low: float, high: float, where: str) -> None:
+    assert standing(low, high, Bracket(lower=1.0, upper=2.0)) == where
+    assert standing(low, high, Bracket(lower=None, upper=None)) == "within"
+
+
+def test_an_update_is_said_to_reach_the_exact_round_only_where_it_does(make_run: MakeRun, tmp_path: Path) -> None:
+    exact, short = (read_run(make_run(tmp_path / str(at), flatten=at == 1)) for at in (0, 1))
+    assert [one.verdict for one in rows(exact)] == ["held"] * 3
+    assert any("After every update" in said for said in words(exact))
+    assert any("truncated sharpening" in said for said in words(exact))
+    assert rows(short)[0].verdict == "departed"
+    update = short.rounds[1].projection
+    assert update is not None
+    told = next(said for said in words(short) if "In round 1 fitting fell short" in said)
+    assert f"(prompt {update.distance_worst_prompt} “question {update.distance_worst_prompt}" in told
+    assert not any("After every update" in said for said in words(short))
+    other = read_run(make_run(tmp_path / "other", configuration={"loss_type": "mode_likelihood"}))
+    assert {one.verdict for one in rows(other)} == {"note"}
+    assert words(other) == []
+
+
+def test_the_exported_round_is_what_the_page_shows(make_run: MakeRun, tmp_path: Path) -> None:
+    run = read_run(make_run(tmp_path / "run", exported=2))
+    last, kept = run.rounds[3].train, run.rounds[2].train
+    assert last is not None
+    assert kept is not None
+    assert headline(run).endswith("round 2, κ 1.7, is kept")
+    assert f"{kept.kappa.upper:.3g}" == "1.7" != f"{last.kappa.upper:.3g}"
+    assert facts(run)[0].after == "1.7"
+    assert all(len(one.rounds) == 3 for one in run.answers)
+    assert "Round 2 is kept" in answer_to(run, "Which round?")
+    assert "the base model, κ 2.65, is kept" in headline(read_run(make_run(tmp_path / "none", exported=0)))
+    assert "is kept" not in headline(read_run(make_run(tmp_path / "last", exported=3)))
+    assert answer_to(read_run(make_run(tmp_path / "old", old=True)), "Which round?") == ""
+
+
+@pytest.mark.parametrize(
+    ("configuration", "control"),
+    [
+        ({"loss_type": "likelihood"}, "likelihood"),
+        ({"loss_type": "mode_likelihood"}, "mode_likelihood"),
+        ({"rewards": ["random"]}, "random"),
+        ({"rewards": ["base_log_probability"]}, "base_log_probability"),
+        ({"loss_type": "projection"}, None),
+    ],
+)
+def test_a_control_is_called_one(
+    make_run: MakeRun, tmp_path: Path, configuration: dict[str, Any], control: str | None
+) -> None:
+    text = write_report(make_run(tmp_path / "run", rounds=1, configuration=configuration)).read_text(encoding="utf-8")
+    assert ("This run is a control" in text) == (control is not None)
+    assert control is None or f"a control ({control}): " in text
+
+
+def test_an_older_run_is_reported_with_what_it_has(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", old=True)
+    text = re.sub(r"<(script|style).*?</\1>", "", write_report(run).read_text(encoding="utf-8"), flags=re.S)
+    assert "P3, trained prompts" in text
+    assert "within the upper end" not in text
+    for absent in ("None", "forecast", "What every update aimed at", "Surer?", "τ:", "nan"):
+        assert absent not in text
+    assert dict(points(read_run(run))).keys() == {"Right answers", "As the theory says?"}
 
 
 @pytest.mark.parametrize(

@@ -97,11 +97,11 @@ def test_page_without_held_out_prompts_says_so(make_run: MakeRun, tmp_path: Path
 
 
 def test_page_adds_no_element_for_what_models_wrote(make_run: MakeRun, tmp_path: Path) -> None:
-    plain = read(write_report(make_run(tmp_path / "plain")))
-    attacked = make_run(tmp_path / "attacked", word=ATTACK, reason=ATTACK, status="stopped")
+    plain = read(write_report(make_run(tmp_path / "plain", exported=2)))
+    attacked = make_run(tmp_path / "attacked", word=ATTACK, exported=2)
     written = write_report(attacked)
     reader = read(written)
-    assert reader.tags - Counter({"p": 1}) == plain.tags
+    assert reader.tags == plain.tags
     assert "<script>alert(1)</script>" in reader.text, "the text itself is shown"
     assert not any(name.startswith("on") for _, name, _ in reader.attributes)
     assert "\x1b" not in written.read_text()
@@ -190,4 +190,4 @@ def test_page_draws_every_figure_without_a_console_message(make_run: MakeRun, tm
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in done.stderr
-    assert len(re.findall(r'class="plot js-plotly-plot"', done.stdout)) == figures == (4 if several else 7)
+    assert len(re.findall(r'class="plot js-plotly-plot"', done.stdout)) == figures == (4 if several else 10)

@@ -37,8 +37,9 @@ def headline(run: RunView) -> str:
         return f"The base model: condition number κ = {numbers.kappa(now)}"
     _, base = series[0]
     (least, most), (was_least, was_most) = log_kappa(now), log_kappa(base)
-    verb = "fell" if most < was_least else "rose" if least > was_most else "went without certain change"
+    verb = "fell" if most < was_least else "rose" if least > was_most else "went"
     text = f"κ {verb} from {numbers.kappa(base)} to {numbers.kappa(now)} in {numbers.plural(last, 'round')}"
+    text += ": no certain change" if verb == "went" else ""
     if run.now == last:
         return text
     exported = run.shown(run.main_split())[-1][1]

@@ -92,7 +92,9 @@ def _figure(run: RunView, split: Split) -> Figure:
         hover = "%{y:.3~g}<extra>exact rounds</extra>"
         figure.add_scatter(y=high, showlegend=False, hovertemplate=hover, **edge)
         fill = {"fill": "tonexty", "fillcolor": "rgba(125,135,144,0.25)"}
-        figure.add_scatter(y=low, name="exact rounds, settled", hovertemplate=hover, **fill, **edge)
+        figure.add_scatter(
+            y=low, name=f"exact rounds, {numbers.proved(run.widened)}", hovertemplate=hover, **fill, **edge
+        )
         caption.append("Band: where exact rounds would go on these prompts (P8).")
     lines: tuple[tuple[str, str, str, Callable[[ForecastRecord], float | None]], ...] = (
         ("estimate from samples", GREY, "dash", lambda one: one.kappa_point),
