@@ -12,6 +12,7 @@ from srlm.measure.forecast import forecast, forecast_of, forecast_run, known_at
 from srlm.records.diagnosis import DiagnosisRecord
 from srlm.records.forecast import Forecast
 from srlm.records.responses import Complete, ModeBracket, Outside, Response, Rollout
+from srlm.records.rounds import RoundRecord
 
 LENGTH, TOKENS, KEPT = 4, 3, 5
 BETA, ROUNDS = 2.0, 3
@@ -192,3 +193,13 @@ def test_a_run_is_forecast_by_split_and_only_where_rounds_sharpen() -> None:
     }
     assert forecast_run(["held_out"] * 6, rollouts, modes, BETA, ROUNDS, 7)["forecast"] is None
     assert set(forecast_run(splits, rollouts, modes, None, ROUNDS, 7).values()) == {None}
+    record = RoundRecord(round=0, **found)
+    assert RoundRecord.model_validate_json(json.dumps(record.to_document(), allow_nan=False)) == record
+
+
+def test_widening_makes_nothing_of_what_was_never_dropped() -> None:
+    every = {(0,): 0.6, (1,): 0.4}
+    best = tuple(Response(Complete(tokens, math.log(mass), True)) for tokens, mass in every.items())
+    whole = ModeBracket(best, math.log(0.6), math.log(0.6), True, best[0], 0.4, 2, Outside((), 0.0, -math.inf))
+    found = forecast([known_at(Rollout(0, best), whole.widened(0.01))], 1.0, 1)[1]
+    assert (found.kappa.lower, found.kappa.upper) == pytest.approx(((0.36 + 0.16) / 0.36,) * 2)

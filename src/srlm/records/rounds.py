@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from srlm.errors import InputError
 from srlm.records.bracket import Bracket, Number, Record, Share
+from srlm.records.forecast import ForecastRecord
 
 Split = Literal["train", "held_out"]
 SPLITS: tuple[Split, ...] = ("train", "held_out")
@@ -261,6 +262,8 @@ class RoundRecord(Record):
         beta: the KL strength of the round, where recorded.
         update, reward, certificate, projection: the update that led here, its rewards, P4 for it, and how near it came
             to its targets.
+        forecast, forecast_held_out: at round 0, what exact rounds would make of the prompts trained on and held out;
+            None where the reward is not the log-probability.
         drift: sampling against training numerics.
         numerics: in which arithmetic the round was measured.
         signatures: what looks wrong; None where nobody looked.
@@ -277,6 +280,8 @@ class RoundRecord(Record):
     reward: RewardRecord | None = None
     certificate: ExactnessRecord | None = None
     projection: ProjectionRecord | None = None
+    forecast: tuple[ForecastRecord, ...] | None = None
+    forecast_held_out: tuple[ForecastRecord, ...] | None = None
     drift: Drift | None = None
     numerics: NumericsRecord | None = None
     signatures: tuple[Signature, ...] | None = None
