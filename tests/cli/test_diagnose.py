@@ -34,7 +34,7 @@ def test_text_answers_the_questions_and_names_the_next_command(
     for words in (
         "10 of 10 modes are proved", "Will self-rewarding help?", "How sharp is the model?", "predicted ceiling (P5)",
         "Does it know right from wrong?", "effective dimension", "proved not to find the mode", "srlm plan --from",
-        "even", "odd", "bootstrap", "What would rounds make of it?", "in [ ] what is certain",
+        "even", "odd", "bootstrap", "What would rounds make of it?", "[ ] is certain at these prompts",
     ):  # fmt: skip
         assert words in said
 
@@ -64,8 +64,8 @@ def test_it_foretells_rounds_and_a_plan_leads_with_the_same_forecast(
         assert once[name] == pytest.approx(twice[name])
     assert run(plan) == 0
     said = capsys.readouterr().out
-    assert said.index("What would rounds make of it? (exact rounds at beta 1, P8)") < said.index("In the worst case")
-    for words in ("now", "in [ ] what is certain", "Real rounds are not exact", "aim at kappa", "need --pairs"):
+    assert said.index("What would rounds make of it?") < said.index("In the worst case")
+    for words in ("now", "[ ] is certain at these prompts", "real rounds are not", "aim at kappa", "need --pairs"):
         assert words in said
     assert run([*plan, "--pairs", "100", "--radius", "3"]) == 0
     said = capsys.readouterr().out
@@ -93,10 +93,10 @@ def test_an_older_diagnosis_says_what_a_forecast_lacks_and_gives_the_bounds(
     assert (found["inputs"]["pairs"], found["inputs"]["rounds"]) == (100, 1)
     assert run([*plan, "--pairs", "100"]) == 0
     said = capsys.readouterr().out
-    assert "Not known: this diagnosis was written by an older srlm" in said
+    assert "Not known: an older srlm wrote this diagnosis" in said
     assert "Start: kappa" in said
     assert run(plan) == 2
-    assert "--pairs missing; this diagnosis was written by an older srlm" in capsys.readouterr().err
+    assert "--pairs missing; an older srlm wrote this diagnosis" in capsys.readouterr().err
     assert run(["report", str(tmp_path), "--json"]) == 0
     capsys.readouterr()
     assert "What rounds would make of it" not in (tmp_path / "diagnosis.html").read_text()

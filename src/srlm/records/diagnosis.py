@@ -193,9 +193,7 @@ class SelfJudgement(Record):
 
 
 class DiagnosisSetup(Record):
-    """How a diagnosis was measured: prompts, lengths, budgets, seed, the rounds forecast, the model's dtype and size,
-    versions.
-    """
+    """How a diagnosis was measured: prompts, lengths, budgets, seed, rounds forecast, dtype and size, versions."""
 
     prompts: str
     max_new_tokens: int

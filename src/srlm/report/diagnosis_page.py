@@ -82,7 +82,6 @@ def write_diagnosis_page(diagnosis: DiagnosisRecord, out: Path) -> Path:
         "meaning": _MEANING[diagnosis.verdict[0].verdict],
         "facts": _facts(diagnosis),
         "forecast": diagnosis.forecast and numbers.forecast_rows(diagnosis.forecast.rounds),
-        "legend": numbers.forecast_legend(diagnosis.numeric_error),
         "verdicts": [(one, _css(one)) for one in diagnosis.verdict],
         "cautions": _cautions(diagnosis),
         "rows": rows,
