@@ -122,7 +122,8 @@ def forecast(
         point, of_point = lower if projection else None, accuracy[0] if projection else None
         if drawn is not None:
             seen, limit = drawn.outside(drawn.new, power), np.where(inside > -np.inf, outside, np.inf)
-            seen_right = drawn.outside(drawn.right, power) - np.where(seen > limit, seen - limit, 0.0)
+            excess = np.subtract(seen, limit, out=np.zeros_like(seen), where=seen > limit)  # both -inf: nothing is left
+            seen_right = drawn.outside(drawn.right, power) - excess
             whole = np.logaddexp(inside, np.minimum(seen, limit))
             point, of_point = np.clip(whole, lower, upper), np.exp(np.logaddexp(correct, seen_right) - whole)[judged]
         found.append(_record(at, power, lower, upper, point, accuracy, of_point, mass_slack, shares))
