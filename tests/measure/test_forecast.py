@@ -211,10 +211,17 @@ def test_where_every_response_is_right_the_accuracy_is_no_more_than_one() -> Non
     for _ in range(60):
         mass, draws = np.log(rng.dirichlet(np.ones(6))), rng.integers(3, 6, 4)  # three known, four draws of the others
         known = KnownResponses(
-            best=tuple(sorted(mass[:3], reverse=True)), certified=True, open_prefixes=tuple(sorted(mass[3:], reverse=True)), dropped_mass=0.0,
-            dropped_logprob=None, samples=tuple(mass[draws]), times=(1,) * 4, sample_known=(False,) * 4,
-            best_right=(True,) * 3, sample_right=(True,) * 4,
-        )  # fmt: skip
+            best=tuple(sorted(mass[:3], reverse=True)),
+            certified=True,
+            open_prefixes=tuple(sorted(mass[3:], reverse=True)),
+            dropped_mass=0.0,
+            dropped_logprob=None,
+            samples=tuple(mass[draws]),
+            times=(1,) * 4,
+            sample_known=(False,) * 4,
+            best_right=(True,) * 3,
+            sample_right=(True,) * 4,
+        )
         for one in forecast([known], 0.7, 3):
             assert one.sample_accuracy_point == pytest.approx(1.0, abs=1e-12)
             assert one.sample_accuracy_point <= 1
