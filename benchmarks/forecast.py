@@ -28,7 +28,8 @@ def forecasts(directory: RunDirectory) -> dict[Split, tuple[ForecastRecord, ...]
     split_of = {row["prompt_id"]: row["split"] for row in samples.select(["prompt_id", "split"]).to_pylist()}
     splits = [split_of[at] for at in range(len(modes))]
     beta, last = record["configuration"]["beta"], directory.completed_rounds()[-1]
-    told = forecast_run(splits, samples_from_table(samples), modes, beta, last, record["seed"])
+    measured = zip(splits, samples_from_table(samples), modes, strict=True)
+    told = forecast_run(measured, beta, last, record["seed"])
     return {split: told["forecast" if split == "train" else "forecast_held_out"] or () for split in SPLITS}
 
 

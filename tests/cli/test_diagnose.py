@@ -34,9 +34,73 @@ def test_text_answers_the_questions_and_names_the_next_command(
     for words in (
         "10 of 10 modes are proved", "Will self-rewarding help?", "How sharp is the model?", "predicted ceiling (P5)",
         "Does it know right from wrong?", "effective dimension", "proved not to find the mode", "srlm plan --from",
-        "even", "odd", "bootstrap",
+        "even", "odd", "bootstrap", "What would rounds make of it?", "[ ] is certain at these prompts",
     ):  # fmt: skip
         assert words in said
+
+
+def test_it_foretells_rounds_and_a_plan_leads_with_the_same_forecast(
+    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = json.loads((written / "diagnosis.json").read_text())
+    forecast, rounds = found["forecast"], found["forecast"]["rounds"]
+    assert (forecast["beta"], [one["round"] for one in rounds]) == (1.0, [0, 1, 2, 3])
+    assert [one["power"] for one in rounds] == [1.0, 2.0, 4.0, 8.0]
+    assert rounds[0]["kappa"] == pytest.approx(found["kappa"])
+    assert rounds[0]["failure_rate"] == found["failure_rate"]
+    assert all(one["kappa"]["lower"] <= one["kappa_point"] <= one["kappa"]["upper"] + 1e-9 for one in rounds)
+    plan = ["plan", "--from", str(written)]
+    assert run([*plan, "--json"]) == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert alone["forecast"] == forecast
+    assert alone["worst_case"] is None
+    assert "--pairs" in alone["worst_case_note"]
+    # Two rounds at beta 1 are one at beta 1/3: both are the fourth power.
+    assert run([*plan, "--beta", str(1 / 3), "--rounds", "1", "--pairs", "100", "--radius", "3", "--json"]) == 0
+    both = json.loads(capsys.readouterr().out)
+    once, twice = both["forecast"]["rounds"][1], rounds[2]
+    assert (once["power"], len(both["forecast"]["rounds"]), both["inputs"]["rounds"]) == (pytest.approx(4), 2, 1)
+    for name in ("kappa_point", "projection_kappa", "sample_accuracy_point"):
+        assert once[name] == pytest.approx(twice[name])
+    assert run(plan) == 0
+    said = capsys.readouterr().out
+    assert said.index("What would rounds make of it?") < said.index("In the worst case")
+    for words in ("now", "[ ] is certain at these prompts", "real rounds are not", "aim at kappa", "need --pairs"):
+        assert words in said
+    assert run([*plan, "--pairs", "100", "--radius", "3"]) == 0
+    said = capsys.readouterr().out
+    assert said.index("In the worst case") < said.index("Start: kappa")
+    assert "3 rounds" in said
+    assert run([*plan, "--plot", str(tmp_path / "plan.svg")]) == 2
+    assert "--pairs missing" in capsys.readouterr().err
+    assert run([*plan, "--rounds", "0"]) == 2
+    assert "--rounds" in capsys.readouterr().err
+
+
+def test_an_older_diagnosis_says_what_a_forecast_lacks_and_gives_the_bounds(
+    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = json.loads((written / "diagnosis.json").read_text())
+    del old["forecast"], old["settings"]["beta"], old["settings"]["rounds"]
+    for one in old["prompts"]:
+        del one["known"]
+    (tmp_path / "diagnosis.json").write_text(json.dumps(old))
+    plan = ["plan", "--from", str(tmp_path), "--radius", "3"]
+    assert run([*plan, "--pairs", "100", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["forecast"] is None
+    assert "older srlm" in found["forecast_note"]
+    assert (found["inputs"]["pairs"], found["inputs"]["rounds"]) == (100, 1)
+    assert run([*plan, "--pairs", "100"]) == 0
+    said = capsys.readouterr().out
+    assert "Not known: an older srlm wrote this diagnosis" in said
+    assert "Start: kappa" in said
+    assert run(plan) == 2
+    assert "--pairs missing; an older srlm wrote this diagnosis" in capsys.readouterr().err
+    assert run(["report", str(tmp_path), "--json"]) == 0
+    capsys.readouterr()
+    assert "What rounds would make of it" not in (tmp_path / "diagnosis.html").read_text()
+    assert "What rounds would make of it" in (written / "diagnosis.html").read_text()
 
 
 def test_json_is_one_document_equal_to_the_file(

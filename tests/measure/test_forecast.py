@@ -10,8 +10,9 @@ import pytest
 from srlm import theory
 from srlm.measure.forecast import forecast, forecast_of, forecast_run, known_at
 from srlm.records.diagnosis import DiagnosisRecord
-from srlm.records.forecast import Forecast
+from srlm.records.forecast import Forecast, KnownResponses
 from srlm.records.responses import Complete, ModeBracket, Outside, Response, Rollout
+from srlm.records.rounds import RoundRecord
 
 LENGTH, TOKENS, KEPT = 4, 3, 5
 BETA, ROUNDS = 2.0, 3
@@ -140,6 +141,7 @@ def test_bands_hold_brackets_and_follow_from_the_seed() -> None:
     found = forecast(known, BETA, ROUNDS, seed=3)
     assert found == forecast(known, BETA, ROUNDS, seed=3)
     assert found[1].intervals != forecast(known, BETA, ROUNDS, seed=4)[1].intervals
+    assert found[0].intervals.keys() == {"sample_accuracy"}
     for one in found[1:]:
         assert one.intervals.keys() == {"kappa", "failure_rate", "sample_accuracy"}
         for name, band in one.intervals.items():
@@ -177,18 +179,42 @@ def test_a_diagnosis_is_forecast_at_any_beta_from_its_file(record: DiagnosisReco
     widened = forecast_of(read.model_copy(update={"settings": settings, "numeric_error": 0.25}))
     assert widened is not None
     assert widened.rounds == forecast(known, 0.5, 2, mass_slack=0.25, seed=5)
-    assert (len(whole.assumes), "estimates" in widened.assumes[-1]) == (2, True)
+    assert (len(whole.assumes), "an estimate" in widened.assumes[-1]) == (2, True)
     assert forecast_of(read.model_copy(update={"prompts": (*read.prompts, *record.prompts)})) is None
 
 
 def test_a_run_is_forecast_by_split_and_only_where_rounds_sharpen() -> None:
     _, rollouts, modes = measured(6, 6, 8)
     splits = ["train", "held_out", "train", "gate", "train", "train"]
-    found = forecast_run(splits, rollouts, modes, BETA, ROUNDS, 7)
+    found = forecast_run(zip(splits, rollouts, modes, strict=True), BETA, ROUNDS, 7)
     known = [known_at(*pair) for pair in zip(rollouts, modes, strict=True)]
     assert found == {
         "forecast": forecast([known[at] for at in (0, 2, 4, 5)], BETA, ROUNDS, seed=7),
         "forecast_held_out": forecast(known[1:2], BETA, ROUNDS, seed=7),
     }
-    assert forecast_run(["held_out"] * 6, rollouts, modes, BETA, ROUNDS, 7)["forecast"] is None
-    assert set(forecast_run(splits, rollouts, modes, None, ROUNDS, 7).values()) == {None}
+    assert forecast_run(zip(["held_out"] * 6, rollouts, modes, strict=True), BETA, ROUNDS, 7)["forecast"] is None
+    assert set(forecast_run(zip(splits, rollouts, modes, strict=True), None, ROUNDS, 7).values()) == {None}
+    record = RoundRecord(round=0, **found)
+    assert RoundRecord.model_validate_json(json.dumps(record.to_document(), allow_nan=False)) == record
+
+
+def test_widening_makes_nothing_of_what_was_never_dropped() -> None:
+    every = {(0,): 0.6, (1,): 0.4}
+    best = tuple(Response(Complete(tokens, math.log(mass), True)) for tokens, mass in every.items())
+    whole = ModeBracket(best, math.log(0.6), math.log(0.6), True, best[0], 0.4, 2, Outside((), 0.0, -math.inf))
+    found = forecast([known_at(Rollout(0, best), whole.widened(0.01))], 1.0, 1)[1]
+    assert (found.kappa.lower, found.kappa.upper) == pytest.approx(((0.36 + 0.16) / 0.36,) * 2)
+
+
+def test_where_every_response_is_right_the_accuracy_is_no_more_than_one() -> None:
+    rng = np.random.default_rng(7)
+    for _ in range(60):
+        mass, draws = np.log(rng.dirichlet(np.ones(6))), rng.integers(3, 6, 4)  # three known, four draws of the others
+        known = KnownResponses(
+            best=tuple(sorted(mass[:3], reverse=True)), certified=True,
+            open_prefixes=tuple(sorted(mass[3:], reverse=True)), dropped_mass=0.0, dropped_logprob=None, samples=tuple(mass[draws]), times=(1,) * 4, sample_known=(False,) * 4,
+            best_right=(True,) * 3, sample_right=(True,) * 4,
+        )  # fmt: skip
+        for one in forecast([known], 0.7, 3):
+            assert one.sample_accuracy_point == pytest.approx(1.0, abs=1e-12)
+            assert one.sample_accuracy_point <= 1

@@ -94,6 +94,15 @@ def test_leave_one_out_weights_aim_at_the_exact_round_exactly(draws: int, j: int
         assert weights == pytest.approx(np.maximum(counts - 1, 0) / (draws - 1))
 
 
+def test_the_plug_in_target_of_many_draws() -> None:
+    """Two answers and counts whose factorials are beyond every float."""
+    count, law = np.arange(721), 0.55
+    chance = np.exp([math.lgamma(721) - math.lgamma(c + 1) - math.lgamma(721 - c) for c in count.tolist()]
+                    + count * math.log(law) + (720 - count) * math.log(1 - law))  # fmt: skip
+    expected = chance @ (count**1.25 / (count**1.25 + (720 - count) ** 1.25))
+    assert theory.plugin_target([law, 1 - law], 4.0, 720)[0] == pytest.approx(expected, rel=1e-10)
+
+
 def test_the_plug_in_target_against_every_outcome() -> None:
     rng = np.random.default_rng(4)
     law = np.array([0.5, 0.3, 0.2])
@@ -153,9 +162,13 @@ def test_long_responses_and_extreme_powers() -> None:
         (lambda: theory.answer_weights([2, 1], 0.7), "1/beta whole"),
         (lambda: theory.answer_weights([2, 1], 2.0), "1/beta whole"),
         (lambda: theory.answer_weights([1, 1], 0.5), "needs at least 3"),
+        (lambda: theory.answer_weights([1], 1.0), "needs at least 2"),
+        (lambda: theory.answer_weights([], 1.0), "needs at least 2"),
         (lambda: theory.answer_weights([1.5, 1], 1.0), "counts must be whole"),
         (lambda: theory.answer_weights([-1, 3], 1.0), "counts is -1"),
         (lambda: theory.plugin_target([0.5, 0.4], 1.0, 4), "sums to 1"),
+        (lambda: theory.plugin_target([], 1.0, 4), "sums to 1"),
+        (lambda: theory.plugin_target([[0.5, 0.5]], 1.0, 4), "must be a vector"),
         (lambda: theory.plugin_target([0.5, 0.5], 1.0, 0), "draws is 0"),
         (lambda: theory.plugin_target([0.5, 0.5], 0.001, 4), "1 \\+ 1/beta is 1001"),
         (lambda: theory.regression_target([0.5, 0.5], 1.0, 1), "draws is 1"),

@@ -125,9 +125,51 @@ TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, flo
     (theory.failure_rate, {"mode_logprobs": [-1.0], "mass_slack": 0.5}, {"mass_slack": UNIT_OPEN}),
 ]  # fmt: skip
 
+# The same for P8 to P12, whose extreme arguments have tests of their own
+EDGES: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, float, str]]]] = [
+    (theory.search_failure_bound,
+     {"log_class_size": 2, "prompts": 10, "loss": 1, "mass_slack": 0.5, "rho": 0.1, "eta": 1, "threshold": None},
+     {"log_class_size": AT_LEAST_0, "prompts": AT_LEAST_1, "loss": AT_LEAST_0, "mass_slack": UNIT_OPEN,
+      "rho": UNIT_OPEN, "eta": POSITIVE, "threshold": POSITIVE}),
+    (theory.linear_softmax_search_bound, {"dimension": 2, "radius": 1, "prompts": 10, "loss": 1}, {"loss": AT_LEAST_0}),
+    (theory.held_out_failure_bound, {"failures": 0, "prompts": 10, "rho": 0.1},
+     {"failures": (0, 10, "[]"), "prompts": (1, 1e12, "[]"), "rho": (1e-300, 1, "[)")}),
+    (theory.hellinger_gap, {"mass_slack": 0.5, "target_slack": 0.0}, {"mass_slack": UNIT_OPEN}),
+    (theory.hellinger_gap, {"mass_slack": 0.5, "target_slack": 0.1}, {"target_slack": (0, 0.5, "[)")}),
+    (theory.sampled_target_failure_bound,
+     {"log_class_size": 2, "prompts": 10, "target_slack": 0.0, "mass_slack": 0.5, "rho": 0.1},
+     {"log_class_size": AT_LEAST_0, "prompts": AT_LEAST_1, "mass_slack": UNIT_OPEN, "rho": UNIT_OPEN}),
+    (theory.worst_search_failure, {"kappa0": 5, "prompts": 10, "informative_prompts": 1, "bias": 1},
+     {"kappa0": (1, 1e100, "[]"), "prompts": (1, 1e100, "[]"), "informative_prompts": (1, 1e100, "[]"),
+      "bias": (0, 1e100, "(]")}),
+    (theory.projection_weights, {"logprobs": [-1.0], "beta": 1}, {"beta": POSITIVE}),
+    (theory.projection_divergence, {"tau": 0.5}, {"tau": (0, 1, "[)")}),
+    (theory.exact_round_bracket, {"known": [-0.5], "open_prefixes": [-0.9], "beta": 1, "power": None},
+     {"beta": POSITIVE, "power": AT_LEAST_1}),
+    (theory.mean_bracket, {"log_lower": [0.1], "log_upper": [0.2], "mass_slack": 0.5}, {"mass_slack": UNIT_OPEN}),
+    (theory.majority_bracket, {"draws": [0, 0, 1], "alpha": 0.1}, {"alpha": UNIT_OPEN}),
+    (theory.certified_prompts, {"log_evidence": [1.0], "alpha": 0.1}, {"alpha": UNIT_OPEN}),
+    (theory.draws_needed, {"first": 0.6, "second": 0.2, "alpha": 0.1, "number": 1},
+     {"alpha": UNIT_OPEN, "number": AT_LEAST_1}),
+    (theory.draws_needed, {"first": 1.0, "second": 0.0}, {"first": PROBABILITY_OPEN_LOW}),
+    (theory.draws_needed, {"first": 0.6, "second": 0.2}, {"second": (0, 0.4, "[]")}),
+    (theory.plugin_target, {"probabilities": [0.5, 0.5], "beta": 1, "draws": 3},
+     {"beta": (1 / 99.5, math.inf, "()"), "draws": AT_LEAST_1}),
+    (theory.regression_target, {"probabilities": [0.5, 0.5], "beta": 1, "draws": 3}, {"draws": (2, math.inf, "[)")}),
+    (theory.answer_weights, {"counts": [3, 1], "beta": 1}, {"beta": POSITIVE}),
+    (theory.forecast_error_bound, {"eps": 0.1, "beta": 1, "rounds": 1, "kappa0": 2, "margin": 1},
+     {"eps": AT_LEAST_0, "beta": POSITIVE, "rounds": AT_LEAST_0, "kappa0": AT_LEAST_1, "margin": AT_LEAST_0}),
+    (theory.forecast, {"prompts": [theory.KnownPrompt([-0.5], [-0.9])], "beta": 1, "rounds": 1, "mass_slack": 0.5},
+     {"rounds": AT_LEAST_0, "mass_slack": UNIT_OPEN}),
+    (theory.answer_forecast, {"answers": [[0.5, 0.5]], "beta": 1, "rounds": 1, "mass_slack": 0.5},
+     {"rounds": AT_LEAST_0, "mass_slack": UNIT_OPEN}),
+    (theory.drift_chance, {"distance": 1, "sigma": 1, "beta": 1, "rounds": 2},
+     {"distance": AT_LEAST_0, "sigma": POSITIVE, "beta": POSITIVE, "rounds": (1, math.inf, "[]")}),
+]  # fmt: skip
+
 CASES = [
     pytest.param(function, legal, name, domain, id=f"{getattr(function, '__name__', '?')}-{name}")
-    for function, legal, domains in TABLE
+    for function, legal, domains in [*TABLE, *EDGES]
     for name, domain in domains.items()
 ]
 

@@ -213,10 +213,15 @@ def test_means_over_prompts_by_hand() -> None:
     assert huge.log_kappa.upper == pytest.approx(1500 - math.log(2))
 
 
+def test_a_little_may_be_unaccounted_for() -> None:
+    assert theory.exact_round_bracket(np.log([0.5]), np.log([0.495]), 1.0).lower == 1.0
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: theory.exact_round_bracket(np.log([0.4]), np.log([0.3]), 1.0), "add up to 0.7"),
+        (lambda: theory.exact_round_bracket(np.log([0.5]), np.log([0.489]), 1.0), "add up to 0.989"),
         (lambda: theory.exact_round_bracket([0.5], [-1.0], 1.0), "known must be"),
         (lambda: theory.exact_round_bracket([-0.5], [math.nan], 1.0), "open_prefixes must be"),
         (lambda: theory.exact_round_bracket([[-0.5], [-0.5, -1]], [0.0], 1.0), "pad shorter rows"),

@@ -6,7 +6,7 @@ Knows: the record of a diagnosis and how to say it to someone new to the theory.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from srlm.cli._forecast_text import forecast_text
+from srlm.cli._plan_text import forecast_text
 from srlm.records.diagnosis import DiagnosisRecord, SelfJudgement, Verdict
 from srlm.records.spectra import EffectiveDimension
 from srlm.records.text import visible
@@ -32,7 +32,7 @@ def diagnosis_text(diagnosis: DiagnosisRecord, out: Path | None = None) -> str:
             *("", "What would it converge to?"),
             *_ceiling(diagnosis),
             "",
-            *forecast_text(diagnosis.forecast, diagnosis.numeric_error),
+            *forecast_text(diagnosis.forecast),
             *("", "Does it know right from wrong?"),
             *_judgement(diagnosis.self_reward_against_correctness),
             *_spectra(diagnosis.effective_dimension),

@@ -1,12 +1,15 @@
-"""A plan in words.
+"""A plan and a forecast in words.
 
-Knows: the plan's fields and how to say them to someone new to the theory. Refuses to know: the theory.
+Knows: their fields and how to say them to someone new to the theory. Refuses to know: the theory.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from srlm.records.forecast import Forecast
 from srlm.theory.planning import Plan
+
+NO_FORECAST = "an older srlm wrote this diagnosis, without what a forecast needs; run srlm diagnose --out again"
 
 
 def plan_text(plan: Plan, read: Sequence[str] = ()) -> str:
@@ -31,6 +34,24 @@ def plan_text(plan: Plan, read: Sequence[str] = ()) -> str:
             *(f"  {note}" for note in plan.notes),
         ]
     )
+
+
+def forecast_text(forecast: Forecast | None) -> Iterator[str]:
+    """The lines of a diagnosis's forecast, under a heading; None where an older srlm did not record what it needs."""
+    from srlm.report import numbers  # a plan without a diagnosis has no use for it
+
+    yield "What would rounds make of it?"
+    if forecast is None:
+        yield f"  Not known: {NO_FORECAST}."
+        return
+    rows = [("round", "kappa", "prompts that fail", "samples right"), *numbers.forecast_rows(forecast.rounds)]
+    widths = [max(len(row[at]) for row in rows) for at in range(4)]
+    for row in rows:
+        yield ("  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))).rstrip()
+    yield f"  Rounds at beta {forecast.beta:g} (P8). Assumed: {forecast.assumes[0]}."
+    yield f"  Read: {'; '.join(forecast.assumes[1:])}."
+    aims = [numbers.number(one.projection_kappa) for one in forecast.rounds[1:]]
+    yield f"  Updates by projection aim at kappa {', '.join(aims)}: what they know, and no more."
 
 
 def _start(inputs: dict[str, Any], read: Sequence[str]) -> Iterator[str]:

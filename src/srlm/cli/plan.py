@@ -21,17 +21,10 @@ def command(
     radius: Annotated[float | None, typer.Option(help="Norm bound B of the parameters.")] = None,
     margin: Annotated[float | None, typer.Option(help="Margin gamma in nats.", show_default="1")] = None,
     min_confidence: Annotated[float | None, typer.Option(help="Least mode probability in rounds t >= 1.")] = None,
-    mass_slack: Annotated[
-        float | None, typer.Option(help="delta: failure means mode probability <= 1 - delta.", show_default="0.5")
-    ] = None,
+    mass_slack: Annotated[float, typer.Option(help="delta: failure means mode probability <= 1 - delta.")] = 0.5,
     rho: Annotated[float, typer.Option(help="Chance that the guarantee fails.")] = 0.05,
-    beta: Annotated[
-        float | None,
-        typer.Option(help="KL strength.", show_default="pairs^(-1/2) for bounds, the diagnosis's for its forecast"),
-    ] = None,
-    rounds: Annotated[
-        int | None, typer.Option(help="Rounds T, at least 1.", show_default="the diagnosis's, or 1", min=1)
-    ] = None,
+    beta: Annotated[float | None, typer.Option(help="KL strength.", show_default="pairs^(-1/2)")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds T.", show_default="the diagnosis's, or 1", min=1)] = None,
     constant: Annotated[float, typer.Option(help="C of theorem 5.3 and eq. 43, which nobody knows.")] = 1.0,
     lower_constant: Annotated[
         float | None, typer.Option(help="C0 of theorem 4.1, which nobody knows.", show_default="1/(2e)")
@@ -59,14 +52,14 @@ def command(
     foretold: dict[str, Any] = {}
     lead, read = "", []
     if from_ is not None:
-        from srlm.cli._forecast_text import NO_FORECAST, forecast_text
+        from srlm.cli._plan_text import NO_FORECAST, forecast_text
         from srlm.measure.forecast import forecast_of
         from srlm.records.diagnosis import planning_inputs, read_diagnosis
 
         diagnosis = read_diagnosis(from_)
         forecast = forecast_of(diagnosis, beta, rounds, mass_slack)
-        lead = "\n".join([*forecast_text(forecast, diagnosis.numeric_error), "", "In the worst case"])
-        mass_slack, rounds = mass_slack or diagnosis.settings.mass_slack, rounds or diagnosis.settings.rounds
+        lead = "\n".join([*forecast_text(forecast), "", "In the worst case", ""])
+        rounds = rounds or diagnosis.settings.rounds
         foretold = {"forecast": forecast and forecast.model_dump(mode="json")}
         if forecast is None:
             foretold["forecast_note"] = NO_FORECAST
@@ -74,7 +67,7 @@ def command(
             if json_output:
                 print_json(foretold | {"worst_case": None, "worst_case_note": _BOUNDS_NEED})
             else:
-                typer.echo(f"{lead}\n  {_BOUNDS_NEED}.")
+                typer.echo(f"{lead}  {_BOUNDS_NEED}.")
             return
         for one in planning_inputs(diagnosis, from_, sized=dim is not None or log_class_size is not None):
             if given[one.name] is None:
@@ -92,7 +85,7 @@ def command(
         pairs=pairs,
         log_class_size=log_class_size,
         radius=radius,
-        mass_slack=0.5 if mass_slack is None else mass_slack,
+        mass_slack=mass_slack,
         rho=rho,
         beta=beta,
         rounds=rounds or 1,
@@ -112,4 +105,4 @@ def command(
         return
     from srlm.cli._plan_text import plan_text
 
-    typer.echo("\n".join([*([lead] if lead else []), plan_text(planned, read)]))
+    typer.echo(lead + plan_text(planned, read))

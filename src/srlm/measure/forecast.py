@@ -6,24 +6,24 @@ rounds.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from srlm import theory
-from srlm.measure.split import MASS_SLACK, finite, mode_statistics
+from srlm.measure.split import MASS_SLACK, finite
 from srlm.records.bracket import Bracket, Interval
 from srlm.records.diagnosis import DiagnosisRecord
 from srlm.records.forecast import Forecast, ForecastRecord, KnownResponses
 from srlm.records.responses import ModeBracket, Response, Rollout
-from srlm.records.rounds import SPLITS, Split
 
+_BANDS = ("kappa", "failure_rate", "sample_accuracy")
 _LEVEL = 0.95  # of the intervals of `theory.forecast`
 _MOST_ROUNDS = 100  # nobody plans more
 _DIGITS = 9  # of a logarithm on disk: a billionth of each probability
 _ASSUMES = (
     "every round is exact: the policy before it to the power 1 + 1/beta, renormalised; real rounds are not",
-    "brackets hold for these prompts; points rest on samples, intervals on prompts of the same kind",
+    "first an estimate from samples; [ ] is certain at these prompts; ( ) is a 95% bootstrap for prompts like these",
 )
 
 
@@ -58,33 +58,26 @@ def forecast(
         seed: of the bootstrap over prompts.
 
     Returns:
-        One record a round; that of round 0 is what the search says of the policy itself.
+        One record a round; kappa and failure rate of round 0 are what the search says of the policy itself.
     """
     generator, last = np.random.default_rng([seed, 2]), min(rounds, _MOST_ROUNDS)
     steps = theory.forecast([_given(one) for one in known], beta, last, mass_slack=mass_slack, rng=generator)
+    rivals = [-max(one.best[0], *_rivals(one)) for one in known]
+    now = theory.mean_bracket(rivals, [-one.best[0] for one in known], mass_slack)
+    point = np.clip(steps[0].log_kappa_point, *now.log_kappa)
+    unmoved = {"log_kappa_point": point, "kappa_interval": None, "failure_interval": None}
+    steps[0] = steps[0]._replace(**now._asdict(), **unmoved)
     aims = theory.forecast([theory.KnownPrompt(_all_known(one)) for one in known], beta, last, projection=True)
-    first, *others = [_record(step, aim.kappa_point) for step, aim in zip(steps, aims, strict=True)]
-    upper = [max(one.best[0], *_rivals(one)) for one in known]
-    now = mode_statistics([one.best[0] for one in known], upper, mass_slack)
-    held = {name: getattr(now, name) for name in ("kappa", "log_kappa", "failure_rate")}
-    if first.log_kappa_point is not None:
-        held["log_kappa_point"] = point = float(
-            np.clip(first.log_kappa_point, now.log_kappa.lower, now.log_kappa.upper)
-        )
-        held["kappa_point"] = theory.from_log(point)
-    return (first.model_copy(update=held), *others)
+    return tuple(_record(step, aim.kappa_point) for step, aim in zip(steps, aims, strict=True))
 
 
 def forecast_of(
-    diagnosis: DiagnosisRecord,
-    beta: float | None = None,
-    rounds: int | None = None,
-    mass_slack: float | None = None,
+    diagnosis: DiagnosisRecord, beta: float | None = None, rounds: int | None = None, mass_slack: float | None = None
 ) -> Forecast | None:
     """The forecast of a diagnosis, and what it assumes; None where an older srlm did not record what it needs.
 
     Args:
-        diagnosis: with or without a forecast of its own.
+        diagnosis: its own forecast is not looked at.
         beta, rounds, mass_slack: as `forecast`; by default those of the diagnosis.
     """
     of, widened = diagnosis.settings, diagnosis.numeric_error
@@ -94,33 +87,28 @@ def forecast_of(
     strength = (of.beta or 1.0) if beta is None else beta
     slack = of.mass_slack if mass_slack is None else mass_slack
     steps = forecast(known, strength, rounds or of.rounds or 1, mass_slack=slack, seed=of.seed)
-    estimates = (f"brackets are widened by {widened:.3g} nats for the precision: estimates, not proofs",)
+    estimates = (f"[ ] is widened by {widened:.3g} nats for the precision: an estimate, and nothing certain",)
     return Forecast(beta=strength, rounds=steps, assumes=_ASSUMES + estimates * (widened > 0))
 
 
 def forecast_run(
-    splits: Sequence[str],
-    rollouts: Sequence[Rollout],
-    modes: Sequence[ModeBracket],
-    beta: float | None,
-    rounds: int,
-    seed: int,
+    measured: Iterable[tuple[str, Rollout, ModeBracket]], beta: float | None, rounds: int, seed: int
 ) -> dict[str, tuple[ForecastRecord, ...] | None]:
     """Fields `forecast` and `forecast_held_out` of a run's round 00.
 
     Args:
-        splits, rollouts, modes: of every prompt.
+        measured: split, rollout and mode of every prompt.
         beta: of the exact round that an update stands for; None where there is none, and nothing is forecast.
         rounds, seed: those of the run.
     """
-
-    def of(name: Split) -> tuple[ForecastRecord, ...] | None:
-        chosen = [at for at, split in enumerate(splits) if split == name]
-        if beta is None or not chosen:
-            return None
-        return forecast([known_at(rollouts[at], modes[at]) for at in chosen], beta, rounds, seed=seed)
-
-    return {f"forecast{'' if name == 'train' else f'_{name}'}": of(name) for name in SPLITS}
+    known: dict[str, list[KnownResponses]] = {"train": [], "held_out": []}
+    for split, rollout, mode in measured:
+        known.setdefault(split, []).append(known_at(rollout, mode))
+    trained, held_out = (
+        forecast(known[name], beta, rounds, seed=seed) if beta is not None and known[name] else None
+        for name in ("train", "held_out")
+    )
+    return {"forecast": trained, "forecast_held_out": held_out}
 
 
 def _given(one: KnownResponses) -> theory.KnownPrompt:
@@ -154,29 +142,26 @@ def _rivals(one: KnownResponses) -> list[float]:
 
 
 def _all_known(one: KnownResponses) -> list[float]:
-    new = zip(one.samples, one.sample_known, strict=True)
-    return [*one.best, *(logprob for logprob, among in new if not among)]
+    return [*one.best, *(at for at, among in zip(one.samples, one.sample_known, strict=True) if not among)]
 
 
 def _record(step: theory.Forecast, projection: float | None) -> ForecastRecord:
-    bands = {
-        "kappa": step.kappa_interval, "failure_rate": step.failure_interval, "sample_accuracy": step.accuracy_interval
-    }  # fmt: skip
+    bands = zip(_BANDS, (step.kappa_interval, step.failure_interval, step.accuracy_interval), strict=True)
     return ForecastRecord(
         round=step.round,
         power=step.power,
         kappa=Bracket.of(*step.kappa),
         log_kappa=Bracket.of(*step.log_kappa),
         failure_rate=Bracket.of(*step.failure_rate),
-        kappa_point=None if step.kappa_point is None else finite(step.kappa_point),
+        kappa_point=None if step.log_kappa_point is None else theory.from_log(step.log_kappa_point),
         log_kappa_point=step.log_kappa_point,
         projection_kappa=projection,
         sample_accuracy=None if step.sample_accuracy is None else Bracket.of(*step.sample_accuracy),
-        sample_accuracy_point=step.sample_accuracy_point,
+        sample_accuracy_point=None if step.sample_accuracy is None else min(1.0, step.sample_accuracy_point or 0.0),
         intervals={
             name: Interval(lower=band.lower, upper=band.upper, level=_LEVEL)
-            for name, band in bands.items()
-            if band is not None and math.isfinite(band.upper) and math.isfinite(band.lower)
+            for name, band in bands
+            if band is not None and math.isfinite(band.upper)
         },
     )
 

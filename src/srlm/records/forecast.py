@@ -50,7 +50,7 @@ class KnownResponses(Record):
         certified: whether the first is the mode.
         open_prefixes, dropped_mass, dropped_logprob: what holds every other response, see `responses.Outside`; the last
             is None where nothing was dropped.
-        samples, times: of the different responses drawn, and how often each was.
+        samples, times: of the different responses drawn, at least one, and how often each was.
         sample_known: whether each is among the best.
         best_right, sample_right: right or wrong; None where nobody knows.
     """
@@ -60,7 +60,7 @@ class KnownResponses(Record):
     open_prefixes: tuple[Number, ...]
     dropped_mass: Share
     dropped_logprob: Number | None
-    samples: tuple[Number, ...]
+    samples: tuple[Number, ...] = Field(min_length=1)
     times: tuple[int, ...]
     sample_known: tuple[bool, ...]
     best_right: tuple[bool, ...] | None = None

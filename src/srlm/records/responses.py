@@ -129,7 +129,7 @@ class Outside:
         """The same where every log-probability may be off by `error` nats, at most 1: e^error <= 1 + 2*error."""
         prefixes = tuple(min(0.0, one + error) for one in self.prefixes)
         mass = min(1.0, self.mass + 2 * error * (1 + self.mass)) if self.largest > -math.inf else 0.0
-        return Outside(prefixes, mass, self.largest + error)
+        return Outside(prefixes, mass, min(0.0, self.largest + error))
 
 
 @dataclass(frozen=True, slots=True)

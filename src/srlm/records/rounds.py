@@ -301,9 +301,10 @@ class RoundRecord(Record):
         beta: the KL strength of the round, where recorded.
         update, reward, certificate, projection: the update that led here, its rewards, P4 for it, and how near it came
             to its targets.
+        forecast, forecast_held_out: at round 0, what exact rounds would make of the prompts trained on and held out;
+            None where the reward is not the log-probability.
         drift: sampling against training numerics.
         retention: what is left of the base model.
-        forecast, forecast_held_out: at round 00, what exact rounds would make of the trained and the held-out prompts.
         numerics: in which arithmetic the round was measured.
         signatures: what looks wrong; None where nobody looked.
     """

@@ -81,6 +81,7 @@ def write_diagnosis_page(diagnosis: DiagnosisRecord, out: Path) -> Path:
         "whole": diagnosis.verdict[0],
         "meaning": _MEANING[diagnosis.verdict[0].verdict],
         "facts": _facts(diagnosis),
+        "forecast": diagnosis.forecast and numbers.forecast_rows(diagnosis.forecast.rounds),
         "verdicts": [(one, _css(one)) for one in diagnosis.verdict],
         "cautions": _cautions(diagnosis),
         "rows": rows,

@@ -117,40 +117,24 @@ def widening(dtype: str, widened: float) -> str:
     )
 
 
-def forecast_rows(rounds: Sequence[ForecastRecord]) -> list[tuple[str, str, str, str]]:
-    """A row a round: which, kappa, failure rate and right samples, each as `forecast_legend` says."""
-    return [
-        (
-            f"{one.round}" if one.round else "now",
-            _cell(
-                "" if one.log_kappa_point is None else from_log(one.log_kappa_point),
-                log_bracket(one.log_kappa),
-                bracket(one.intervals["kappa"]) if "kappa" in one.intervals else "",
-            ),
-            _cell("", share_bracket(one.failure_rate), share_bracket(one.intervals.get("failure_rate"), "")),
-            "–"
-            if one.sample_accuracy is None
-            else _cell(
-                share(one.sample_accuracy_point, ""),
-                share_bracket(one.sample_accuracy),
-                share_bracket(one.intervals.get("sample_accuracy"), ""),
-            ),
+def forecast_rows(rounds: Sequence[ForecastRecord]) -> list[tuple[str, ...]]:
+    """A row a round: which, kappa, failure rate, right samples, each as point [bracket] (interval)."""
+    rows = []
+    for one in rounds:
+        point = "" if one.log_kappa_point is None else from_log(one.log_kappa_point)
+        kappa, fails, right = (one.intervals.get(name) for name in ("kappa", "failure_rate", "sample_accuracy"))
+        cells = (
+            (point, log_bracket(one.log_kappa), bracket(kappa) if kappa else ""),
+            ("", share_bracket(one.failure_rate), share_bracket(fails, "")),
+            (share(one.sample_accuracy_point, ""), share_bracket(one.sample_accuracy, ""), share_bracket(right, "")),
         )
-        for one in rounds
-    ]
+        rows.append((str(one.round or "now"), *map(_cell, cells)))
+    return rows
 
 
-def forecast_legend(widened: float) -> str:
-    """What the figures of `forecast_rows` are."""
-    certain = "settled within the precision's error" if widened else "certain"
-    return (
-        f"First an estimate from samples; in [ ] what is {certain} of exact rounds on these prompts; in ( ) the 95% "
-        "bootstrap band for prompts like these. Real rounds are not exact."
-    )
-
-
-def _cell(point: str, certain: str, band: str) -> str:
-    return " ".join(part for part in (point, f"[{certain}]", f"({band})" if band else "") if part)
+def _cell(parts: tuple[str, str, str]) -> str:
+    point, certain, band = parts
+    return " ".join(filter(None, (point, certain and f"[{certain}]", band and f"({band})"))) or "–"
 
 
 def plural(count: int, noun: str) -> str:

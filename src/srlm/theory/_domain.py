@@ -11,6 +11,8 @@ from srlm.errors import InputError
 
 Array = Any  # a float or an array of floats; results have the broadcast shape
 
+ROUNDING = 1e-6  # of sums in float32: no further from 0 a logarithm may be taken for 0, from 1 a sum for 1
+
 
 def real(
     name: str,

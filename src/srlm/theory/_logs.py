@@ -34,10 +34,7 @@ def log_probabilities(name: str, value: ArrayLike) -> np.ndarray:
 
 def log_sum(terms: np.ndarray) -> np.ndarray:
     """log of the sum of exp over the last axis; -inf where it is empty or nothing is possible, inf where a term is."""
-    if terms.shape[-1] == 0:
-        return np.full(terms.shape[:-1], -np.inf)
-    top = terms.max(axis=-1)
-    shift = np.where(np.isfinite(top), top, 0.0)
+    shift = np.nan_to_num(terms.max(axis=-1, initial=-np.inf))
     with np.errstate(divide="ignore", over="ignore"):
         return np.log(np.exp(terms - shift[..., None]).sum(axis=-1)) + shift
 
@@ -50,9 +47,10 @@ def plain(logs: Any) -> Array:
 
 def round_power(beta: Array, power: Array | None = None) -> float:
     """s = 1 + 1/beta for beta > 0, or the power >= 1 that is given; at most `LARGEST_POWER`."""
-    strength = float(real("beta", beta, 0, open_low=True))
-    s = 1 + 1 / max(strength, 1 / LARGEST_POWER) if power is None else float(real("power", power, 1))
-    return min(s, LARGEST_POWER)
+    strength = real("beta", beta, 0, open_low=True)
+    with np.errstate(over="ignore"):
+        s = 1 + 1 / strength if power is None else real("power", power, 1)
+    return float(min(s, LARGEST_POWER))
 
 
 def powers(slope: float, rounds: int) -> list[float]:

@@ -4,15 +4,17 @@ Knows: a policy's law over answers, its exact round, and what weights made of co
 answer is read out of a text; responses without one carry a negative number, or a number of their own.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
-from srlm.theory._domain import real
+from srlm.theory._domain import ROUNDING, real
 from srlm.theory._logs import Late, log_probabilities, log_sum, round_power
 
+_REACH, _STEP = 36.0, 0.28  # of the quadrature in `plugin_target`, in log t: e^-36 is lost, and exp(-pi^2/0.28)
 special: Any = Late("scipy.special")  # scipy.stats takes a second to import
 
 
@@ -62,8 +64,8 @@ def answer_round(logprobs: ArrayLike, answers: ArrayLike, beta: float) -> np.nda
 
 def _table(logprobs: ArrayLike, answers: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     table, number = log_probabilities("logprobs", logprobs), np.asarray(answers)
-    fits = number.ndim > 0 and number.dtype.kind in "iu" and number.shape in (table.shape, table.shape[-1:])
-    if not fits or number.size == 0 or number.max() < 0:
+    fits = number.dtype.kind in "iu" and number.shape in (table.shape, table.shape[-1:])
+    if not fits or not (number >= 0).any():
         raise InputError(f"answers must be whole numbers, one a response, some of them >= 0; logprobs is {table.shape}")
     return table, np.broadcast_to(number, table.shape)
 
@@ -82,12 +84,12 @@ def answer_weights(counts: ArrayLike, beta: float) -> np.ndarray:
     >>> answer_weights([3, 1, 0], beta=1.0).round(3).tolist()
     [0.667, 0.0, 0.0]
     """
-    number = real("counts", counts, 0)
-    if number.ndim == 0 or number.size == 0 or (number % 1 != 0).any():
+    number = np.atleast_1d(real("counts", counts, 0))
+    if (number % 1 != 0).any():
         raise InputError("counts must be whole numbers (..., answers)")
     inverse = 1 / float(real("beta", beta, 0, open_low=True))
     j = round(min(inverse, 1e9))
-    if abs(inverse - j) > 1e-9 * inverse:
+    if not math.isclose(inverse, j):
         raise InputError(f"beta is {beta:g}; leave-one-out weights need 1/beta whole (1, 0.5, 0.25, ...)")
     draws = number.sum(axis=-1, keepdims=True)
     if (draws < j + 1).any():
@@ -117,7 +119,7 @@ def plugin_target(probabilities: ArrayLike, beta: float, draws: int) -> np.ndarr
     size = (count / number) ** power
     # In u = log t the integrand is a Gumbel density for each x in [K^(1-s), 1]: the trapezoid rule converges like
     # exp(-pi^2/step).
-    u = np.arange(-36.0, 4.0 + (power - 1) * np.log(number), 0.28)
+    u = np.arange(-_REACH, 4.0 + (power - 1) * np.log(number), _STEP)
     damped = np.exp(-np.exp(u)[:, None] * size)
     # Poisson counts of mean K pi_A given that they add up to K are the multinomial, without large factorials.
     means = number * law[law > 0]
@@ -152,16 +154,14 @@ def regression_target(probabilities: ArrayLike, beta: float, draws: int) -> np.n
         draws: K >= 2.
     """
     law, number = _law(probabilities), int(real("draws", draws, 2))
-    count = np.arange(number - 1)
-    ways = special.gammaln(number - 1) - special.gammaln(count + 1) - special.gammaln(number - 1 - count)
-    chances = special.xlogy(count, law[:, None]) + special.xlog1py(number - 2 - count, -law[:, None])
-    reward = np.exp(ways + chances) @ np.log1p(count)
+    count = np.arange(number - 2)
+    reward = special.bdtrc(count, number - 2, law[:, None]) @ np.log1p(1 / (count + 1))  # by parts
     weights = law * np.exp((round_power(beta) - 1) * (reward - reward.max()))
     return weights / weights.sum()
 
 
 def _law(probabilities: ArrayLike) -> np.ndarray:
-    law = real("probabilities", probabilities, 0, 1 + 1e-9)
-    if law.ndim != 1 or law.size == 0 or abs(law.sum() - 1) > 1e-6:
+    law = real("probabilities", probabilities, 0)
+    if law.ndim != 1 or abs(law.sum() - 1) > ROUNDING:
         raise InputError("probabilities must be a vector (answers,) that sums to 1")
     return law / law.sum()

@@ -5,6 +5,7 @@ this a proof: each carries its level alpha; only search proves. Refuses to know 
 and one that says "no answer" takes part like any other, unless who draws leaves it out.
 """
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
@@ -141,7 +142,7 @@ def certified_prompts(log_evidence: ArrayLike, alpha: float) -> np.ndarray:
     if logs.ndim != 1 or np.isnan(logs).any():
         raise InputError("log_evidence must be a vector (prompts,) of logarithms")
     order = np.argsort(-logs, kind="stable")
-    enough = logs[order] >= -np.log(level * np.arange(1, len(logs) + 1) / max(len(logs), 1))
+    enough = logs[order] >= -np.log(level * np.arange(1, len(logs) + 1) / len(logs))
     listed = np.zeros(len(logs), dtype=bool)
     listed[order[: np.flatnonzero(enough)[-1] + 1 if enough.any() else 0]] = True
     return listed
@@ -156,7 +157,7 @@ def draws_needed(first: float, second: float, alpha: float = 0.05, *, number: in
         alpha: in (0, 1).
         number: j of the mode.
     """
-    p1, p2 = float(real("first", first, 0, 1, open_low=True)), float(real("second", second, 0, 1))
+    p1, p2 = float(real("first", first, 0, 1, open_low=True)), float(real("second", second, 0))
     level = float(real("alpha", alpha, 0, 1, open_low=True, open_high=True))
     j = float(real("number", number, 1))
     if p2 >= p1 or p1 + p2 > 1 + 1e-9:
@@ -164,10 +165,11 @@ def draws_needed(first: float, second: float, alpha: float = 0.05, *, number: in
     share = p1 / (p1 + p2)
     kl = float(np.log(2) - special.entr(share) - special.entr(1 - share))
     rate = (p1 + p2) * max(kl, 2 * (share - 0.5) ** 2)  # its own lower bound, where it cancels
-    goal, n = np.log(j) + np.log1p(j) - np.log(level), 1.0
+    goal = np.log(j) + np.log1p(j) - np.log(level)  # at least log 2, the largest rate
     with np.errstate(over="ignore", divide="ignore"):
+        n = goal / np.float64(rate)
         for _ in range(200):  # concave and increasing: the iterates rise to the fixed point
-            n = max(1.0, (goal + 0.5 * np.log(n)) / np.float64(rate))
+            n = (goal + 0.5 * np.log(n)) / np.float64(rate)
     return float(n)
 
 
@@ -184,7 +186,6 @@ class _Tally(NamedTuple):
 def _tally(draws: Draws, named: Sequence[Hashable]) -> _Tally:
     if isinstance(named, str | bytes) or isinstance(draws, str | bytes):
         raise InputError("draws and named must be lists of answers; a text alone is one answer: put it in a list")
-    total = len(draws)
     # Named answers count from draw 0, found ones from the draw after their first.
     starts: dict[Hashable, int] = dict.fromkeys(named, 0)
     counts: dict[Hashable, int] = dict.fromkeys(named, 0)
@@ -198,17 +199,13 @@ def _tally(draws: Draws, named: Sequence[Hashable]) -> _Tally:
     for j, (answer, start) in enumerate(starts.items(), start=1):
         u = counts[answer] - (answer not in beforehand)
         if u > 0:
-            repeated.append((j, u, total - start))
-    if total == 0:
-        return _Tally(None, 1, 0, 0, 0, 0, [])
-    leader = max(counts, key=counts.__getitem__)
-    rivals: dict[Hashable, int] = {}
-    for answer in draws[starts[leader] :]:
-        rivals[answer] = rivals.get(answer, 0) + 1
+            repeated.append((j, u, len(draws) - start))
+    leader = max(counts, key=counts.__getitem__) if len(draws) else None
+    number = [*starts, None].index(leader) + 1
+    rivals = Counter(draws[starts.get(leader) :])
     u = rivals.pop(leader, 0)
-    return _Tally(
-        leader, list(starts).index(leader) + 1, u, max(rivals.values(), default=0), counts[leader], total, repeated
-    )
+    v = max(rivals.values(), default=0)
+    return _Tally(leader, number, u, v, max(counts.values(), default=0), len(draws), repeated)
 
 
 def _log_evidence(tallies: Sequence[_Tally]) -> np.ndarray:
@@ -224,17 +221,17 @@ def _root(count: np.ndarray, total: np.ndarray, level: ArrayLike, *, upper: bool
     There the left side is convex, and its asymptote is a start beyond the root: steps never overshoot. Where no root is
     (c = n above, c = 0 below) the end is that of [0, 1].
     """
-    base, target = special.betaln(count + 1, total - count + 1), np.broadcast_to(level, count.shape)
-    steep = total - count if upper else count
-    open_end = steep == 0
-    slope = np.where(open_end, 1.0, steep)
-    x = (target - base) / slope if upper else (base - target) / slope
-    live = ~open_end
+    ends = np.full(count.shape, float(upper))
+    steep = total - count if upper else -count
+    live = steep != 0
+    count, total, steep, target = (one[live] for one in (count, total, steep, np.broadcast_to(level, count.shape)))
+    base = special.betaln(count + 1, total - count + 1) - target
+    x = -base / steep
     for _ in range(200):
-        excess = base - count * x + total * np.logaddexp(0, x) - target
-        gradient = total * special.expit(x) - count
-        step = np.where(live, excess / np.where(live, gradient, 1.0), 0.0)
+        excess = base - count * x + total * np.logaddexp(0, x)
+        step = excess / (total * special.expit(x) - count)
         x = x - step
-        if (np.abs(step) <= 1e-13 * (1 + np.abs(x))).all():
+        if (np.abs(step) <= 1e-13).all():
             break
-    return np.where(open_end, 1.0 if upper else 0.0, special.expit(x))
+    ends[live] = special.expit(x)
+    return ends

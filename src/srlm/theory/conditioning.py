@@ -11,10 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
-from srlm.theory._domain import Array, real, result
-
-# Above 0 by no more than this a log-probability is 0 with the rounding of float32 sums.
-_ROUNDING = 1e-6
+from srlm.theory._domain import ROUNDING, Array, real, result
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +106,7 @@ def log_mean_exp(values: ArrayLike, weights: ArrayLike | None = None) -> Array:
     logs = np.asarray(values, dtype=np.float64)
     if weights is not None:
         logs = np.where(np.asarray(weights) > 0, logs, -np.inf)
-    top = logs.max(axis=-1, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0.0)
+    top = np.nan_to_num(logs.max(axis=-1, keepdims=True))
     with np.errstate(divide="ignore", over="ignore"):
         terms = np.exp(logs - top)
         mean = terms.mean(axis=-1) if weights is None else terms @ np.asarray(weights)
@@ -164,10 +160,10 @@ def condition(logprobs: ArrayLike, mass_slack: float = 0.5, weights: ArrayLike |
         raise InputError("logprobs must be a table (prompts, responses) of log-probabilities, each at most 0")
     totals = np.logaddexp.reduce(table, axis=1)
     worst = int(np.abs(totals).argmax())
-    if abs(totals[worst]) > 1e-6:
+    if abs(totals[worst]) > ROUNDING:
         raise InputError(f"row {worst} of logprobs sums to {math.exp(totals[worst]):g}, not 1")
     ordered = np.sort(table, axis=1)
-    modes = np.minimum(ordered[:, -1], 0.0)
+    modes = ordered[:, -1]
     margin = float((modes - ordered[:, -2]).min()) if table.shape[1] > 1 else math.inf
     return Conditioning(
         policy_condition_number(modes, weights),
@@ -183,8 +179,8 @@ def checked(mode_logprobs: ArrayLike, weights: ArrayLike | None) -> tuple[np.nda
     logprobs = np.atleast_1d(real("mode_logprobs", mode_logprobs, infinite=True))
     if logprobs.size == 0:
         raise InputError("mode_logprobs is empty; give at least one prompt")
-    logprobs = real("mode_logprobs", np.where(abs(logprobs) <= _ROUNDING, np.minimum(logprobs, 0.0), logprobs),
-                    high=0, infinite=True)  # fmt: skip
+    cut = np.where(logprobs <= ROUNDING, np.minimum(logprobs, 0.0), logprobs)
+    logprobs = real("mode_logprobs", cut, high=0, infinite=True)
     if weights is None:
         return logprobs, None
     share = real("weights", weights, 0)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
-from srlm.theory._domain import Array, real, result, whole
+from srlm.theory._domain import ROUNDING, Array, real, result, whole
 from srlm.theory.conditioning import checked, log_mean_exp
 
 _ROUNDS = 1e6  # a list of bounds is no place for more
@@ -86,7 +86,7 @@ def population_kappa_bound_by_prompt(
 def log_exact_round_kappa_estimate(mode_logprobs: ArrayLike, sample_logprobs: ArrayLike, beta: float) -> float:
     """log of `exact_round_kappa_estimate`, which it never overflows."""
     logs, _ = checked(mode_logprobs, None)
-    samples = real("sample_logprobs", sample_logprobs, high=1e-6)
+    samples = real("sample_logprobs", sample_logprobs, high=ROUNDING)
     if samples.ndim != 2 or samples.shape[0] != len(logs) or samples.size == 0:
         raise InputError(f"sample_logprobs have shape {samples.shape}; give ({len(logs)}, K), K >= 1")
     strength = float(real("beta", beta, 0, open_low=True))

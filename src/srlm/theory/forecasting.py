@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
-from srlm.theory._domain import Array, real, result
+from srlm.theory._domain import ROUNDING, Array, real, result
 from srlm.theory._logs import Late, log_probabilities, log_sum, plain, powers, round_power
 from srlm.theory.answers import plugin_target
 from srlm.theory.projection import Ends, failing, log_ends, log_outside, mean_bracket, relative_masses
@@ -98,17 +98,17 @@ def forecast(
         One record a round, t = 0..T.
     """
     steps = powers(round_power(beta, slope), int(real("rounds", rounds, 0)))
-    known = _packed([one.known for one in prompts], -np.inf)
-    if len(prompts) == 0 or (projection and (known.max(axis=1, initial=-np.inf) < -1e100).any()):
-        raise InputError("prompts is empty, or there is nothing to project onto; give at least one, with its responses")
-    prefixes = np.zeros((len(prompts), 1)) if projection else _packed([one.open_prefixes for one in prompts], -np.inf)
+    known = _packed([one.known for one in prompts])
+    if projection and (known.max(axis=1, initial=-np.inf) < -1e100).any():
+        raise InputError("there is nothing to project onto; give at least one response at each prompt")
+    prefixes = [[0.0]] if projection else _packed([one.open_prefixes for one in prompts])
     certified = np.array([one.certified for one in prompts], dtype=bool) | projection
     mass, largest = np.array([one.dropped for one in prompts], dtype=np.float64).T
     parts = relative_masses(known, prefixes, (mass * (not projection), largest))
     judged = np.array([one.right is not None for one in prompts])
     if any(np.size(one.right) != np.size(one.known) for one in prompts if one.right is not None):
         raise InputError("right must have one entry for each known response")
-    right = _packed([() if one.right is None else one.right for one in prompts], 0.0, known.shape[1]) > 0
+    right = _packed([np.zeros(np.size(one.known)) if one.right is None else one.right for one in prompts]) > 0
     drawn = None if projection else _drawn(prompts, parts.best)
     shares = _resamples(judged, rng)
     found = []
@@ -122,7 +122,8 @@ def forecast(
         point, of_point = lower if projection else None, accuracy[0] if projection else None
         if drawn is not None:
             seen, limit = drawn.outside(drawn.new, power), np.where(inside > -np.inf, outside, np.inf)
-            seen_right = drawn.outside(drawn.right, power) - np.where(seen > limit, seen - limit, 0.0)
+            excess = np.subtract(seen, limit, out=np.zeros_like(seen), where=seen > limit)  # both -inf: nothing is left
+            seen_right = drawn.outside(drawn.right, power) - excess
             whole = np.logaddexp(inside, np.minimum(seen, limit))
             point, of_point = np.clip(whole, lower, upper), np.exp(np.logaddexp(correct, seen_right) - whole)[judged]
         found.append(_record(at, power, lower, upper, point, accuracy, of_point, mass_slack, shares))
@@ -155,8 +156,8 @@ def answer_forecast(
         ends: (L, U) of p_max at each prompt.
     """
     s, last = round_power(beta), int(real("rounds", rounds, 0))
-    laws = [real("answers", one, 0, 1 + 1e-9) for one in answers]
-    if not laws or any(one.ndim != 1 or abs(one.sum() - 1) > 1e-6 for one in laws):
+    laws = [real("answers", one, 0) for one in answers]
+    if not laws or any(one.ndim != 1 or abs(one.sum() - 1) > ROUNDING for one in laws):
         raise InputError("answers must hold one vector of probabilities a prompt, each with sum 1; give at least one")
     truth = [None] * len(laws) if right is None else list(right)
     limits = None if ends is None else real("ends", [tuple(one) for one in ends], 0, 1).reshape(-1, 2)
@@ -307,11 +308,15 @@ def _drawn(prompts: Sequence[KnownPrompt], best: np.ndarray) -> _Drawn | None:
         return None
     if not all(sizes) or sizes != [np.size(one.sample_known) for one in prompts]:
         raise InputError("give samples at every prompt or at none, and one entry of sample_known for each")
-    draws = log_probabilities("samples", _packed([one.samples for one in prompts], -np.inf))
+    draws = log_probabilities("samples", _packed([one.samples for one in prompts]))
     if ((draws > -np.inf).sum(axis=1) != sizes).any():
         raise InputError("samples must be possible responses")
-    new = (_packed([one.sample_known for one in prompts], 1.0) == 0) & (draws > -np.inf)
-    right = _packed([() if one.sample_right is None else one.sample_right for one in prompts], 0.0, draws.shape[1]) > 0
+    new = _packed([one.sample_known for one in prompts]) == 0
+    judged = [
+        np.zeros(size) if one.sample_right is None else one.sample_right
+        for one, size in zip(prompts, sizes, strict=True)
+    ]
+    right = _packed(judged) > 0
     nothing = np.array([np.size(one.known) == 0 for one in prompts])
     return _Drawn(draws, np.where(nothing, draws.max(axis=1), best), new, new & right)
 
@@ -363,15 +368,17 @@ def _resampled(lower: Array, upper: Array, shares: np.ndarray) -> Ends:
     """2.5 % quantile of resampled means of lower ends, 97.5 % of upper ones."""
     low, high = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
     infinite = (high > 1e290).astype(np.float64)
-    means = np.where(shares @ infinite > 0, np.inf, shares @ np.where(infinite > 0, 0.0, high))
+    means = np.where(shares @ infinite > 0, np.inf, shares @ np.minimum(high, 1e290))
     least = np.quantile(shares @ np.minimum(low, 1e290), 0.025, method="lower")
     return Ends(float(least), float(np.quantile(means, 0.975, method="higher")))
 
 
-def _packed(rows: Sequence[ArrayLike], fill: float, width: int = 0) -> np.ndarray:
-    """One array (P, longest row, or `width` where that is longer)."""
+def _packed(rows: Sequence[ArrayLike]) -> np.ndarray:
+    """One array (P, longest row), padded with -inf."""
     arrays = [np.asarray(one, dtype=np.float64).ravel() for one in rows]
-    table = np.full((len(arrays), max([width, *(len(one) for one in arrays)])), fill)
+    if not arrays:
+        raise InputError("prompts is empty; give at least one")
+    table = np.full((len(arrays), max(len(one) for one in arrays)), -np.inf)
     for row, one in zip(table, arrays, strict=True):
         row[: len(one)] = one
     return table

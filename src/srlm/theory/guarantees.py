@@ -143,7 +143,7 @@ def failure_bound_at_beta(
         with np.errstate(over="ignore"):
             for _ in range(last - 1):
                 before, kappa = kappa, np.minimum(1 / c, 1 + failure_coefficient(kappa, eps, strength, gamma) / c)
-                if np.all(abs(kappa - before) <= 1e-15 * kappa):
+                if np.allclose(kappa, before, rtol=1e-15, atol=0.0):
                     break
         return kappa
 

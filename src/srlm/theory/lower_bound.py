@@ -75,16 +75,15 @@ def failure_at_level(kappa0: Array, level: Array) -> Array:
 def _root(log_kappa: np.ndarray, log_a: np.ndarray) -> Array:
     """eps* from logarithms. With u = -W_{-1}(z) the equation w e^w = z reads u - log u = -log(-z) =: m.
 
-    m = 2 + 2 log kappa_0 - log 2a is at least 2 - log 2 wherever the root lies below 1; there u >= 2, and Newton's
+    m = 2 + 2 log kappa_0 - log 2a is at least 2 - log 2 where the root is at most 1; there 2 <= u <= 2m, and Newton's
     steps from the right of it are at machine precision after five. Not scipy's W_{-1}: its argument underflows from
     m = 745 on, and importing scipy.special takes longer than a whole plan.
     """
-    m = np.maximum(2 + 2 * log_kappa - math.log(2) - log_a, 1.3)
-    u = m + np.log(m) + 1
+    m = 2 + 2 * log_kappa - math.log(2) - np.minimum(log_a, np.log1p(log_kappa))  # beyond, nothing up to 1 solves it
+    u = 2 * m
     for _ in range(6):
         u = u - (u - np.log(u) - m) / (1 - 1 / u)
-    eps = np.exp((math.log(2) + np.minimum(log_a, np.log1p(log_kappa)) - np.log(u)) / 2)
-    return result(np.where(log_a < np.log1p(log_kappa), np.minimum(eps, 1), 1))
+    return result(np.exp(np.minimum(math.log(2) + log_a - np.log(u), 0) / 2))
 
 
 def failure_lower_bound_asymptotic(
@@ -265,11 +264,10 @@ def _worst_labels(kappa: float, n: float, d: int, g: float) -> float:
 
     def log_failure(log_m: float) -> float:
         m = math.exp(log_m)
-        log_mass = min(0.0, math.log(kappa - 1) + math.log1p(g) - math.log(m - 1 - g))
+        log_mass = math.log(kappa - 1) + math.log1p(g) - math.log(m - 1 - g)
         return log_mass + n * math.log1p(-math.exp(log_mass) / d * (1 + g) / m) + math.log1p(-1 / m)
 
-    low = math.log(_fewest_labels(kappa, g))
-    high = min(low + math.log(8) + math.log(n), math.log(np.finfo(np.float64).max))
+    low, high = math.log(_fewest_labels(kappa, g)), math.log(np.finfo(np.float64).max)
     while high - low > 1e-9:
         third = (high - low) / 3
         rising = log_failure(low + third) < log_failure(high - third)
@@ -284,18 +282,20 @@ def _wrong_guess(m: float, n: float, others: float) -> float:
     each = others / (m - 1)
     if n == 0 or each >= 1:
         return 0.0 if n else 1 - 1 / m
-    unseen = math.exp(n * math.log1p(-each))
+    log_unseen = n * math.log1p(-each)
+    unseen = math.exp(log_unseen)
     if m <= 1e6 and m * math.log1p(unseen) < 9:
         # By inclusion and exclusion it is sum_{i=2}^m (-1)^i C(m, i) (1 - (i-1) each)^n / m; the terms are at most
-        # about exp(9)/m and fall fast.
-        i = np.arange(2.0, min(m, 60.0) + 1)
-        with np.errstate(divide="ignore"):
+        # about exp(9)/m and fall fast, to 0 beyond i = m.
+        i = np.arange(2.0, 61.0)
+        with np.errstate(divide="ignore", over="ignore"):
             chances = np.exp(n * np.log1p(-np.minimum((i - 1) * each, 1.0)))
         return float((-1) ** i @ (np.cumprod((m + 1 - i) / i) * chances))
     if m * n > 5e5:
         # E[1/(1 + U)] for U binomial with m - 1 trials of chance q is (1 - (1-q)^m) / (m q).
         left = m * unseen
-        return 1 + math.expm1(m * math.log1p(-min(unseen, 1 - 1e-16))) / left if left > 1e-5 else left / 2
+        seen = max(-math.expm1(log_unseen), 1e-300)
+        return 1 + math.expm1(m * math.log(seen)) / left if left > 1e-5 else left / 2
     labels = np.arange(int(m))
     distinct = (labels == 0).astype(float)  # law of the number of other labels seen
     fresh = others * (1 - labels / (m - 1))

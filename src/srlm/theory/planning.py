@@ -134,7 +134,7 @@ def plan(
 
     def of_order(at: Array) -> Array:
         """Whether theorem 5.3 holds: beta at most of its order (the failure coefficient rises with beta)."""
-        return beta is None or strength <= np.asarray(beta_of_order(at)) * (1 + 1e-12)
+        return beta is None or strength <= (1 + 1e-12) / np.sqrt(at)
 
     def theorem(at: Array, last: int) -> RoundsRate:
         return failure_bound(start, at, class_size(at), rounds=last, **common)
@@ -287,14 +287,14 @@ def _least_pairs(level: float, value: Any) -> float | None:
     The rate can rise before it falls (log(n)/sqrt(n) is largest at n = e^2), so the last crossing counts.
     """
     low, high = 0.0, math.log(_MOST_PAIRS)
-    for _ in range(4):
+    while high - low > 1e-8:
         grid = np.linspace(low, high, 300)
         above = np.flatnonzero(value(np.exp(grid)) >= level)
         if not len(above):
             return 1.0
-        if above[-1] == len(grid) - 1:
+        if (last := above[-1]) == len(grid) - 1:
             return None
-        low, high = grid[above[-1]], grid[above[-1] + 1]
+        low, high = grid[last : last + 2]
     return math.exp(high)
 
 

@@ -70,7 +70,8 @@ def projection_weights(
     scores = np.where(possible, scores, -np.inf)
     with np.errstate(over="ignore"):
         logs = (scores - scores.max(axis=-1, keepdims=True)) / strength
-    logs = np.where(possible & (logs > -np.inf), logs + (np.where(possible, known, 0.0) if distinct else 0.0), -np.inf)
+    if distinct:
+        logs = logs + known
     weights = np.exp(logs - logs.max(axis=-1, keepdims=True))
     return weights / weights.sum(axis=-1, keepdims=True)
 
@@ -215,7 +216,9 @@ def outside_estimate(
 
 def log_outside(relative: np.ndarray, counted: np.ndarray, best: np.ndarray, power: float) -> np.ndarray:
     """log of the sum over counted draws of (p/l)^(S-1)/l."""
-    return log_sum(np.where(counted, (power - 1) * np.where(counted, relative, 0.0), -np.inf)) - best
+    with np.errstate(invalid="ignore"):  # 0 * -inf at padding, which is not counted
+        terms = (power - 1) * relative
+    return log_sum(np.where(counted, terms, -np.inf)) - best
 
 
 def mean_bracket(log_lower: ArrayLike, log_upper: ArrayLike, mass_slack: float = 0.5) -> MeanBracket:

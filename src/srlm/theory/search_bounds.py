@@ -153,11 +153,12 @@ def worst_search_failure(kappa0: float, prompts: float, informative_prompts: int
         return 0.0
     spread = (1 + g) * (kappa - 1)  # M = (1+g) + spread/p
 
-    def slope(p: float) -> float:  # of log p + n log(1-p/d) + log(1-1/M), arranged so that nothing cancels
-        more, less = (1 + g) * p + spread, g * p + spread  # M and M - 1, times p
-        return less / (p * more) + g * p / (more * less) - n / (d - p)
+    def log_success(log_p: float) -> float:
+        p = np.exp(log_p)
+        with np.errstate(divide="ignore"):
+            return np.log1p(spread / p + g) - np.log(spread / p + g) - log_p - n * np.log1p(-p / d)
 
-    most = min(1.0, d / (n + 1))
-    least = min(spread, most / (8 + 4 * g)) * 1e-3
-    p: Any = most if slope(most) >= 0 else optimize.brentq(slope, least, most, xtol=1e-300)
-    return float(p * np.exp(n * np.log1p(-p / d)) * (g * p + spread) / ((1 + g) * p + spread))
+    inner = optimize.minimize_scalar(
+        log_success, bounds=(np.log(1e-300), 0.0), method="bounded", options={"xatol": 1e-9}
+    )
+    return float(np.exp(-min(inner.fun, log_success(0.0))))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
-from srlm.theory._domain import Array, real, result, whole
+from srlm.theory._domain import ROUNDING, Array, real, result, whole
 from srlm.theory.conditioning import checked
 
 
@@ -154,22 +154,22 @@ def fisher_spectrum(
         cutoff: relative to the largest eigenvalue, in (0, 1).
     """
     phi = real("features", features, -1e150, 1e150)  # squares must stay in the float range
-    probabilities = np.exp(real("logprobs", logprobs, high=1e-6, infinite=True))
+    probabilities = np.exp(real("logprobs", logprobs, high=ROUNDING, infinite=True))
     if phi.ndim != 3 or probabilities.shape != phi.shape[:2]:
         raise InputError(
             f"features have shape {phi.shape} and logprobs {probabilities.shape}; give (P, M, d) and (P, M)"
         )
-    if (abs(probabilities.sum(axis=1) - 1) > 1e-6).any():
+    if (abs(probabilities.sum(axis=1) - 1) > ROUNDING).any():
         raise InputError("logprobs has a row that does not sum to 1")
     share = checked(np.zeros(len(phi)), weights)[1]
     share = np.full(len(phi), 1 / len(phi)) if share is None else share
     level = float(real("cutoff", cutoff, 0, 1, open_low=True, open_high=True))
-    unit = float(abs(phi).max()) or 1.0  # of tiny features as well
+    unit = max(float(abs(phi).max()), 1e-300)  # squares of tiny features must not vanish
     phi = phi / unit
     centred = phi - np.einsum("pm,pmd->pd", probabilities, phi)[:, None]
     matrix = np.einsum("p,pm,pmd,pme->de", share, probabilities, centred, centred, optimize=True)
     values = np.maximum(np.linalg.eigvalsh(matrix)[::-1], 0.0)
-    above = values[values > level * values[0]] if values[0] > 0 else values[:0]
+    above = values[values > level * values[0]]
     number = float(above[0] / above[-1]) if len(above) else float("inf")
     return FisherSpectrum(values * unit**2, number, len(above), level)
 

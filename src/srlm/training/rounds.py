@@ -156,7 +156,8 @@ class _Run:
         splits = [prompt.split for prompt in self._work.prompts]
         told: dict[str, Any] = {}
         if number == 0:
-            told = forecast_run(splits, rollouts, modes, self._work.exact_beta, _FORETOLD, self._settings.seed)
+            measured = zip(splits, rollouts, modes, strict=True)
+            told = forecast_run(measured, self._work.exact_beta, _FORETOLD, self._settings.seed)
         record = measure_round(
             number,
             splits,

@@ -70,9 +70,10 @@ def _search(rng: np.random.Generator) -> Iterator[Check]:
             (size + math.log(20)) / (n * (1 - math.sqrt(0.45) - math.sqrt(0.05))),
         ]
     yield agrees("P9, formulas", "(a), (b), (c) as written", found, written, kind="transcription", tolerance=1e-6)
-    worst, grid = [], []
-    for _ in range(12):
+    worst, grid = [1 + search_bounds.worst_search_failure(1.0, 10)], [1.0]  # nothing to hide
+    for trial in range(12):
         kappa, n, d = 1 + float(10 ** rng.uniform(-4, 2)), int(10 ** rng.uniform(0, 4)), int(rng.integers(1, 6))
+        kappa = 2.0 if trial == 0 else kappa
         p, g = min(1.0, d / (n + 1)) * np.geomspace(1e-4, 1, 20_001), float(10 ** rng.uniform(-1, 1))
         worst.append(search_bounds.worst_search_failure(kappa, n, d, g))
         grid.append(float((p * (1 - p / d) ** n * (1 - p / ((1 + g) * (kappa - 1 + p)))).max()))
@@ -94,6 +95,9 @@ def _held_out(rng: np.random.Generator) -> Iterator[Check]:
         levels.append(rho)
         slack = float(rng.uniform(0.1, 0.9))
         target = slack * float(rng.uniform(0, 0.99))
+        if trial == 0:
+            tails.append(search_bounds.held_out_failure_bound(n, n))
+            levels.append(1.0)
         gaps.append(search_bounds.hellinger_gap(slack, target))
         p, q = 1 - slack, 1 - target  # attained where both put the rest on one response
         if trial:
@@ -116,7 +120,7 @@ def _mixture(c: int, n: int, p: float, low: float = 0.0) -> float:
 def _numbers(rng: np.random.Generator) -> Iterator[Check]:
     found, written, ends, levels, times, needed = ([] for _ in range(6))
     for _ in range(60):
-        draws = rng.choice(4, size=int(rng.integers(2, 40)), p=[0.5, 0.3, 0.1, 0.1]).tolist()
+        draws = rng.choice(4, size=int(10 ** rng.uniform(0, 1.6)), p=[0.5, 0.3, 0.1, 0.1]).tolist()
         named = [2] if rng.random() < 0.3 else []
         order = [*named, *dict.fromkeys(one for one in draws if one not in named)]
         after = {a: draws if a in named else draws[draws.index(a) + 1 :] for a in order}
@@ -147,6 +151,11 @@ def _numbers(rng: np.random.Generator) -> Iterator[Check]:
         kl = share * math.log1p(lean) + (1 - share) * math.log1p(-lean)
         times.append(n * (p1 + p2) * kl)
         needed.append(math.log(j * (j + 1) / alpha) + 0.5 * math.log(n))
+    found += [
+        1 + math.exp(certificates.majority_evidence([])),
+        *(1 + end for end in certificates.majority_bracket([], 0.1)),
+    ]
+    written += [1, 1, 2]
     yield agrees("P11 (i)", "E is a mixture of likelihood ratios over q > 1/2", found, written, kind="identity")
     yield agrees("P11 (ii)", "the mixture has its level at both ends", ends, levels, kind="identity", tolerance=1e-7)
     n = certificates.draws_needed(0.75, 0.25)
@@ -183,6 +192,9 @@ def _several(rng: np.random.Generator) -> Iterator[Check]:
     expected = [math.fsum(1 / one[at] for one in each) / 12 for at in (1, 0)]
     expected += [1 + sum(one[at] <= 1 - slack for one in each) / 12 for at in (1, 0)]
     ends = [*found.kappa, *(1 + one for one in found.failure_rate)]
+    alone = certificates.simultaneous_bracket(groups[:1], alpha)
+    ends += [alone.kappa.upper]
+    expected += [1 / certificates.majority_bracket(groups[0], alpha)[0]]
     yield agrees("P11 (iv)", "means and shares of ends at alpha/P each", ends, expected, kind="identity")
     listed, expected = [], []
     for _ in range(40):

@@ -49,10 +49,9 @@ def _classes(rng: np.random.Generator) -> Iterator[Check]:
         "section 5, metric, sharp", "with equality for features at both poles of the difference", "identity", 1e-6
     )
     yield cover.dominate(
-        "section 5, covering number",
-        "log N(eps) <= d log(1 + 4B/eps)",
+        "section 5, covering number", "log N(eps) <= d log(1 + 4B/eps)",
         note="d = 1: intervals of length eps (radius eps/2 in theta) cover [-B, B]",
-    )
+    )  # fmt: skip
 
 
 def _distance(phi: np.ndarray, one: np.ndarray, two: np.ndarray) -> float:
@@ -73,10 +72,9 @@ def _losses(rng: np.random.Generator) -> Iterator[Check]:
             change = (2 * clip) ** 2 - (2 * clip - 2 * beta * eps) ** 2
             sharp.add(spectrum.loss_lipschitz_bound(beta, clip, eps), change)
     yield bounds.dominate(
-        "lemma F.4",
-        "the squared residual changes by at most 8 beta Bc eps",
+        "lemma F.4", "the squared residual changes by at most 8 beta Bc eps",
         note="200 random residuals within the clip",
-    )
+    )  # fmt: skip
     yield sharp.agree("lemma F.4, sharp", "with equality at the clip as eps falls", "identity", 1e-5)
 
 
@@ -108,21 +106,17 @@ def _dimension(rng: np.random.Generator) -> Iterator[Check]:
     )  # fmt: skip
     yield bounds.dominate("eq. 149", "d_lambda <= k + (1/lambda) sum_{i>k} lambda_i for every k")
     yield sharp.agree(
-        "eq. 149, sharp",
-        "with equality where k eigenvalues are far above lambda and the others far below",
-        "identity",
-        1e-8,
-    )
+        "eq. 149, sharp", "with equality where k eigenvalues are far above lambda and the others far below",
+        "identity", 1e-8,
+    )  # fmt: skip
     yield isotropic.dominate(
         "section 5, isotropic",
         "an isotropic spectrum with lambda at most the eigenvalue has at least half its rank, exactly so at equality",
     )
     yield rates.agree(
-        "corollary 6.4",
-        "transcribed: d_lambda takes the place of d in the statistical factor",
-        "transcription",
+        "corollary 6.4", "transcribed: d_lambda takes the place of d in the statistical factor", "transcription",
         note="up to a constant and a logarithm (lemma G.2); a rate",
-    )
+    )  # fmt: skip
 
 
 def _regimes(rng: np.random.Generator) -> Iterator[Check]:
@@ -146,6 +140,7 @@ def _regimes(rng: np.random.Generator) -> Iterator[Check]:
         k = int((decaying > ridge).sum()) + 1
         tails[1].add(polynomial, k + scale * _integral(power, k) / ridge)
         d, rank = int(rng.integers(1, 60)), int(rng.integers(0, 20))
+        d = 1 if trial == 0 else d
         rank, tail = min(d, rank), float(10 ** rng.uniform(-3, 1))
         spiked = np.r_[np.full(rank, 1e15 * ridge), np.full(d - rank, tail)]
         bounds[2].add(spectrum.spike_bound(d, rank, tail, ridge), (spiked * 0.7 / (spiked * 0.7 + ridge)).sum())
@@ -204,15 +199,17 @@ def _fisher(rng: np.random.Generator) -> Iterator[Check]:
         fisher = spectrum.fisher_spectrum(phi, logprobs, weights)
         values.add([*fisher.eigenvalues, fisher.condition_number], [*expected, expected[0] / expected[-1]])
         flat = spectrum.fisher_spectrum(phi * np.array([1.0, 1.0, 1e-9]), logprobs, weights, cutoff=1e-8)
-        values.add([fisher.rank, flat.rank], [3, 2])
+        tiny = spectrum.fisher_spectrum(phi * 1e-170, logprobs, weights)
+        values.add([fisher.rank, flat.rank, tiny.condition_number], [3, 2, fisher.condition_number])
+        edges = [share * fisher.eigenvalues[-1] / fisher.eigenvalues[0] for share in (0.99, 1.01)]
+        values.add([spectrum.fisher_spectrum(phi, logprobs, weights, cutoff=one).rank for one in edges], [3, 2])
         values.add(
             spectrum.fisher_spectrum(phi, logprobs).eigenvalues,
             spectrum.fisher_spectrum(phi, logprobs, np.full(5, 3.0)).eigenvalues,
         )
     yield values.agree(
         "section 5, Fisher information",
-        "F(theta) is the Hessian of E_x[log Z(x; theta)]; its condition number is lambda_max/lambda_min",
-        "identity",
+        "F(theta) is the Hessian of E_x[log Z(x; theta)]; its condition number is lambda_max/lambda_min", "identity",
         1e-4,
         note="central differences, step 1e-3; weights normalised. Not kappa, though some texts give it that name",
-    )
+    )  # fmt: skip

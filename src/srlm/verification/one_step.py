@@ -32,6 +32,9 @@ def _lower_bound(rng: np.random.Generator) -> Iterator[Check]:
         kappa, level = (float(10 ** rng.uniform(0, (2, 300)[trial % 2])) for _ in range(2))
         level = [1 / level, (1 + math.log(kappa)) * float(rng.uniform(0.9, 1.1))][trial % 3 == 0]
         solved.add(_left_side(kappa, theory.failure_at_level(kappa, level)), min(level, 1 + math.log(kappa)))
+        if trial == 0:  # where kappa_0 begins, just below where the equation has no root up to 1
+            solved.add(_left_side(1.0, theory.failure_at_level(1.0, 0.999)), 0.999)
+            given.add(theory.failure_lower_bound([1.0, 2.0], 1.0, 1.0).applies, [False, True])
         if trial < 12:
             lambert.add(theory.failure_at_level(kappa, level), _lambert(kappa, level))
         kappa, n, size = float(10 ** rng.uniform(0, 3)), float(10 ** rng.uniform(2, 9)), float(10 ** rng.uniform(-1, 2))
@@ -54,32 +57,22 @@ def _lower_bound(rng: np.random.Generator) -> Iterator[Check]:
     yield solved.agree(
         "eq. 99",
         "the closed form solves theorem 4.1's equation eps^2 (1 + log(kappa_0/eps)) = a, and is 1 where nothing does",
-        "identity",
-        1e-12,
-        note="substituted with 40 digits, a from 1e-300 on, kappa_0 up to 1e300",
-    )
+        "identity", 1e-12, note="substituted with 40 digits, a from 1e-300 on, kappa_0 up to 1e300",
+    )  # fmt: skip
     yield given.agree(
-        "theorem 4.1, level",
-        "a = C0 kappa_0 log|Pi|/n, and nothing is said below kappa_0 = 2",
-        "identity",
-        1e-12,
+        "theorem 4.1, level", "a = C0 kappa_0 log|Pi|/n, and nothing is said below kappa_0 = 2", "identity", 1e-12,
         note="C0 is not known, 1/(2e) unless said",
-    )
+    )  # fmt: skip
     yield lambert.agree("eq. 99, Lambert W", "transcribed: sqrt(-2a/W_{-1}(-2a/(e kappa_0)^2))", "transcription", 1e-12)
     yield order.agree(
         "eq. 6",
         "eps* is of order sqrt(kappa_0 log|Pi| / (n log(n kappa_0/log|Pi|))), with constant sqrt(2) as n grows",
-        "identity",
-        0.01,
-        note="a rate: compared at n = 1e300, where the next term is below 1 %",
-    )
+        "identity", 0.01, note="a rate: compared at n = 1e300, where the next term is below 1 %",
+    )  # fmt: skip
     yield large.agree(
-        "eq. 100",
-        "transcribed: for large n eps ~ sqrt(2a / log(e^2 kappa_0^2 / (2a)))",
-        "transcription",
-        1e-12,
+        "eq. 100", "transcribed: for large n eps ~ sqrt(2a / log(e^2 kappa_0^2 / (2a)))", "transcription", 1e-12,
         note="a rate, not a bound: its relative error falls like log log n / log n",
-    )
+    )  # fmt: skip
     hard = Cases()
     for power in (0.5, 9.0, 30.0, *rng.uniform(0.5, 9, 30)):
         kappa, d = float(10 ** rng.uniform(math.log10(2), 3)), int(rng.integers(1, 6))
@@ -90,11 +83,9 @@ def _lower_bound(rng: np.random.Generator) -> Iterator[Check]:
             worst.failure_rate, theory.failure_lower_bound(kappa, n, d * math.log(worst.responses), constant).value
         )
     yield hard.dominate(
-        "theorem 4.1",
-        "the hard instance of appendix D has that rate, with C0 = (1 - 1/kappa_0)/(2e)",
-        attained=1.02,
+        "theorem 4.1", "the hard instance of appendix D has that rate, with C0 = (1 - 1/kappa_0)/(2e)", attained=1.02,
         note="P7 against eps* at n from 3 to 1e30 times kappa_0; that no instance is kinder is the theorem's proof",
-    )
+    )  # fmt: skip
 
 
 def _left_side(kappa: float, eps: float) -> float:
@@ -112,8 +103,9 @@ def _lambert(kappa: float, level: float) -> float:
 
 def _examples(rng: np.random.Generator) -> Iterator[Check]:
     uniform, steps = Cases(), Cases()
-    for _ in range(10):
-        responses = int(rng.integers(1, 500))
+    steps.add(theory.autoregressive_kappa(0.5, 0), 1)
+    for trial in range(10):
+        responses = int(rng.integers(1, 500)) if trial else 1
         uniform.add(theory.near_uniform_kappa(responses), 1 / np.full(responses, 1 / responses).max())
         vocabulary, depth = int(rng.integers(2, 5)), int(rng.integers(1, 6))
         alpha = float(rng.uniform(1 / vocabulary, 1))
@@ -122,11 +114,9 @@ def _examples(rng: np.random.Generator) -> Iterator[Check]:
         steps.add(theory.autoregressive_kappa(alpha, depth), 1 / tree.responses().max())
     yield uniform.agree("section 3, near-uniform", "a policy uniform over M responses has kappa = M", "identity", 1e-12)
     yield steps.agree(
-        "section 3, autoregressive",
-        "top-1 token probability alpha at each of L steps gives kappa = alpha^(-L)",
-        "identity",
-        note="token trees enumerated, random alpha, V and L",
-    )
+        "section 3, autoregressive", "top-1 token probability alpha at each of L steps gives kappa = alpha^(-L)",
+        "identity", note="token trees enumerated, random alpha, V and L",
+    )  # fmt: skip
 
 
 def _hard_instance(rng: np.random.Generator) -> Iterator[Check]:
@@ -139,6 +129,7 @@ def _hard_instance(rng: np.random.Generator) -> Iterator[Check]:
         if trial < len(corners):
             p, d, responses, g, n = corners[trial]
         table = np.vstack([np.eye(1, responses), np.tile(_row(responses, g), (d, 1))])
+        enumerated.add(1 + theory.bayes_failure(0.0, responses, d, n, g), theory.hard_instance_kappa(0.0, responses, g))
         kappas.add(
             theory.hard_instance_kappa(p, responses, g), np.r_[1 - p, np.full(d, p / d)] @ (1 / table.max(axis=1))
         )
@@ -166,38 +157,28 @@ def _hard_instance(rng: np.random.Generator) -> Iterator[Check]:
         "appendix D", "kappa = (1-p) + p*M/(1+g) on the hard instance", "identity", 1e-12, note="its table written out"
     )
     yield enumerated.agree(
-        "P7",
-        "exact failure of the Bayes-optimal learner on the hard instance",
-        "identity",
-        1e-12,
+        "P7", "exact failure of the Bayes-optimal learner on the hard instance", "identity", 1e-12,
         note="all sequences of up to 3 draws enumerated, the learner guessing among labels never seen",
-    )
+    )  # fmt: skip
     yield excluded.agree(
-        "P7, many draws",
-        "the same by inclusion and exclusion",
-        "identity",
+        "P7, many draws", "the same by inclusion and exclusion", "identity",
         note="up to 2,000 draws, with as many digits as the alternating sum needs",
-    )
+    )  # fmt: skip
     yield distinct.agree("P7, distinct labels", "the same by the law of distinct labels, draw by draw", "identity")
     yield many.agree(
-        "P7, many labels",
-        "where labels count as seen independently of each other the relative error is below 1/M",
-        "identity",
-        1 / 400,
-    )
+        "P7, many labels", "where labels count as seen independently of each other the relative error is below 1/M",
+        "identity", 1 / 400,
+    )  # fmt: skip
     mass, responses, prompts = float(rng.uniform(0.3, 0.9)), int(rng.integers(20, 50)), int(rng.integers(2, 6))
     pairs, trials = int(rng.integers(50, 80)), 4_000
     failures = _simulated(rng, mass, responses, prompts, pairs, trials)
     error, observed = failures.std() / math.sqrt(trials), float(failures.mean())
     yield agrees(
-        "P7, simulated",
-        "a simulated learner fails as often as P7 says",
-        theory.bayes_failure(mass, responses, prompts, pairs),
-        observed,
-        kind="simulation",
+        "P7, simulated", "a simulated learner fails as often as P7 says",
+        theory.bayes_failure(mass, responses, prompts, pairs), observed, kind="simulation",
         tolerance=4.5 * error / observed,
         note=f"{trials} trials, standard error {error:.1g}; four and a half of them are allowed",
-    )
+    )  # fmt: skip
 
 
 def _row(responses: int, bias: float) -> np.ndarray:
@@ -262,6 +243,8 @@ def _adversary(rng: np.random.Generator) -> Iterator[Check]:
         within.add([sure.failure_rate, sure.informative_mass, sure.informative_prompts], [0, 0, d])
         within.add([small.failure_rate, small.informative_mass, small.informative_prompts], [0, 0, 0])
         within.add(theory.worst_hard_instance_within(1.0, n, 50.0).failure_rate, 0)
+        within.add(sure.responses, max(2, math.ceil(1 + g)))
+        best.add(theory.worst_hard_instance(kappa, 1, d, g).failure_rate, _of_every_number(kappa, 1, d, g)[1])
         size = float(rng.uniform(2, 15))
         one = theory.worst_hard_instance_within(kappa, n, size, g)
         fewest = max(2, math.ceil((1 + g) * kappa), math.floor(1 + g) + 1)
@@ -275,25 +258,18 @@ def _adversary(rng: np.random.Generator) -> Iterator[Check]:
         far = theory.worst_hard_instance(kappa, 1e14, d).failure_rate
         limit.add(far, math.sqrt(d * (kappa - 1) / (2 * math.e * 1e14)))
     yield best.agree(
-        "P7, the adversary",
-        "no other number of labels gives a worse instance for this kappa_0, d, n and g",
-        "inequality",
-        1e-6,
-        note="every M up to 200 tried, its failure rate by the law of distinct labels",
-    )
+        "P7, the adversary", "no other number of labels gives a worse instance for this kappa_0, d, n and g",
+        "inequality", 1e-6, note="every M up to 200 tried, its failure rate by the law of distinct labels",
+    )  # fmt: skip
     yield within.agree(
         "P7, within a class",
         "the instance has that kappa_0, and the largest d whose class d log M is at most the one asked for",
-        "identity",
-        note="every d that can fit and every M up to 200 tried",
-    )
+        "identity", note="every d that can fit and every M up to 200 tried",
+    )  # fmt: skip
     yield limit.agree(
-        "P7, limit",
-        "the adversary's value approaches sqrt(d (kappa_0 - 1)/(2 e n))",
-        "identity",
-        1e-3,
+        "P7, limit", "the adversary's value approaches sqrt(d (kappa_0 - 1)/(2 e n))", "identity", 1e-3,
         note="at n = 1e14; kappa_0 - 1, so nothing at kappa_0 = 1",
-    )
+    )  # fmt: skip
 
 
 def _of_every_number(kappa: float, pairs: int, prompts: int, bias: float) -> tuple[int, float]:
@@ -340,19 +316,13 @@ def _greedy_trap(rng: np.random.Generator) -> Iterator[Check]:
         safe.add(flag, chances.max() > 0.5)
         safe.add(flag and tree.greedy() != int(np.argmax(chances)), 0)
     yield traps.agree(
-        "proposition 4.3",
-        "for q < 1/2 a policy exists whose unique mode, of probability q, greedy decoding misses",
-        "identity",
-        1e-12,
-        note="traps as token trees, enumerated; the fewest continuations counted up",
-    )
+        "proposition 4.3", "for q < 1/2 a policy exists whose unique mode, of probability q, greedy decoding misses",
+        "identity", 1e-12, note="traps as token trees, enumerated; the fewest continuations counted up",
+    )  # fmt: skip
     yield safe.agree(
-        "proposition 4.3, converse",
-        "if pi(y*|x) > 1/2 greedy decoding finds y*",
-        "identity",
-        0.0,
+        "proposition 4.3, converse", "if pi(y*|x) > 1/2 greedy decoding finds y*", "identity", 0.0,
         note="150 random token trees",
-    )
+    )  # fmt: skip
 
 
 def _trap_tree(q: float, excess: float, continuations: int) -> TokenTree:

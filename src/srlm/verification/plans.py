@@ -41,11 +41,16 @@ def _thresholds(rng: np.random.Generator) -> Iterator[Check]:
     turns, targets, holds, stuck = (Cases() for _ in range(4))
     for trial in range(9):
         given = _numbers(rng)
-        if trial % 3:  # one plan in three has beta = n^(-1/2)
+        if trial == 0:  # one round suffices
+            given["kappa0"] = 1.0
+        if trial % 3:  # one plan in three has beta = n^(-1/2), left to its default or given
             given["beta"] = float(10 ** rng.uniform(-4, -1) if trial % 3 == 1 else 10 ** rng.uniform(0, 2))
+        if trial == 3:
+            given["beta"] = given["pairs"] ** -0.5
         plan, goal = planning.plan(**given, target_failure=0.2), 0.2
         many, rates = plan.iterative, partial(_rates, given)
-        rate, theorem = rates(given["pairs"], given["rounds"])[0], given.get("beta", 0.0) <= given["pairs"] ** -0.5
+        rate = rates(given["pairs"], given["rounds"])[0]
+        theorem = trial == 3 or given.get("beta", 0.0) <= given["pairs"] ** -0.5
         for name in ("stable_term", "transient_term") if theorem else ("sampling_term", "beta_term"):
             holds.add(many[name], getattr(rate, name))
         holds.add([many["failure_bound"], many["statement"] == "theorem 5.3"], [rate.value, theorem])
@@ -58,13 +63,21 @@ def _thresholds(rng: np.random.Generator) -> Iterator[Check]:
                     values.append((n, _of(rates(n, last), at)))
             turns.add([value >= trivial for n, value in values[1:]], [not since or n < since for n, _ in values[1:]])
         stuck.add(many["pairs_help"], rates(1e200, given["rounds"])[0].value < 1)
+        holds.add(many["informative_from_pairs"] or 0, plan.statements[1]["informative_from_pairs"] or 0)
         target = plan.target or {}
-        if target["pairs"] is not None:
+        if target["pairs"] is None:
+            stuck.add("alone leaves" in target["reason"], rates(1e200, 10_000)[0].value >= goal)
+        else:
             targets.add(goal, rates(target["pairs"], target["rounds"])[0].value)
             if target["pairs"] > 2:
                 targets.add(rates(target["pairs"] / 1.03, 1000)[0].value, goal)
             if target["rounds"] > 1:
                 targets.add(rates(target["pairs"], target["rounds"] - 1)[0].value, goal)
+    # So small a constant that one pair is enough; so large a one that 1e18 are not, whatever beta.
+    easy = planning.plan(1.5, 10, 1.0, constant=1e-9, beta=1e-9)
+    holds.add([easy.statements[0]["informative_from_pairs"], easy.iterative["dominant_term"] == "stable"], [1, 1])
+    hard = planning.plan(2.0, 10, 1.0, constant=1e12, target_failure=0.005).target or {}
+    stuck.add("no number below" in hard["reason"], 1)
     yield holds.agree(
         "theorem 5.3, in a plan", "beta at most n^(-1/2) has theorem 5.3, any other eq. 43", "identity", 1e-12
     )
@@ -87,6 +100,9 @@ def _paths(rng: np.random.Generator) -> Iterator[Check]:
         given = _numbers(rng)
         if trial == 0:  # everything left to its default
             given = {"kappa0": given["kappa0"], "pairs": given["pairs"], "log_class_size": 50.0, "rounds": 1}
+        if trial in (1, 2):  # on both sides of 1/c
+            given["kappa0"] = (0.9, 1.1)[trial - 1] / min(given["min_confidence"], 0.9)
+            given["min_confidence"] = min(given["min_confidence"], 0.9)
         plan = planning.plan(**given)
         full: dict[str, Any] = {
             "margin": 1.0,
@@ -167,7 +183,7 @@ def _cost(rng: np.random.Generator) -> Iterator[Check]:
     cost = Cases()
     for _ in range(4):
         n, responses, rounds = int(rng.integers(1, 400)), int(rng.integers(2, 7)), int(rng.integers(1, 5))
-        tokens = float(rng.integers(1, 50))
+        tokens = float(rng.integers(1, 8)) / 4
         more = {"rounds": rounds, "responses_per_prompt": responses, "tokens_per_response": tokens}
         cost_of, plain = (planning.plan(5.0, n, 3.0, **options).cost for options in (more, {}))
         cost.add(plain["responses"], 2 * n)

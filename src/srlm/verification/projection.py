@@ -7,6 +7,7 @@ responses, over all sequences of a few draws, and rounds made one by one. Refuse
 import itertools
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -21,6 +22,7 @@ def checks(rng: np.random.Generator) -> Iterator[Check]:
     yield from _projection(rng)
     yield from _answers(rng)
     yield from _forecast(rng)
+    yield from _few_draws(rng)
     yield from _errors(rng)
 
 
@@ -65,6 +67,10 @@ def _projection(rng: np.random.Generator) -> Iterator[Check]:
         caps.append(projection.exact_round_bracket(np.log(known), [0.0], beta).upper)  # nothing but the root is open
         capped.append(float((known**s).sum() + 1 - known.sum()) / max(known) ** s)
         sums.append(float((rest**s).sum() / max(known) ** s))
+    # Long responses, tiny beta, and ends that are exactly where failure begins.
+    weights += [*projection.projection_weights([-2000.0, -2001.0], 1.0)]
+    weights += [*projection.projection_weights(np.log([0.4, 0.2]), 1e-300)]
+    targets += [1 / (1 + math.exp(-2)), 1 / (1 + math.exp(2)), 1, 0]
     yield agrees("P8 (i)", "the target is p exp(r/beta) on known responses", weights, targets, kind="transcription")
     yield agrees("P8 (i), distance", "KL(q || p^(S)) = -log(1 - tau)", kl, divergence, kind="identity")
     yield dominates(
@@ -92,7 +98,8 @@ def _projection(rng: np.random.Generator) -> Iterator[Check]:
         found += [kappa, 1 + rate]
         written += [math.fsum(end) / len(end), 1 + sum(1 / one <= 0.7 for one in end) / len(end)]
     found.append(1 + projection.mean_bracket(np.log([1.99, 2.01]), np.log([1.99, 2.01])).failure_rate.upper)
-    written.append(1.5)
+    found += [1 + rate for rate in projection.mean_bracket(np.log([2.0]), np.log([2.0])).failure_rate]
+    written += [1.5, 1, 2]
     yield agrees("P8 (iii), means", "means of ends, and shares of failing ones", found, written, kind="identity")
 
 
@@ -110,6 +117,17 @@ def _answers(rng: np.random.Generator) -> Iterator[Check]:
         raised = law**s / (law**s).sum()
         powers += [*law, *(answered / law[number] * raised[number])]  # within an answer nothing changes
         # All sequences of k draws.
+        whole = row / row.sum() * (1 + 5e-7)  # a sum within rounding of 1
+        seen = np.exp(
+            answers.answer_logprobs(np.log(row[:3] / 2), [0, 1, 2])
+        )  # everything has an answer: none is left out
+        sharpest = np.exp(answers.answer_round(np.log(row), number, 1e-300))
+        rounds += [*seen, *sharpest]
+        powers += [*(row[:3] / 2), *(answered * (number == law.argmax()) / law.max())]
+        plugged += [*answers.plugin_target(whole, beta, 2), *answers.regression_target(whole, beta, 2)]
+        exact += [*(row / row.sum())] * 2
+        plugged += [*answers.regression_target(law, 1e-300, k)]
+        exact += [*(np.arange(3) == law.argmax())]
         draws = np.array(list(itertools.product(range(3), repeat=k)))
         chance = law[draws].prod(axis=1)
         counts = np.stack([(draws == a).sum(axis=1) for a in range(3)], axis=1)
@@ -126,6 +144,16 @@ def _answers(rng: np.random.Generator) -> Iterator[Check]:
         ]
         regressed = law * np.exp(np.array(pair) / beta)
         exact += [*(chance @ shares), *(regressed / regressed.sum())]
+    for _ in range(6):  # many draws of two answers
+        number_of, chance_of = int(rng.integers(20, 60)), float(rng.uniform(0.2, 0.8))
+        strong, ways = float(rng.uniform(0.03, 0.3)), np.arange(number_of + 1)
+        binomial = [math.comb(number_of, c) * chance_of**c * (1 - chance_of) ** (number_of - c) for c in ways]
+        with np.errstate(divide="ignore"):
+            share = 1 / (1 + (number_of / ways - 1) ** (1 + 1 / strong))
+        plugged.append(answers.plugin_target([chance_of, 1 - chance_of], strong, number_of)[0])
+        exact.append(float(share @ binomial))
+    rounds += [*np.exp(answers.answer_logprobs(np.log([0.3, 0.7]), [0, 0]))]
+    powers.append(1.0)
     yield agrees("P10", "an exact round gives pi_A^s and keeps pi(y|a)", rounds, powers, kind="identity")
     yield agrees(
         "P10, leave one out", "weights C(c-1,j)/C(K-1,j) aim at pi_A^s exactly", weighted, left, kind="identity",
@@ -193,8 +221,12 @@ def _forecast(rng: np.random.Generator) -> Iterator[Check]:
         rows = forecasting.answer_forecast([law], beta, 2, right=[1])
         noisy = forecasting.answer_forecast([law], beta, 2, draws=3, ends=[(law.max(), 1.0)])
         wide = forecasting.answer_forecast([law], beta, 2, ends=[(law.max(), most)])
+        some = forecasting.answer_forecast([law, law, law], beta, 2, right=[1, -1, None], rng=None if found else rng)
+        blank = forecasting.answer_forecast([law], beta, 2, ends=[(0.0, 1.0)])[1]
         found += [wide[0].kappa.lower, wide[1].kappa.lower, noisy[1].kappa.upper, 1 + rows[0].failure_rate.lower]
         written += [1 / most, 1.0, 1 / law.max(), 1 + (law.max() <= 0.5)]
+        found += [some[0].sample_accuracy_point, 1 / blank.kappa.upper, *(some[0].kappa_interval or ())]
+        written += [law[1] / 2, 0.0, *([1 / law.max()] * 2 if some[0].kappa_interval else ())]
         now, plug = law, law
         for one, other, ends in zip(rows, noisy, wide, strict=True):
             found += [one.kappa.lower, one.sample_accuracy_point, other.kappa_point]
@@ -204,6 +236,76 @@ def _forecast(rng: np.random.Generator) -> Iterator[Check]:
             now, plug = now ** (1 + 1 / beta) / (now ** (1 + 1 / beta)).sum(), _plugged(plug, beta)
     yield agrees("P12, answers", "forecasts of answers iterate their rounds", found, written, kind="identity")
     yield agrees("P12, answers from their ends", "ties at L attain the upper end", upper, truth, kind="identity")
+
+
+def _few_draws(rng: np.random.Generator) -> Iterator[Check]:
+    found, written = [], []
+    for trial in range(12):
+        beta, slack = float(rng.uniform(0.5, 3)), float(rng.uniform(0.3, 0.7))
+        prompts, chances = [], []
+        for x in range(4):
+            row, k = random_table(rng, 1, 8)[0], int(rng.integers(x + trial % 2 > 0, 8))  # at times nothing is known
+            mass, drawn, right = float(row[k : k + trial % 3].sum()), rng.choice(8, 5, p=row), rng.random(8) < 0.5
+            rest = row[k + trial % 3 :]
+            chances.append((row[:k], np.array([rest[::2].sum(), rest[1::2].sum()]), mass, float(row[k]), row[drawn],
+                            drawn >= k, right[:k], right[drawn]))  # fmt: skip
+            prompts.append(
+                forecasting.KnownPrompt(
+                    np.log(row[:k]), _log(chances[-1][1]), np.log(row[drawn]), drawn < k, bool(row.argmax() < k),
+                    (mass, math.log(row[k])) if mass else (0.0, -np.inf), None if x == 3 else right[:k], right[drawn],
+                )
+            )  # fmt: skip
+        onto = all(len(one[0]) for one in chances) and trial % 4 == 1
+        told = forecasting.forecast(
+            prompts, beta, 3, mass_slack=slack, projection=onto, rng=np.random.default_rng(trial)
+        )
+        counts = np.random.default_rng(trial).multinomial(4, np.full(4, 0.25), size=1000)
+        judged = counts[:, :3] / np.maximum(counts[:, :3].sum(axis=1, keepdims=True), 1)
+        for one in told:
+            power = (1 + 1 / beta) ** one.round
+            rows = [
+                _plain(values, prompt.certified, power, onto) for values, prompt in zip(chances, prompts, strict=True)
+            ]
+            low, high, point, least, most, guess = np.array(rows).T
+            fails = [end >= 1 / (1 - slack) for end in (low, high)]
+            with np.errstate(invalid="ignore"):  # nobody draws an infinite upper end 0 times
+                upper = np.where(counts[:, ~np.isfinite(high)].any(axis=1), np.inf,
+                                 counts @ np.where(np.isfinite(high), high, 0) / 4)  # fmt: skip
+            found += [1 / end for end in (*one.kappa, one.kappa_point or np.nan, *(one.kappa_interval or ()))]
+            written += [1 / low.mean(), 1 / high.mean(), 1 / point.mean(), 1 / np.sort(counts @ low / 4)[24]]
+            written += [1 / np.sort(upper)[975]]
+            found += [1 + end for end in (*one.failure_rate, *(one.failure_interval or ()))]
+            written += [1 + fails[0].mean(), 1 + fails[1].mean(), 1 + np.sort(counts @ fails[0] / 4)[24]]
+            written += [1 + np.sort(counts @ fails[1] / 4)[975]]
+            found += [1 + end for end in (*(one.sample_accuracy or ()), one.sample_accuracy_point or 0.0)]
+            written += [1 + end[:3].mean() for end in (least, most, guess)]
+            found += [1 + end for end in one.accuracy_interval or ()]
+            written += [1 + np.sort(judged @ least[:3])[24], 1 + np.sort(judged @ most[:3])[975]]
+    yield agrees(
+        "P12, forecast written out", "transcribed: brackets, points and their bootstrap over prompts", found, written,
+        kind="transcription",
+    )  # fmt: skip
+
+
+def _plain(values: tuple[Any, ...], certified: bool, power: float, onto: bool) -> tuple[float, ...]:
+    """Ends of 1/p^(S)(y*), its estimate, and ends and estimate of the accuracy, at one prompt."""
+    known, prefixes, mass, top, draws, new, right, hits = values
+    best = max(known, default=max(draws))
+    inside, correct = float(((known / best) ** power).sum()), float(((known[right] / best) ** power).sum())
+    if onto:
+        return (inside, inside, inside, *[correct / inside] * 3)
+    largest = max(*prefixes, top * (mass > 0))
+    dropped = (top / best) ** (power - 1) * mass / best
+    cap = (largest / best) ** (power - 1) * (1 - known.sum()) / best
+    outside = min(float(((prefixes / best) ** power).sum()) + dropped, cap)
+    low = inside if certified else min(inside, 1 + inside * (best / largest) ** power)
+    terms = new * (draws / best) ** (power - 1) / best
+    seen, of_right = terms.mean(), (terms * hits).mean()
+    low, high, limit = (low, inside + outside, outside) if len(known) else (1.0, np.inf, np.inf)
+    more = min(seen, limit)
+    whole, guess = inside + more, correct + of_right * (more / seen if seen else 1.0)
+    accuracy = correct / (inside + outside), (correct + outside) / (inside + outside), guess / whole
+    return (low, high, min(max(whole, low), high), *accuracy)
 
 
 def _plugged(law: np.ndarray, beta: float) -> np.ndarray:
@@ -246,6 +348,9 @@ def _errors(rng: np.random.Generator) -> Iterator[Check]:
         exact.append(float(mpmath.ncdf(-(s**rounds) * distance / spread)))
     chances += [forecasting.drift_chance(0.3, 0.5, 1.0), forecasting.drift_chance(0.3, 0.5, 1.0, 4, slope=1.0)]
     exact += [float(mpmath.ncdf(-mpmath.sqrt(3) * 0.6)), float(mpmath.ncdf(-0.3))]  # the limit, and a random walk
+    sure = forecasting.forecast_error_bound(0.1, 1.0, 1, exact=[1.0, 1.0])[1]
+    threshold += [*(sure.kappa or ()), math.exp(sure.log_factor) / sure.factor]
+    moved += [1, 1, 1]
     yield dominates("P12", "K_t <= exp(beta eps (S-1)) K_t^exact", upper, kappa, kind="inequality", attained=1 + 1e-9)
     yield dominates(
         "P12, below", "and >= exp(-beta eps (S-1)) K_t^exact", kappa, lower, kind="inequality", attained=1 + 1e-9

@@ -53,16 +53,14 @@ def _lemmas(rng: np.random.Generator) -> Iterator[Check]:
             kappa = conditioning.condition(np.log(before)).policy_condition_number
             comparator.add(kappa, np.mean([1 / row.max() for row in before]))
     yield suboptimal.dominate(
-        "lemma C.1",
-        "fail(delta) <= (J(pi*) - J(pi)) / (gamma delta)",
+        "lemma C.1", "fail(delta) <= (J(pi*) - J(pi)) / (gamma delta)",
         note="no constants; 100 random pairs of policies. At gamma = 0 it says nothing (1)",
-    )
+    )  # fmt: skip
     yield measure.dominate("lemma C.2", "E_pi[f] <= sqrt(C_pi) sqrt(E_{pi_t}[f^2])", note="no constants; random f")
     yield sharp.agree(
-        "lemma C.1 and lemma C.2, sharp",
-        "with equality for two responses at the threshold, and at f = pi/pi_t",
+        "lemma C.1 and lemma C.2, sharp", "with equality for two responses at the threshold, and at f = pi/pi_t",
         "identity",
-    )
+    )  # fmt: skip
     yield comparator.agree(
         "lemma C.2, comparator", "for the policy that always gives the mode C is kappa_t", "identity", 1e-12
     )
@@ -105,9 +103,8 @@ def _one_round(rng: np.random.Generator) -> Iterator[Check]:
     yield rates.agree(
         "eq. 43",
         "transcribed: fail_{t+1}(delta) <= min(1, A_t/delta), A_t = (eps_stat sqrt(kappa) + beta log(kappa))/gamma",
-        "transcription",
-        note="C is not known, 1 unless said; a value of 1 is vacuous",
-    )
+        "transcription", note="C is not known, 1 unless said; a value of 1 is vacuous",
+    )  # fmt: skip
 
 
 def _tail_integral(rng: np.random.Generator) -> Iterator[Check]:
@@ -128,16 +125,13 @@ def _tail_integral(rng: np.random.Generator) -> Iterator[Check]:
         modes = np.clip(1 - a * count / (np.arange(count) + 0.5), c, None)
         extremal.add(contraction.tail_integral_bound(a, c), (1 / modes).mean())
     yield closed.agree(
-        "eq. 52-56",
-        "kappa_{t+1} <= 1 + integral of min{1, A s/(s-1)} over [1, 1/c], closed and saturated",
-        "identity",
-        note="Gauss-Legendre quadrature, at both sides of each transition",
-    )
+        "eq. 52-56", "kappa_{t+1} <= 1 + integral of min{1, A s/(s-1)} over [1, 1/c], closed and saturated",
+        "identity", note="Gauss-Legendre quadrature, at both sides of each transition",
+    )  # fmt: skip
     yield laws.dominate(
-        "lemma C.3",
-        "any law of mode probabilities >= c with fail(delta) <= A/delta has at most that kappa",
+        "lemma C.3", "any law of mode probabilities >= c with fail(delta) <= A/delta has at most that kappa",
         note="read as the step from failure rates to kappa (eq. 52-56); 100 random laws",
-    )
+    )  # fmt: skip
     yield extremal.agree(
         "lemma C.3, sharp", "with equality at the extremal law", "identity", 1e-4, note="50,000 atoms stand for the law"
     )
@@ -181,22 +175,19 @@ def _recurrence(rng: np.random.Generator) -> Iterator[Check]:
         fixed.add(recur.bound_after(2 * limit, 2), limit + recur.contraction_factor**2 * limit)
     yield steps.agree("eq. 59-66, one round", "transcribed: F(kappa_t) = a + d sqrt(kappa_t)", "transcription")
     yield dropped.dominate(
-        "eq. 59-66, logarithm",
-        "F is above a + b sqrt(kappa_t) + h log(kappa_t), as log k <= sqrt k",
+        "eq. 59-66, logarithm", "F is above a + b sqrt(kappa_t) + h log(kappa_t), as log k <= sqrt k",
         note="F drops the logarithm of eq. 52-56, so for kappa it holds up to a constant only; eq. 52-56 has none",
-    )
+    )  # fmt: skip
     yield fixed.agree("eq. 59-66, fixed point", "kappa_inf solves F(k) = k, and the bound stays there", "identity")
     yield factors.agree("eq. 59-66, factor", "q = F'(kappa_inf) < 1/2", "identity", note="d/(2 sqrt(kappa_inf))")
     yield iterated.dominate(
-        "eq. 59-66",
-        "kappa_t <= kappa_inf + q^t max(0, kappa_0 - kappa_inf)",
+        "eq. 59-66", "kappa_t <= kappa_inf + q^t max(0, kappa_0 - kappa_inf)",
         note="against F iterated, from below and above the fixed point",
-    )
+    )  # fmt: skip
     yield contracts.dominate(
-        "lemma C.4",
-        "|F(k) - F(k')| <= q |k - k'| on [kappa_inf, inf)",
+        "lemma C.4", "|F(k) - F(k')| <= q |k - k'| on [kappa_inf, inf)",
         note="read as the contraction of the recurrence (eq. 59-66)",
-    )
+    )  # fmt: skip
 
 
 def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
@@ -215,7 +206,8 @@ def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
         terms.add([rate.tightness or 0.0, rate.vacuous], [math.fsum(expected) / measured, math.fsum(expected) >= 1])
         plain = {"margin": 1.0, "min_confidence": 0.5, "mass_slack": 0.5, "rho": 0.05, "constant": 1.0}
         front = _sampling_error(n, size, plain) / 0.5  # everything left to its default
-        terms.add(guarantees.failure_bound(kappa, n, size).value, front * (2**0.5 + kappa**0.5))
+        plain_rate = guarantees.failure_bound(kappa, n, size)
+        terms.add([plain_rate.value, plain_rate.reward_range], [front * (2**0.5 + kappa**0.5), 1])
         after = guarantees.failure_bound(kappa, n, size, rounds=rounds + 1, **given)
         decays.add(after.transient_term / rate.transient_term, forgets**-0.5)
         first = guarantees.rounds_to_suppress(kappa, n, c)
@@ -233,27 +225,20 @@ def _many_rounds(rng: np.random.Generator) -> Iterator[Check]:
         both = guarantees.failure_bound(whole.policy_condition_number, n, size, **start)
         caveat.add(both.stable_term, both.transient_term)
     yield terms.agree(
-        "eq. 7",
-        "transcribed: theorem 5.3's stable and transient term, their sum and tightness",
-        "transcription",
+        "eq. 7", "transcribed: theorem 5.3's stable and transient term, their sum and tightness", "transcription",
         note="C is not known, 1 unless said; times the range of the rewards, at least 1 nat and the margin",
-    )
+    )  # fmt: skip
     yield decays.agree(
         "theorem 5.3", "transcribed: the start is forgotten by (1 + sqrt(n c))^(-1/2) a round", "transcription"
     )
     yield counted.agree(
-        "corollary 5.7",
-        "the fewest rounds after which the transient is at most the stable term",
-        "identity",
-        0.0,
+        "corollary 5.7", "the fewest rounds after which the transient is at most the stable term", "identity", 0.0,
         note="rounds counted up one by one",
-    )
+    )  # fmt: skip
     yield stable.agree(
-        "eq. 8",
-        "transcribed: from then on at most 2C R log(n|Pi|/rho)/(gamma delta sqrt(n c))",
-        "transcription",
+        "eq. 8", "transcribed: from then on at most 2C R log(n|Pi|/rho)/(gamma delta sqrt(n c))", "transcription",
         note="eq. 8 is read as corollary 5.7's bound",
-    )
+    )  # fmt: skip
     yield caveat.dominate(
         "section 4, caveat",
         "which the bound is at that round; with c over all rounds the transient never exceeds the stable term",
@@ -266,11 +251,11 @@ def _any_beta(rng: np.random.Generator) -> Iterator[Check]:
     for trial in range(40):
         kappa, n, size = float(10 ** rng.uniform(0, 6)), float(10 ** rng.uniform(2, 14)), float(rng.uniform(1, 300))
         given, rounds, beta = _given(rng), int(rng.integers(1, 6)), float(10 ** rng.uniform(-3, 1))
-        if trial == 0:  # everything left to its default
-            given, rounds = {}, 1
-        if trial == 1:
+        if trial < 2:  # everything left to its default
+            given, rounds = {}, 1 + 2 * trial
+        if trial == 2:
             kappa, given["min_confidence"] = 1.0, 1.0
-        options = given | {"rounds": rounds} if given else {}
+        options = given | {"rounds": rounds} if trial else {}
         given = {"margin": 1.0, "min_confidence": 0.5, "mass_slack": 0.5, "rho": 0.05, "constant": 1.0} | given
         gamma, c, slack = (given[name] for name in ("margin", "min_confidence", "mass_slack"))
         rate = guarantees.failure_bound_at_beta(kappa, n, size, beta, **options)
@@ -290,7 +275,6 @@ def _any_beta(rng: np.random.Generator) -> Iterator[Check]:
     yield limits.agree(
         "Care 5",
         "what no number of pairs takes away is the value as n grows, and pairs help exactly where it is below 1",
-        "identity",
-        note="against n = 1e200",
-    )
+        "identity", note="against n = 1e200",
+    )  # fmt: skip
     yield order.agree("theorem 5.3, order of beta", "transcribed: n^(-1/2) times a scale", "transcription")

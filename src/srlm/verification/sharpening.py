@@ -52,15 +52,17 @@ def _definitions(rng: np.random.Generator) -> Iterator[Check]:
         rest.add(conditioning.mode_fails(np.log([0.4999, 0.5])), 1)  # a slack of one half unless said
         rest.add(conditioning.mode_fails(np.log([0.5001])), 0)
         rest.add(conditioning.failure_rate(np.log([0.4999, 0.5, 0.5001])), 2 / 3)
-        rest.add(conditioning.condition(np.log([[0.498, 0.502], [0.4, 0.6]])).failure_rate, 0)
+        rest.add(conditioning.condition(np.log([[0.498, 0.302, 0.2], [0.4, 0.6, 1e-9]])).failure_rate, 0.5)
         rest.add([whole.min_confidence, 1 + whole.margin], [min(tops), 1 + min(margins(table))])
+    # Rounding above 0, weights whose sum is beyond every float, logarithms beyond it.
+    kappas.add(conditioning.policy_condition_number([1e-7, math.log(0.5)], [1e308, 1e308]), 1.5)
+    for log, value in ((-math.inf, 0.0), (-1.0, math.exp(-1)), (1.0, math.e), (710.0, -1.0), (-746.0, -1.0)):
+        rest.add(found if (found := conditioning.from_log(log)) is not None else -1.0, value)
     yield kappas.agree("eq. 5", "kappa = E_x[1/pi(y*|x)], with weights and without", "identity", 1e-12)
     yield rest.agree(
-        "definition 5.2",
-        "failure rate, minimum confidence and margin are what the words say",
-        "identity",
+        "definition 5.2", "failure rate, minimum confidence and margin are what the words say", "identity",
         note="counted on 30 random policies; a prompt exactly at 1 - delta fails",
-    )
+    )  # fmt: skip
 
 
 def _objective(rng: np.random.Generator) -> Iterator[Check]:
@@ -90,14 +92,17 @@ def _population(rng: np.random.Generator) -> Iterator[Check]:
         powers.add(np.exp(objective.sharpen(np.log(table), beta)), after)
         bounds.add(contraction.population_kappa_bound(kappa_of(table), gap, beta) - 1, kappa_of(after) - 1)
         grown.add(contraction.population_margin(gap, beta), margins(after).min())
+    powers.add(np.exp(objective.sharpen(np.log([0.6, 0.4]), 1e-310)), [1, 0])
+    bounds.add([contraction.certified_kappa_bound(1.0, 0.0, 1.0, eps) for eps in (0.0, 1e4)], 1.0)
+    grown.add(1 + contraction.population_margin(0.0, 1e-300, 3), 1)
     for _ in range(60):
         responses, excess = int(rng.integers(2, 20)), float(rng.uniform(0.05, 8))
         beta = float(rng.uniform(max(0.1, excess / 12), 4))
         path = [tied_table(rng, responses, excess)]
-        for _ in range(int(rng.integers(1, 4))):
+        for _ in range(int(rng.integers(0, 4))):
             path.append(power(path[-1], 1 + 1 / beta))
         first = kappa_of(path[0])
-        sharp.add(contraction.population_kappa_bound(first, excess, beta), kappa_of(path[1]))
+        sharp.add(contraction.population_kappa_bound(first, excess, beta), kappa_of(power(path[0], 1 + 1 / beta)))
         rounds = len(path) - 1
         iterated.add(contraction.population_kappa_bounds(first, excess, beta, rounds), [kappa_of(one) for one in path])
     for _ in range(10):
@@ -110,25 +115,19 @@ def _population(rng: np.random.Generator) -> Iterator[Check]:
         tied.add(math.exp(-logs.max()), modes)
     yield powers.agree("eq. 12-14", "the population optimum is pi_t to the power 1 + 1/beta", "identity")
     yield bounds.dominate(
-        "P3",
-        "exact rounds contract: kappa_{t+1} - 1 <= exp(-gamma/beta) (kappa_t - 1)",
+        "P3", "exact rounds contract: kappa_{t+1} - 1 <= exp(-gamma/beta) (kappa_t - 1)",
         note="60 random policies, beta 0.2 to 10",
-    )
+    )  # fmt: skip
     yield sharp.agree(
-        "P3, sharp",
-        "with equality where all responses but the mode tie",
-        "identity",
-        1e-13,
+        "P3, sharp", "with equality where all responses but the mode tie", "identity", 1e-13,
         note="margins up to 8 nats, 2 to 19 responses",
-    )
+    )  # fmt: skip
     yield grown.agree("P3, margin", "the margin grows by 1 + 1/beta", "identity", 1e-7)
     yield iterated.agree("P3, iterated", "bounds over rounds, the margin growing along", "identity", 1e-12)
     yield tied.agree(
-        "P3, no margin",
-        "at margin 0 the bound says nothing; exact rounds still sharpen towards the tied modes",
-        "identity",
-        note="40 rounds on policies with 2 to 5 modes: 1/pi(y*) falls to their number",
-    )
+        "P3, no margin", "at margin 0 the bound says nothing; exact rounds still sharpen towards the tied modes",
+        "identity", note="40 rounds on policies with 2 to 5 modes: 1/pi(y*) falls to their number",
+    )  # fmt: skip
 
 
 def _with_error(rng: np.random.Generator) -> Iterator[Check]:
@@ -145,11 +144,10 @@ def _with_error(rng: np.random.Generator) -> Iterator[Check]:
         bound = contraction.certified_kappa_bound(kappa_of(table), float(margins(table).min()), beta, eps)
         (sharp if trial % 2 else bounds).add(bound, left)
     yield bounds.dominate(
-        "P4",
-        "with log-ratios off by at most eps: kappa_hat - 1 <= exp(eps - gamma/beta) (kappa - 1)",
+        "P4", "with log-ratios off by at most eps: kappa_hat - 1 <= exp(eps - gamma/beta) (kappa - 1)",
         note="kappa_hat is the mean of 1/pi_hat at the old mode, which bounds the condition number. eps is a supremum "
         "over all responses: measured on some of them it is a lower end, and the certificate is at most not refuted",
-    )
+    )  # fmt: skip
     yield sharp.agree(
         "P4, sharp", "with equality where all responses tie and all are off by eps", "identity", 1e-12, note="eps to 5"
     )
@@ -164,12 +162,9 @@ def _modes(rng: np.random.Generator) -> Iterator[Check]:
         accuracy.add((logs.argmax(axis=1) != table.argmax(axis=1)).sum(), 0)
     accuracy.add(np.mean(np.exp(logs[np.arange(prompts), correct])), np.mean(table.argmax(axis=1) == correct))
     yield accuracy.agree(
-        "P5",
-        "exact rounds move no mode and end at the accuracy of the base model's modes",
-        "identity",
-        1e-6,
+        "P5", "exact rounds move no mode and end at the accuracy of the base model's modes", "identity", 1e-6,
         note=f"modes counted after each of 40 rounds of `sharpen` on {prompts} prompts",
-    )
+    )  # fmt: skip
 
 
 def _search(rng: np.random.Generator) -> Iterator[Check]:
@@ -185,13 +180,9 @@ def _search(rng: np.random.Generator) -> Iterator[Check]:
         sharp.add(contraction.expansions_bound(len(tree.steps), 1 / number), tree.search()[1])
     sharp.add(missed, 0)
     yield bounds.dominate(
-        "P6",
-        "uniform-cost search proves the mode within 1 + (L-1)/pi(y*|x) expansions",
+        "P6", "uniform-cost search proves the mode within 1 + (L-1)/pi(y*|x) expansions",
         note="60 token trees of random depth, modes by enumeration",
-    )
+    )  # fmt: skip
     yield sharp.agree(
-        "P6, sharp",
-        "with equality on equally likely chains of one way each; no mode was missed",
-        "identity",
-        1e-12,
+        "P6, sharp", "with equality on equally likely chains of one way each; no mode was missed", "identity", 1e-12
     )
