@@ -45,6 +45,12 @@ def test_a_run_above_its_bound_is_called_a_departure(make_run: MakeRun, tmp_path
     run = read_run(make_run(tmp_path / "run", flatten=True))
     assert "departed" in {one.verdict for one in promise_texts(run) if one.label.startswith("P8")}
     assert "went above" in theory_sentence(run)
+    assert "that update fell short" in theory_sentence(run)
+    exact = read_run(make_run(tmp_path / "exact"))
+    mixed = [
+        one.model_copy(update={"held_out": other.held_out}) for one, other in zip(exact.rounds, run.rounds, strict=True)
+    ]
+    assert "prompts that no update trains on" in theory_sentence(replace(exact, rounds=tuple(mixed)))
     assert headline(run).startswith("κ rose")
 
 

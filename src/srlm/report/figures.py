@@ -166,7 +166,7 @@ def _length(run: RunView) -> Figure | None:
 def _moved(run: RunView) -> Figure | None:
     lines = _by_split(run, lambda one: one.mode_drift, what="since round 0, ")
     lines.append(Line("since the round before", run.split(run.main_split()), lambda one: one.flips, GREY, "dot"))
-    return _chart("moved", "Modes that moved", "Exact rounds never move one (P5).", lines)
+    return _chart("moved", "Share of modes that moved", "Exact rounds never move one (P5).", lines)
 
 
 def _sameness(run: RunView) -> Figure | None:

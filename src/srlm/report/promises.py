@@ -112,21 +112,18 @@ def theory_sentence(run: RunView) -> str:
         )
     bounds = [one for one in kept if one.statement == "contraction"]
     above = [
-        (NAMES[one.split], step)
-        for one in bounds
-        if one.split is not None
-        for step in one.steps
-        if step.lower > step.expected
+        (one.split, step) for one in bounds if one.split is not None for step in one.steps if step.lower > step.expected
     ]
     if above:
         breaches = ", ".join(
-            f"{where} in round {step.round} ({_kappa(step)} against at most {numbers.from_log(step.expected)})"
-            for where, step in above
+            f"{NAMES[split]} in round {step.round} ({_kappa(step)} against at most {numbers.from_log(step.expected)})"
+            for split, step in above
         )
-        text = (
-            f"κ went above the upper end of an exact round ({run.label}) on {breaches}: that update fell short of the "
-            "exact one the theory speaks of."
-        )
+        text = f"κ went above the upper end of an exact round ({run.label}) on {breaches}: "
+        if any(split == "train" for split, _ in above):
+            text += "that update fell short of the exact one the theory speaks of."
+        else:
+            text += "prompts that no update trains on, where an update carries over only in part."
     elif any(one.steps for one in bounds) and all(one.outcome == "held" for one in bounds if one.steps):
         text = f"κ stayed at or below the upper end of an exact round ({run.label}) after every round."
     elif bounds and all(one.vacuous for one in bounds):
