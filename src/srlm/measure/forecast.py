@@ -64,7 +64,7 @@ def forecast(
     steps = theory.forecast([_given(one) for one in known], beta, last, mass_slack=mass_slack, rng=generator)
     rivals = [-max(one.best[0], *_rivals(one)) for one in known]
     now = theory.mean_bracket(rivals, [-one.best[0] for one in known], mass_slack)
-    point = np.clip(steps[0].log_kappa_point, *now.log_kappa)
+    point = np.clip(steps[0].log_kappa_point or 0.0, *now.log_kappa)
     unmoved = {"log_kappa_point": point, "kappa_interval": None, "failure_interval": None}
     steps[0] = steps[0]._replace(**now._asdict(), **unmoved)
     aims = theory.forecast([theory.KnownPrompt(_all_known(one)) for one in known], beta, last, projection=True)

@@ -153,7 +153,7 @@ class _Run:
         seconds["measure"] = facts.get("certificate_seconds", 0.0) + beside.get("seconds", 0.0)
         tokens = sum(len(response.tokens) for rollout in rollouts for response in rollout.responses)
         engine = self._work.engine
-        splits = [prompt.split for prompt in self._work.prompts]
+        splits: list[Split] = [prompt.split for prompt in self._work.prompts]
         told: dict[str, Any] = {}
         if number == 0:
             measured = zip(splits, rollouts, modes, strict=True)
