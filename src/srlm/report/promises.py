@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from srlm.measure.promises import Outcome, Promise, Statement, Step, promises, refuted
-from srlm.records.rounds import ExactnessRecord
+from srlm.records.rounds import ExactnessRecord, Split
 from srlm.records.text import visible
 from srlm.report import numbers
 from srlm.report._pieces import NAMES
@@ -111,7 +111,7 @@ def theory_sentence(run: RunView) -> str:
             f"{visible(run.off_theory, 200)}. Its statements stand below for comparison only."
         )
     bounds = [one for one in kept if one.statement == "contraction"]
-    above = [
+    above: list[tuple[Split, Step]] = [
         (one.split, step) for one in bounds if one.split is not None for step in one.steps if step.lower > step.expected
     ]
     if above:
