@@ -62,7 +62,7 @@ def test_an_error_on_the_main_process_ends_all_of_them(
     # The folder is a run of another configuration: only the main process finds out.
     out = tmp_path / "run"
     RunDirectory.create(out, {"beta": 2.0}, {})
-    done = launch(2, tiny_model_folder, prompts_file, options(out, 1))
+    done = launch(2, tiny_model_folder, prompts_file, options(out, 1, beta=1.0))
     assert done.returncode != 0
     assert "beta was 2.0 and is now 1.0" in done.stderr
 

@@ -32,12 +32,12 @@ def known_at(rollout: Rollout, mode: ModeBracket) -> KnownResponses:
     best, outside = {one.tokens for one in mode.best}, mode.outside
     times, drawn = Counter(rollout.tokens), {one.tokens: one for one in rollout.responses}
     return KnownResponses(
-        best=_logprobs(mode.best),
+        best=tuple(round(one.logprob, _DIGITS) for one in mode.best),
         certified=mode.certified,
         open_prefixes=tuple(round(one, _DIGITS) for one in outside.prefixes),
         dropped_mass=outside.mass,
         dropped_logprob=finite(outside.largest),
-        samples=_logprobs(list(drawn.values())),
+        samples=tuple(round(one.logprob, _DIGITS) for one in drawn.values()),
         times=tuple(times[tokens] for tokens in drawn),
         sample_known=tuple(tokens in best for tokens in drawn),
         best_right=_outcomes(mode.best),
@@ -65,9 +65,16 @@ def forecast(
     rivals = [-max(one.best[0], *_rivals(one)) for one in known]
     now = theory.mean_bracket(rivals, [-one.best[0] for one in known], mass_slack)
     point = np.clip(steps[0].log_kappa_point or 0.0, *now.log_kappa)
+<<<<<<< HEAD
     unmoved = {"log_kappa_point": point, "kappa_interval": None, "failure_interval": None}
     steps[0] = steps[0]._replace(**now._asdict(), **unmoved)
     aims = theory.forecast([theory.KnownPrompt(_all_known(one)) for one in known], beta, last, projection=True)
+=======
+    left = {"kappa_interval": None, "failure_interval": None}  # a diagnosis has them, from the policy itself
+    steps[0] = steps[0]._replace(**now._asdict(), log_kappa_point=point, **left)
+    every = [[*one.best, *np.extract(np.logical_not(one.sample_known), one.samples)] for one in known]
+    aims = theory.forecast([theory.KnownPrompt(one) for one in every], beta, last, projection=True)
+>>>>>>> wt-fore
     return tuple(_record(step, aim.kappa_point) for step, aim in zip(steps, aims, strict=True))
 
 
@@ -141,10 +148,6 @@ def _rivals(one: KnownResponses) -> list[float]:
     return [-math.inf] if one.certified else [-math.inf, *(value for value in left if value is not None)]
 
 
-def _all_known(one: KnownResponses) -> list[float]:
-    return [*one.best, *(at for at, among in zip(one.samples, one.sample_known, strict=True) if not among)]
-
-
 def _record(step: theory.Forecast, projection: float | None) -> ForecastRecord:
     bands = zip(_BANDS, (step.kappa_interval, step.failure_interval, step.accuracy_interval), strict=True)
     return ForecastRecord(
@@ -164,10 +167,6 @@ def _record(step: theory.Forecast, projection: float | None) -> ForecastRecord:
             if band is not None and math.isfinite(band.upper)
         },
     )
-
-
-def _logprobs(responses: Sequence[Response]) -> tuple[float, ...]:
-    return tuple(round(one.logprob, _DIGITS) for one in responses)
 
 
 def _outcomes(responses: Sequence[Response]) -> tuple[bool, ...] | None:
