@@ -65,16 +65,10 @@ def forecast(
     rivals = [-max(one.best[0], *_rivals(one)) for one in known]
     now = theory.mean_bracket(rivals, [-one.best[0] for one in known], mass_slack)
     point = np.clip(steps[0].log_kappa_point or 0.0, *now.log_kappa)
-<<<<<<< HEAD
-    unmoved = {"log_kappa_point": point, "kappa_interval": None, "failure_interval": None}
-    steps[0] = steps[0]._replace(**now._asdict(), **unmoved)
-    aims = theory.forecast([theory.KnownPrompt(_all_known(one)) for one in known], beta, last, projection=True)
-=======
     left = {"kappa_interval": None, "failure_interval": None}  # a diagnosis has them, from the policy itself
     steps[0] = steps[0]._replace(**now._asdict(), log_kappa_point=point, **left)
     every = [[*one.best, *np.extract(np.logical_not(one.sample_known), one.samples)] for one in known]
     aims = theory.forecast([theory.KnownPrompt(one) for one in every], beta, last, projection=True)
->>>>>>> wt-fore
     return tuple(_record(step, aim.kappa_point) for step, aim in zip(steps, aims, strict=True))
 
 
