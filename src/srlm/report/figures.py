@@ -172,7 +172,7 @@ def _moved(run: RunView) -> Figure | None:
 def _sameness(run: RunView) -> Figure | None:
     caption = (
         "Distinct responses among a prompt's samples, and sampled pairs whose two responses differ: a sharper model "
-        "repeats itself, and only different responses teach anything."
+        "repeats itself."
     )
     lines = [
         *_by_split(run, lambda one: one.distinct, what="distinct, "),
@@ -184,7 +184,12 @@ def _sameness(run: RunView) -> Figure | None:
 def _time(run: RunView) -> Figure | None:
     figure = go.Figure()
     names = [f"round {one.round}" for one in run.rounds]
-    stages = (("sample", "sampling", BLUE), ("certify", "finding modes", GREEN), ("train", "training", PURPLE))
+    stages = (
+        ("sample", "sampling", BLUE),
+        ("certify", "finding modes", GREEN),
+        ("train", "training", PURPLE),
+        ("measure", "scoring beside", GREY),
+    )
     total = 0.0
     for stage, name, colour in stages:
         seconds = [one.seconds.get(stage, 0.0) for one in run.rounds]
