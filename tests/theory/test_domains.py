@@ -144,6 +144,7 @@ EDGES: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, flo
       "bias": (0, 1e100, "(]")}),
     (theory.projection_weights, {"logprobs": [-1.0], "beta": 1}, {"beta": POSITIVE}),
     (theory.projection_divergence, {"tau": 0.5}, {"tau": (0, 1, "[)")}),
+    (theory.target_divergence, {"weights": [1.0], "logprobs": [-1.0]}, {}),
     (theory.exact_round_bracket, {"known": [-0.5], "open_prefixes": [-0.9], "beta": 1, "power": None},
      {"beta": POSITIVE, "power": AT_LEAST_1}),
     (theory.mean_bracket, {"log_lower": [0.1], "log_upper": [0.2], "mass_slack": 0.5}, {"mass_slack": UNIT_OPEN}),

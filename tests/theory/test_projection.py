@@ -244,3 +244,18 @@ def test_a_little_may_be_unaccounted_for() -> None:
 def test_misuse_is_refused_in_a_sentence(call: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_the_divergence_from_a_target_is_its_sum_and_zero_only_at_the_target() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(2000):
+        target, other = rng.dirichlet(np.ones(4)), rng.dirichlet(np.ones(5))
+        expected = sum(q * np.log(q / p) for q, p in zip(target, other[:4], strict=True))
+        assert theory.target_divergence(target, np.log(other[:4])) == pytest.approx(expected, abs=1e-12)
+        assert expected > 0
+        assert theory.target_divergence(target, np.log(target)) == pytest.approx(0.0, abs=1e-12)
+    assert theory.target_divergence([1.0, 0.0], [-2.0, -np.inf]) == 2.0
+    assert theory.target_divergence([0.5, 0.5], [-2.0, -np.inf]) == np.inf
+    for weights in ([0.5, 0.4], [1.0]):
+        with pytest.raises(InputError, match="weights have shape"):
+            theory.target_divergence(weights, [-1.0, -2.0])

@@ -15,7 +15,7 @@ from srlm.verification._check import Check
 FORMULAS = [
     *((bounds, name) for name in (
         "projection_weights", "projection_divergence", "exact_round_bracket", "log_exact_round_bracket",
-        "outside_estimate", "mean_bracket",
+        "outside_estimate", "mean_bracket", "target_divergence",
     )),
     *((answers, name) for name in (
         "answer_logprobs", "answer_round", "answer_weights", "plugin_target", "regression_target",

@@ -108,6 +108,7 @@ from srlm.theory.projection import (
     outside_estimate,
     projection_divergence,
     projection_weights,
+    target_divergence,
 )
 from srlm.theory.rates import LowerRate, Rate, UpperRate
 from srlm.theory.search_bounds import (
@@ -234,6 +235,7 @@ __all__ = [
     "stable_failure_bound",
     "statistical_error",
     "tail_integral_bound",
+    "target_divergence",
     "worst_hard_instance",
     "worst_hard_instance_within",
     "worst_search_failure",

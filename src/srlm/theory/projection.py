@@ -85,6 +85,31 @@ def projection_divergence(tau: Array) -> Array:
     return result(-np.log1p(-real("tau", tau, 0, 1, open_high=True)))
 
 
+def target_divergence(weights: ArrayLike, logprobs: ArrayLike) -> Array:
+    """P8 (i): KL(q || pi) in nats of a target q on K known responses to a policy: the distance of pi from its optimum
+    pi = q, where it is 0. A mass of pi outside the K responses adds to it.
+
+    Args:
+        weights: (..., K) q, >= 0; each row sums to 1.
+        logprobs: (..., K) log pi(y_i|x) in nats.
+
+    Returns:
+        (...) the divergence, >= 0 up to rounding; inf where q needs a response that pi cannot give.
+
+    Raises:
+        InputError: shapes that differ, rows that do not sum to 1, an argument outside its domain.
+
+    >>> target_divergence([0.8, 0.2], np.log([0.4, 0.1])).__round__(10)
+    0.6931471806
+    """
+    target, logs = real("weights", weights, 0, 1 + 1e-9), log_probabilities("logprobs", logprobs)
+    if target.shape != logs.shape or not (np.abs(target.sum(axis=-1) - 1) < 1e-6).all():
+        raise InputError(f"weights have shape {target.shape} for logprobs {logs.shape}, or a row without the sum 1")
+    used = target > 0
+    terms = target * (np.log(np.where(used, target, 1.0)) - np.where(used, logs, 0.0))
+    return result(terms.sum(axis=-1))
+
+
 def exact_round_bracket(
     known: ArrayLike,
     open_prefixes: ArrayLike,

@@ -122,7 +122,7 @@ _ROWS: dict[str, tuple[tuple[str, Kind, str, str], ...]] = {
     "projection": (
         ("P8", "bound", "What known responses certify about an exact round, and what the projection onto them does.",
          "projection_weights projection_divergence exact_round_bracket log_exact_round_bracket outside_estimate "
-         "mean_bracket"),
+         "mean_bracket target_divergence"),
     ),
     "search": (
         ("P9", "bound", "Failure after fitting n proved targets: log(|Pi|/rho) + loss over n, no constant; held out.",

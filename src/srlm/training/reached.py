@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from srlm import theory
 from srlm.engines.engine import Encoded
 from srlm.measure.exactness import Scored, exactness
 from srlm.measure.numerics import spread
@@ -69,11 +70,8 @@ def distance(groups: Sequence[Group], after: Sequence[Sequence[float]]) -> np.nd
         groups: with weights.
         after: log-probabilities of their responses under the policy.
     """
-    found = []
-    for group, values in zip(groups, after, strict=True):
-        weights = np.array(group.weights)
-        found.append(float(weights @ (np.log(weights, where=weights > 0, out=np.zeros_like(weights)) - values)))
-    return np.array(found)
+    pairs = zip(groups, after, strict=True)
+    return np.array([theory.target_divergence(group.weights, np.minimum(values, 0.0)) for group, values in pairs])
 
 
 def projected(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from srlm.lm.subject import Subject
+from srlm.measure.decision import GATES
 from srlm.records.options import option
 from srlm.training.presets import PRESETS
 from srlm.training.schedules import BETA_SCHEDULES
@@ -57,7 +58,7 @@ class RunSettings:
     k_best: int | None = option(None, "Likeliest responses that the search keeps.", "k-best", low=1, shown="8")
     gate: str | None = option(
         None, "What chooses the round to export: held-out prompts, answers of a third split, or nothing (the last).",
-        "gate", choices=("held_out", "answers", "off"), on_resume="free",
+        "gate", choices=GATES, on_resume="free",
         shown="held_out; the trained prompts where none are held out",
     )  # fmt: skip
     rescore: bool = option(False, "Take log-probabilities from the training forward, not from sampling.", "rescore")

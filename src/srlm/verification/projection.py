@@ -49,8 +49,8 @@ def _projection(rng: np.random.Generator) -> Iterator[Check]:
         q = known**s / (known**s).sum()
         outside = float(raised[k:].sum())
         if 1e-3 < outside < 0.999:  # nearer to the ends rounding decides
-            kl.append(projection.projection_divergence(outside))
-            divergence.append(float(q @ np.log(q / raised[:k])))
+            kl += [projection.projection_divergence(outside), projection.target_divergence(q, np.log(raised[:k]))]
+            divergence += [float(q @ np.log(q / raised[:k]))] * 2
         # The rest in two prefixes and a part that was given up.
         split = [rest[j::3] for j in range(3)]
         dropped = (float(split[2].sum()), float(_log(split[2].max(initial=0.0))) if len(split[2]) else -np.inf)
