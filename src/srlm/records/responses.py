@@ -31,6 +31,8 @@ class Response:
         complete: its tokens and log-probability; None where only text was told.
         text: as a person reads it, without special tokens; None before it is decoded.
         correct: right, wrong, or None: not graded, or no answer is known.
+        answer: what its text answers, in the one form that all texts with the same answer share; None: it has none, or
+            nobody read it.
         entropy: mean entropy of the next-token distributions along it (nats a token).
         self_certainty: mean KL(uniform || next-token distribution) along it (nats a token).
     """
@@ -40,6 +42,7 @@ class Response:
     correct: bool | None = None
     entropy: float | None = None
     self_certainty: float | None = None
+    answer: str | None = None
 
     @property
     def known(self) -> Complete:

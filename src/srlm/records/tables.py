@@ -59,6 +59,7 @@ def samples_to_table(
             "entropy": response.entropy,
             "self_certainty": response.self_certainty,
             "correct": response.correct,
+            "answer": response.answer,
         }
         for number, (prompt, rollout) in enumerate(zip(prompts, rollouts, strict=True))
         for response in rollout.responses
@@ -78,11 +79,14 @@ def samples_to_table(
 def samples_from_table(table: pa.Table) -> list[Rollout]:
     """The rollout of every prompt; greedy answers, where they were drawn, without text."""
     responses: list[list[Response]] = []
-    for row in table.select([name for name in _SAMPLES.names if name not in ("split", "prompt")]).to_pylist():
+    read = [name for name in _SAMPLES.names if name in table.column_names and name not in ("split", "prompt")]
+    for row in table.select(read).to_pylist():
         if row["prompt_id"] == len(responses):
             responses.append([])
-        complete = Complete(tuple(row["tokens"]), row["logprob"], row["ended"])
-        responses[-1].append(Response(complete, row["response"], row["correct"], row["entropy"], row["self_certainty"]))
+        complete, answer = Complete(tuple(row["tokens"]), row["logprob"], row["ended"]), row.get("answer")
+        responses[-1].append(
+            Response(complete, row["response"], row["correct"], row["entropy"], row["self_certainty"], answer)
+        )
     greedy: list[dict[str, Any]] = json.loads((table.schema.metadata or {}).get(_GREEDY, b"[]"))
     if not greedy:
         return [Rollout(at, tuple(some)) for at, some in enumerate(responses)]
@@ -203,6 +207,7 @@ _SAMPLES = pa.schema(
         ("entropy", pa.float64()),
         ("self_certainty", pa.float64()),
         ("correct", pa.bool_()),
+        ("answer", pa.string()),
     ]
 )
 _RESPONSE = {
