@@ -53,7 +53,7 @@ class Table:
         top, gap = best[0].logprob, best[0].logprob - best[1].logprob
         return ModeBracket(tuple(best), top, top, True, best[0], gap, 2, expansions=1)
 
-    def fit(self, groups, held_out, steps_before, progress):
+    def fit(self, groups, beta, held_out, steps_before, progress):
         power = (1 + 1 / self.beta) * self.policy
         self.policy = power - np.logaddexp.reduce(power, axis=1, keepdims=True)
         return UpdateRecord(loss=0.0, passes=1, steps=1)

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from srlm.theory import answers, certificates, forecasting, search_bounds
+from srlm.theory import answers, certificates, forecasting, search_bounds, voting
 from srlm.theory import projection as bounds
+from srlm.verification import answers as of_answers
 from srlm.verification import certificates as of_draws
 from srlm.verification import projection as of_policies
 from srlm.verification._check import Check
@@ -19,7 +20,9 @@ FORMULAS = [
     )),
     *((answers, name) for name in (
         "answer_logprobs", "answer_round", "answer_weights", "plugin_target", "regression_target",
+        "known_answers",
     )),
+    *((voting, name) for name in ("majority_accuracy", "matching_beta", "pass_at")),
     *((forecasting, name) for name in ("forecast", "answer_forecast", "forecast_error_bound", "drift_chance")),
     *((search_bounds, name) for name in (
         "search_failure_bound", "linear_softmax_search_bound", "held_out_failure_bound", "hellinger_gap",
@@ -32,7 +35,7 @@ FORMULAS = [
 
 
 def checks(seed: int) -> Iterator[Check]:
-    for part in (of_policies, of_draws):
+    for part in (of_policies, of_draws, of_answers):
         yield from part.checks(np.random.default_rng(seed))
 
 
@@ -60,7 +63,8 @@ def test_one_formula_wrong_by_one_per_cent_is_noticed(
 ) -> None:
     original: Callable[..., Any] = getattr(module, name)
     monkeypatch.setattr(module, name, lambda *args, **kwargs: scaled(original(*args, **kwargs), factor))
-    part = of_policies if module in (bounds, answers, forecasting) else of_draws
+    parts = {bounds: of_policies, forecasting: of_policies, answers: of_answers, voting: of_answers}
+    part = parts.get(module, of_draws)
     assert any(not check.ok for check in part.checks(np.random.default_rng(0)))
 
 

@@ -42,6 +42,7 @@ class Draw:
         count, max_tokens: K, L >= 1.
         seed, stream: behind the random numbers; a round's stream is its number.
         greedy: decode greedily, too.
+        skip: so many of the stream's responses were drawn before; the next K follow.
     """
 
     count: int
@@ -49,6 +50,7 @@ class Draw:
     seed: int
     stream: int
     greedy: bool = False
+    skip: int = 0
 
 
 class Sampler(Protocol):

@@ -72,7 +72,7 @@ class InProcessSampler:
             rollouts = sample_responses(
                 engine.model,
                 [one.tokens for one in prompts],
-                draw_uniforms(ask.seed, ask.stream, numbers, ask.count, ask.max_tokens),
+                draw_uniforms(ask.seed, ask.stream, numbers, ask.skip + ask.count, ask.max_tokens)[:, ask.skip :],
                 greedy=ask.greedy,
                 end_token_ids=engine.loaded.end_token_ids,
                 rows_per_pass=engine.rows_per_pass,

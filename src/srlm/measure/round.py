@@ -3,14 +3,16 @@
 Knows: which prompts are trained on and which held out. Refuses to know: who drew, searched or trained.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from srlm.measure.answers import measure_answers
+from srlm.measure.majorities import majorities
 from srlm.measure.signatures import signatures
 from srlm.measure.split import MASS_SLACK, measure_split
 from srlm.measure.symptoms import History
 from srlm.records.responses import ModeBracket, Rollout
-from srlm.records.rounds import SPLITS, RoundRecord, Split
+from srlm.records.rounds import SPLITS, RoundRecord, Split, SplitRecord
 
 
 def measure_round(
@@ -41,10 +43,9 @@ def measure_round(
         history: records of rounds 0 to t - 1.
         facts: other fields of `RoundRecord` (seconds, tokens, the update that led here, ...).
     """
-    measured = {}
-    for name in SPLITS:
-        chosen = [at for at, split in enumerate(splits) if split == name]
-        measured[name] = measure_split(
+
+    def of_split(chosen: list[int]) -> SplitRecord | None:
+        return measure_split(
             [rollouts[at] for at in chosen],
             [modes[at] for at in chosen],
             [base[at] for at in chosen],
@@ -53,5 +54,56 @@ def measure_round(
             previous=previous and [previous[at] for at in chosen],
             base_rollouts=base_rollouts and [base_rollouts[at] for at in chosen],
         )
-    record = RoundRecord(round=number, **measured, beta=beta, **facts)
+
+    return _record(number, splits, of_split, history, beta=beta, **facts)
+
+
+def measure_answer_round(
+    number: int,
+    splits: Sequence[Split],
+    rollouts: Sequence[Rollout],
+    *,
+    base: Sequence[Rollout],
+    previous: Sequence[Rollout] | None,
+    confidence: float,
+    budget: int | None = None,
+    mass_slack: float = MASS_SLACK,
+    history: History = (),
+    **facts: Any,
+) -> RoundRecord:
+    """The same at the level of answers: certificates come from the draws, no search takes part.
+
+    Args:
+        number, splits, mass_slack, history, facts: as `measure_round`.
+        rollouts, base, previous: what was drawn at every prompt at this round, at round 00, and at the round before
+            (None at round 00); answered.
+        confidence: at which the round's certificates hold at all prompts at once.
+        budget: draws at each prompt where sampling stopped at a certificate.
+    """
+    now, first = majorities(rollouts, previous, confidence), majorities(base, None, confidence)
+    before = None if previous is None else majorities(previous, None, confidence)
+
+    def of_split(chosen: list[int]) -> SplitRecord | None:
+        return measure_answers(
+            [rollouts[at] for at in chosen],
+            [now[at] for at in chosen],
+            [first[at] for at in chosen],
+            confidence,
+            mass_slack,
+            previous=before and [before[at] for at in chosen],
+            budget=budget,
+        )
+
+    return _record(number, splits, of_split, history, **facts)
+
+
+def _record(
+    number: int,
+    splits: Sequence[Split],
+    of_split: Callable[[list[int]], SplitRecord | None],
+    history: History,
+    **facts: Any,
+) -> RoundRecord:
+    measured = {name: of_split([at for at, split in enumerate(splits) if split == name]) for name in SPLITS}
+    record = RoundRecord(round=number, **measured, **facts)
     return record.model_copy(update={"signatures": signatures([*history, record])})

@@ -45,26 +45,31 @@ class ModeStatistics:
     log_min_confidence: Bracket
 
 
-def mode_statistics(lower: Sequence[float], upper: Sequence[float], mass_slack: float = MASS_SLACK) -> ModeStatistics:
+def mode_statistics(
+    lower: Sequence[float], upper: Sequence[float], mass_slack: float = MASS_SLACK, confidence: float | None = None
+) -> ModeStatistics:
     """Brackets of the policy's condition from brackets of log pi(y*|x).
 
     Args:
         lower, upper: (P,) ends of the bracket of every prompt (nats, at most 0), P >= 1.
         mass_slack: delta in (0, 1).
+        confidence: at which the ends hold at all prompts at once; None: they are proved.
     """
     log_kappa = theory.log_policy_condition_number(upper), theory.log_policy_condition_number(lower)
     least = theory.log_min_confidence(lower), theory.log_min_confidence(upper)
     return ModeStatistics(
-        kappa=_from_logs(*log_kappa),
-        log_kappa=Bracket.of(*log_kappa),
-        failure_rate=Bracket.of(theory.failure_rate(upper, mass_slack), theory.failure_rate(lower, mass_slack)),
-        min_confidence=_from_logs(*least),
-        log_min_confidence=Bracket.of(*least),
+        kappa=_from_logs(*log_kappa, confidence),
+        log_kappa=Bracket.of(*log_kappa, confidence),
+        failure_rate=Bracket.of(
+            theory.failure_rate(upper, mass_slack), theory.failure_rate(lower, mass_slack), confidence
+        ),
+        min_confidence=_from_logs(*least, confidence),
+        log_min_confidence=Bracket.of(*least, confidence),
     )
 
 
-def _from_logs(lower: float, upper: float) -> Bracket:
-    return Bracket(lower=theory.from_log(lower), upper=theory.from_log(upper))
+def _from_logs(lower: float, upper: float, confidence: float | None) -> Bracket:
+    return Bracket(lower=theory.from_log(lower), upper=theory.from_log(upper), confidence=confidence)
 
 
 def measure_split(
@@ -99,7 +104,7 @@ def measure_split(
         outcomes["majority"] = majority_outcomes(base_rollouts), majority_outcomes(rollouts)
     kept, drifted = kept_probabilities(modes, base), moved(modes, base)
     return SplitRecord(
-        **_of_samples(rollouts),
+        **of_samples(rollouts),
         kappa=statistics.kappa,
         log_kappa=statistics.log_kappa,
         failure_rate=statistics.failure_rate,
@@ -121,9 +126,9 @@ def measure_split(
             greedy=share([one.greedy.correct for one in modes]),
             mode=share(mode_outcomes(modes)),
         ),
-        intervals=_intervals(
+        intervals=intervals(
             {
-                "sample_accuracy": _right_shares(rollouts),
+                "sample_accuracy": right_shares(rollouts),
                 "greedy_accuracy": [one.greedy.correct for one in modes],
                 "mode_accuracy": mode_outcomes(modes),
                 "mode_drift": drifted,
@@ -145,16 +150,16 @@ def measure_samples(rollouts: Sequence[Rollout]) -> SplitRecord | None:
     if not rollouts:
         return None
     return SplitRecord(
-        **_of_samples(rollouts),
+        **of_samples(rollouts),
         kappa=Bracket(lower=None, upper=None),
         failure_rate=Bracket(lower=0.0, upper=1.0),
         accuracy=Accuracy(sample=share([response.correct for one in rollouts for response in one.responses])),
-        intervals=_intervals({"sample_accuracy": _right_shares(rollouts)}),
+        intervals=intervals({"sample_accuracy": right_shares(rollouts)}),
     )
 
 
-def _of_samples(rollouts: Sequence[Rollout]) -> dict[str, Any]:
-    """The fields of a `SplitRecord` that need no modes."""
+def of_samples(rollouts: Sequence[Rollout]) -> dict[str, Any]:
+    """The fields of a `SplitRecord` that need neither modes nor answers."""
     responses = [response for rollout in rollouts for response in rollout.responses]
     return {
         "prompts": len(rollouts),
@@ -168,12 +173,13 @@ def _of_samples(rollouts: Sequence[Rollout]) -> dict[str, Any]:
     }
 
 
-def _right_shares(rollouts: Sequence[Rollout]) -> list[float | None]:
+def right_shares(rollouts: Sequence[Rollout]) -> list[float | None]:
     """Share of right samples, prompt by prompt."""
     return [share([response.correct for response in one.responses]) for one in rollouts]
 
 
-def _intervals(values: Mapping[str, Sequence[float | bool | None]]) -> dict[str, Interval]:
+def intervals(values: Mapping[str, Sequence[float | bool | None]]) -> dict[str, Interval]:
+    """The intervals over prompts of what is known, by name."""
     found = {name: over_prompts(of_prompts) for name, of_prompts in values.items()}
     return {name: interval for name, interval in found.items() if interval is not None}
 

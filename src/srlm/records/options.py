@@ -63,7 +63,7 @@ def problems(settings: Any) -> list[str]:
 
 def _problem(one: Field[Any], facts: Facts, value: Any) -> str | None:
     kinds = get_args(one.type) or (one.type,)
-    optional = type(None) in kinds
+    optional = type(None) in kinds or one.default is None
     if not facts.domain or (value is None and optional):
         return None
     if facts.choices:

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from srlm.errors import InputError
+from srlm.records.answers import AnswersRecord
 from srlm.records.bracket import Bracket, Interval, Number, Record, Share
 from srlm.records.forecast import ForecastRecord
 
@@ -80,6 +81,8 @@ class SplitRecord(Record):
         intervals: over prompts, by name: sample_accuracy, greedy_accuracy, mode_accuracy, failure_rate, mode_drift,
             kept_confidence.
         population: what an exact round would make of kappa.
+        answers: what only draws of answers have; where it is there, all of this is about answers: kappa_A, majorities
+            (estimates) instead of modes, brackets at its confidence.
     """
 
     prompts: int | None = None
@@ -109,6 +112,7 @@ class SplitRecord(Record):
     accuracy: Accuracy = Accuracy()
     intervals: dict[str, Interval] = Field(default_factory=dict)
     population: Population | None = None
+    answers: AnswersRecord | None = None
 
 
 class UpdateRecord(Record):

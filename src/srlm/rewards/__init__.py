@@ -1,6 +1,7 @@
 """Rewards: what a response is worth. One file each, all with trl's signature, named in `REWARDS`.
 
-    reward(prompts, completions, *, completion_ids, logps, base_logps, entropies, self_certainties, **columns)
+    reward(prompts, completions, *, completion_ids, logps, base_logps, entropies, self_certainties, given_answers,
+           **columns)
         -> list[float | None]
 
 Every argument is a list with one entry a response; responses to one prompt stand together. `None` means that the reward
@@ -11,6 +12,7 @@ Refuses to know: torch, trainers.
 from collections.abc import Callable
 from typing import Any
 
+from srlm.rewards.answer import answer
 from srlm.rewards.base_log_probability import base_log_probability
 from srlm.rewards.entropy import entropy
 from srlm.rewards.judge import judge
@@ -29,6 +31,7 @@ REWARDS: dict[str, RewardFunction] = {
     "self_certainty": self_certainty,
     "entropy": entropy,
     "majority_vote": majority_vote,
+    "answer": answer,
     "judge": judge,
     "base_log_probability": base_log_probability,
     "random": random,

@@ -59,6 +59,11 @@ class RewardMixture:
         return self.weights[0] if alone and self.weights[0] > 0 else None
 
     @property
+    def is_answer(self) -> bool:
+        """Whether the reward is the log-probability of the answer, so that P10 says what a round does."""
+        return self.functions == (REWARDS["answer"],) and self.weights == (1.0,)
+
+    @property
     def asks_base(self) -> bool:
         """Whether responses must be scored by the base model, too."""
         return REWARDS["base_log_probability"] in self.functions
@@ -89,6 +94,7 @@ class RewardMixture:
             ],
             "entropies": [r.entropy for _, r in flat],
             "self_certainties": [r.self_certainty for _, r in flat],
+            "given_answers": [r.answer for _, r in flat],
             # As the record had it, for functions written for trl; a list where prompts were made in code.
             "answer": [p.columns.get("answer", list(p.answers)) for p, _ in flat],
             "trainer_state": context.trainer_state,

@@ -8,6 +8,7 @@ from srlm.theory.answers import (
     answer_logprobs,
     answer_round,
     answer_weights,
+    known_answers,
     plugin_target,
     regression_target,
 )
@@ -130,6 +131,7 @@ from srlm.theory.spectrum import (
     polynomial_decay_bound,
     spike_bound,
 )
+from srlm.theory.voting import majority_accuracy, matching_beta, pass_at
 
 __all__ = [
     "BetaRate",
@@ -189,6 +191,7 @@ __all__ = [
     "hard_instance_kappa",
     "held_out_failure_bound",
     "hellinger_gap",
+    "known_answers",
     "linear_softmax_log_class_size",
     "linear_softmax_search_bound",
     "log_covering_number",
@@ -202,8 +205,10 @@ __all__ = [
     "log_ratio_error",
     "loss_lipschitz_bound",
     "majorities",
+    "majority_accuracy",
     "majority_bracket",
     "majority_evidence",
+    "matching_beta",
     "mean_bracket",
     "mean_probability",
     "mode_fails",
@@ -211,6 +216,7 @@ __all__ = [
     "one_round_failure_bound",
     "outside_estimate",
     "pair_differences",
+    "pass_at",
     "plan",
     "plugin_target",
     "policy_condition_number",

@@ -5,7 +5,7 @@ answer is read out of a text; responses without one carry a negative number, or 
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -68,6 +68,47 @@ def _table(logprobs: ArrayLike, answers: ArrayLike) -> tuple[np.ndarray, np.ndar
     if not fits or not (number >= 0).any():
         raise InputError(f"answers must be whole numbers, one a response, some of them >= 0; logprobs is {table.shape}")
     return table, np.broadcast_to(number, table.shape)
+
+
+class KnownAnswers(NamedTuple):
+    """What different known responses prove of the likeliest answer.
+
+    Attributes:
+        lower, upper: ends of p_max = max_a pi_A(a) among responses with an answer.
+        leader: the answer with the largest known mass, negative where there is none.
+        proved: no other answer is likelier.
+    """
+
+    lower: float
+    upper: float
+    leader: int
+    proved: bool
+
+
+def known_answers(logprobs: ArrayLike, answers: ArrayLike) -> KnownAnswers:
+    """P10, the certain part: known responses have masses M_a by answer, M_0 without one, and r = 1 - sum is left over.
+    max M_a/(1 - M_0) <= p_max <= (max M_a + r)/(sum M_a + r), and the leader a is a mode if M_a >= M_b + r for every
+    other answer, the unseen ones (M_b = 0) included. No sampling error enters, whatever the responses' origin.
+
+    Args:
+        logprobs: (N,) log pi(y|x) in nats of DIFFERENT responses; their sum may exceed 1 by rounding only.
+        answers: (N,) whole numbers; negative means no answer.
+
+    >>> known_answers(np.log([0.5, 0.1, 0.2]), [0, 0, 1])[1:]
+    (0.7999999999999999, 0, True)
+    """
+    logs, number = np.asarray(logprobs, dtype=np.float64), np.asarray(answers)
+    if logs.ndim != 1 or number.shape != logs.shape or (logs.size and number.dtype.kind not in "iu"):
+        raise InputError("logprobs and answers must be vectors of one length, answers whole numbers")
+    if not (logs <= ROUNDING).all() or (total := float(np.exp(logs).sum())) > 1 + 1e-3:
+        raise InputError("logprobs must be log-probabilities of different responses: their sum exceeds 1")
+    mass = np.bincount(number[number >= 0].astype(np.intp), weights=np.exp(logs[number >= 0]), minlength=1)
+    rest, parsed = max(0.0, 1 - total), float(mass.sum())
+    if parsed == 0:
+        return KnownAnswers(0.0, 1.0, -1, False)
+    leader = int(mass.argmax())
+    most, second = float(mass[leader]), float(np.delete(mass, leader).max(initial=0.0))
+    return KnownAnswers(most / (parsed + rest), (most + rest) / (parsed + rest), leader, most >= second + rest)
 
 
 def answer_weights(counts: ArrayLike, beta: float) -> np.ndarray:

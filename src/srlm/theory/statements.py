@@ -131,7 +131,8 @@ _ROWS: dict[str, tuple[tuple[str, Kind, str, str], ...]] = {
     ),
     "answers": (
         ("P10", "identity", "With answer rewards a round gives pi_A^s and keeps pi(y|a); what counts aim at.",
-         "answer_logprobs answer_round answer_weights plugin_target regression_target"),
+         "answer_logprobs answer_round answer_weights plugin_target regression_target known_answers matching_beta "
+         "majority_accuracy pass_at"),
     ),
     "certificates": (
         ("P11", "bound", "Certificates of a majority from draws, valid at every number of draws at once.",

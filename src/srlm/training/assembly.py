@@ -19,7 +19,8 @@ from srlm.lm.loading import LoadedModel
 from srlm.measure.decision import Action, checked_actions
 from srlm.records.run_directory import RUN_FILE, RunDirectory
 from srlm.rewards.mixture import RewardMixture, reward_mixture
-from srlm.tasks.prompts import Prompt, as_prompts, without_gate
+from srlm.tasks.answers import AnswerRule, answer_rule
+from srlm.tasks.prompts import Prompt, as_prompts, require_readable, without_gate
 from srlm.tasks.unrelated import unrelated_text
 from srlm.training.beside import Beside
 from srlm.training.config import SelfRewardingConfig
@@ -37,8 +38,9 @@ class Parts:
     beside: Beside
     reward: RewardMixture
     update: Update
-    beta: float
+    beta: float | None
     actions: Mapping[str, Action]
+    answers: AnswerRule | None
 
 
 def assemble(args: SelfRewardingConfig, loaded: LoadedModel, records: Any, reward_funcs: Any) -> Parts:
@@ -67,6 +69,10 @@ def assemble(args: SelfRewardingConfig, loaded: LoadedModel, records: Any, rewar
     elif not any(prompt.answers or prompt.judge for prompt in gate):
         raise InputError("gate answers needs prompts with answers marked split gate; mark some, or use gate held_out")
 
+    rule = answer_rule(args.answers or "auto") if args.level == "answer" else None
+    if rule is not None:
+        require_readable([*prompts, *gate], rule)
+
     def encoded(of: Sequence[Prompt], first: int) -> list[Encoded]:
         tokens = encode_prompts(of, loaded, max_new_tokens=args.max_completion_length, raw=args.raw_prompts)
         return [Encoded(number, tuple(ids)) for number, ids in enumerate(tokens, first)]
@@ -75,14 +81,23 @@ def assemble(args: SelfRewardingConfig, loaded: LoadedModel, records: Any, rewar
     return Parts(
         prompts=prompts,
         encoded=encoded(prompts, 0),
-        beside=Beside(encode_passages(unrelated_text(), loaded), gate, encoded(gate, len(prompts))),
-        reward=reward_mixture(args.rewards if reward_funcs is None else reward_funcs, args.reward_weights),
+        beside=Beside(encode_passages(unrelated_text(), loaded), gate, encoded(gate, len(prompts)), rule),
+        reward=reward_mixture(_rewards(args, reward_funcs), args.reward_weights),
         update=UPDATES[args.loss_type],
-        beta=BETA_SCHEDULES[args.beta_schedule](
+        beta=None
+        if args.beta is None
+        else BETA_SCHEDULES[args.beta_schedule](
             args.beta, trained * args.num_generations * (args.num_generations - 1) // 2
         ),
         actions=checked_actions(args.on_signature),
+        answers=rule,
     )
+
+
+def _rewards(args: SelfRewardingConfig, given: Any) -> Any:
+    if given is None:
+        given = args.rewards
+    return "answer" if given is None and args.level == "answer" else given
 
 
 def open_folder(args: SelfRewardingConfig, loaded: LoadedModel, parts: Parts, resume: bool) -> RunDirectory:

@@ -13,6 +13,7 @@ from srlm.measure.retention import retention
 from srlm.measure.split import measure_samples
 from srlm.records.responses import Rollout, TokenGroup
 from srlm.records.rounds import SPLITS, RetentionRecord, SplitRecord
+from srlm.tasks.answers import AnswerRule
 from srlm.tasks.prompts import Prompt
 from srlm.training.processes import Processes
 
@@ -29,11 +30,13 @@ class Beside:
     Attributes:
         passages: token ids of the passages of a text that has nothing to do with the prompts.
         gate, encoded: the third split, where its answers choose the round to export; numbered after the run's prompts.
+        rule: how its answers are read at their level; None at that of responses.
     """
 
     passages: Sequence[tuple[int, ...]] = ()
     gate: Sequence[Prompt] = ()
     encoded: Sequence[Encoded] = ()
+    rule: AnswerRule | None = None
 
     def retained(
         self,
@@ -70,7 +73,10 @@ class Beside:
         """What samples of the third split say; None where it takes no part."""
         mine = processes.share(self.encoded)
         rollouts = processes.gather(lambda: sampler.draw(mine, ask) if mine else [])
-        graded = [prompt.graded_rollout(one) for prompt, one in zip(self.gate, rollouts, strict=True)]
+        graded = [
+            prompt.graded_rollout(one) if self.rule is None else prompt.answered_rollout(one, self.rule)
+            for prompt, one in zip(self.gate, rollouts, strict=True)
+        ]
         return measure_samples(graded)
 
 

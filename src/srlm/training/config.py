@@ -14,7 +14,7 @@ from srlm.errors import InputError
 from srlm.measure.decision import checked_actions
 from srlm.records.options import facts_of, problems
 from srlm.training.memory import RECOMPUTE_SETTINGS, same_step
-from srlm.training.settings import RunSettings
+from srlm.training.settings import RunSettings, resolve
 
 # Fields of `TrainingArguments` in which a difference never changes what a run computes.
 _UNRECORDED = frozenset({
@@ -35,6 +35,7 @@ class SelfRewardingConfig(RunSettings, TrainingArguments):  # pyright: ignore[re
     """
 
     def __post_init__(self) -> None:
+        resolve(self)
         wrong = problems(self)
         try:
             checked_actions(self.on_signature)
@@ -44,11 +45,39 @@ class SelfRewardingConfig(RunSettings, TrainingArguments):  # pyright: ignore[re
             wrong.append("k_best needs the search that max_expansions 0 leaves out; drop one of the two")
         if self.loss_type == "mode_likelihood" and self.max_expansions == 0:
             wrong.append("loss_type mode_likelihood trains on modes, which max_expansions 0 leaves out; use projection")
+        wrong.extend(self._wrong_for_level())
         if wrong:
             raise InputError(wrong)
         # What was asked for, before TrainingArguments resolves it for this machine.
         self._given = {f.name: getattr(self, f.name) for f in fields(self)}
         super().__post_init__()
+
+    def _wrong_for_level(self) -> list[str]:
+        """Settings of one level that mean nothing at the other."""
+        rewards = self.rewards or ()
+        if self.level == "answer":
+            searched = {"projection": "weighted", "mode_likelihood": "majority"}
+            checks = [
+                (self.max_expansions > 0, "max_expansions is of the search, which level answer does without; leave it"),
+                (self.k_best is not None, "k_best is of the search, which level answer does without; leave it out"),
+                (
+                    self.loss_type in searched,
+                    f"loss_type {self.loss_type} needs the search, which level answer does without; use "
+                    f"{searched.get(self.loss_type)}",
+                ),
+                (
+                    self.num_generations < 3 and self.loss_type == "weighted",
+                    f"num_generations is {self.num_generations}; shares of fewer than 3 draws sharpen nothing (P10)",
+                ),
+            ]
+        else:
+            checks = [
+                (self.loss_type in ("leave_one_out", "majority"), f"loss_type {self.loss_type} needs level answer"),
+                ("answer" in rewards, "the reward answer needs level answer; set it, or use majority_vote"),
+                (self.answers is not None, "answers says how answers are read, for level answer; set it too"),
+                (self.until_certain, "until_certain draws until a majority is certified, for level answer; set it too"),
+            ]
+        return [sentence for wrong, sentence in checks if wrong]
 
     def recorded(self) -> dict[str, Any]:
         """The fields that decide what a run computes, as JSON values: every one of ours, and whatever is not at its

@@ -34,12 +34,13 @@ class Learner(Protocol):
         ...
 
     def fit(
-        self, groups: Sequence[Group], held_out: Sequence[Group], steps_before: int, progress: Progress
+        self, groups: Sequence[Group], beta: float, held_out: Sequence[Group], steps_before: int, progress: Progress
     ) -> UpdateRecord:
         """One round's update, with a fresh optimiser and schedule.
 
         Args:
             groups: what is trained on.
+            beta: KL strength of the round.
             held_out: what early stopping is judged by.
             steps_before: optimiser steps of earlier rounds, for trackers.
             progress: is told the steps that are done.

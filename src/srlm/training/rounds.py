@@ -4,7 +4,7 @@
       policy    n > 0:  groups = update.groups(what round n-1 measured, beta)
                         learner.restore(n-1); learner.fit(groups)                     -> checkpoint
       samples   rollouts = engine.at(n).draw(prompts); again = learner.score(some)    -> samples.parquet
-      modes     brackets = widen(certifier.certify(n, prompts, rollouts))             -> modes.parquet
+      modes     brackets = widen(certifier.certify(n, prompts, rollouts))             -> modes.parquet (of responses)
       metrics   record = measure_round(n, rollouts, brackets, history)                -> metrics.json
       decision  decide(history + record) -> go on | stop | go back to the best round
     learner.export(model)
@@ -24,7 +24,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from srlm.engines.engine import Draw, PolicyVersion, Sampler
+from srlm.engines.engine import Draw, Encoded, PolicyVersion, Sampler
 from srlm.errors import InputError
 from srlm.measure.decision import Decision, best_round, decide, diverged, round_to_return_to
 from srlm.measure.forecast import forecast_run
@@ -46,6 +46,8 @@ from srlm.records.tables import (
     seconds_of,
 )
 from srlm.rewards.mixture import RewardContext
+from srlm.tasks.prompts import require_answers
+from srlm.training.answering import beta_of_answers, draw_until_certain, measured_answers
 from srlm.training.beside import document
 from srlm.training.reached import compared, errors, projected
 from srlm.training.update import Group, reward_record
@@ -144,21 +146,38 @@ class _Run:
             self._sample(number)
         samples = folder.read_table("samples")
         rollouts = samples_from_table(samples)
+        beside, engine = beside_of(samples), self._work.engine
+        seconds = {"sample": seconds_of(samples), "train": facts["seconds"]}
+        seconds["measure"] = facts.get("certificate_seconds", 0.0) + beside.get("seconds", 0.0)
+        tokens = sum(len(response.tokens) for rollout in rollouts for response in rollout.responses)
+        names = ("update", "reward", "certificate", "projection")
+        told = {name: facts.get(name) for name in names} | {name: beside.get(name) for name in ("retention", "gate")}
+        told |= {"history": history, "loss": facts["loss"], "drift": drift_of(samples), "seconds": seconds}
+        told |= {"tokens": {"sampled": tokens, "trained": facts["tokens"]}}
+        told |= {"numerics": NumericsRecord(engine=engine.name, dtype=engine.dtype)}
+        if self._work.answers is None:
+            record = self._measured_responses(number, rollouts, told)
+        else:
+            base = rollouts if number == 0 else self._rollouts(0)
+            previous = self._rollouts(number - 1) if number else None
+            record = measured_answers(self._work, number, rollouts, base, previous, _FORETOLD, **told)
+        self._processes.on_main(lambda: folder.write_metrics(record.to_document()))
+        self._work.learner.log_round(self._steps(number), record)
+        self._observer.round_done(self._directory, record)
+
+    def _measured_responses(self, number: int, rollouts: Sequence[Rollout], told: dict[str, Any]) -> RoundRecord:
+        """The record of a round whose modes are searched."""
+        folder = self._directory.round(number)
         if not folder.is_complete("modes"):
             self._certify(number, rollouts)
         table = folder.read_table("modes")
-        modes = modes_from_table(table)
-        beside = beside_of(samples)
-        seconds = {"sample": seconds_of(samples), "certify": seconds_of(table), "train": facts["seconds"]}
-        seconds["measure"] = facts.get("certificate_seconds", 0.0) + beside.get("seconds", 0.0)
-        tokens = sum(len(response.tokens) for rollout in rollouts for response in rollout.responses)
-        engine = self._work.engine
-        splits: list[Split] = [prompt.split for prompt in self._work.prompts]
-        told: dict[str, Any] = {}
+        modes, splits = modes_from_table(table), [prompt.split for prompt in self._work.prompts]
+        told["seconds"]["certify"] = seconds_of(table)
+        told["numerics"] = told["numerics"].model_copy(update={"widened": max(one.widening for one in modes)})
         if number == 0:
             measured = zip(splits, rollouts, modes, strict=True)
-            told = forecast_run(measured, self._work.exact_beta, _FORETOLD, self._settings.seed)
-        record = measure_round(
+            told |= forecast_run(measured, self._work.exact_beta, _FORETOLD, self._settings.seed)
+        return measure_round(
             number,
             splits,
             rollouts,
@@ -167,23 +186,8 @@ class _Run:
             base_rollouts=rollouts if number == 0 else self._rollouts(0),
             previous=self._modes(number - 1) if number else None,
             beta=self._work.exact_beta or self._work.beta,
-            history=history,
-            seconds=seconds,
-            tokens={"sampled": tokens, "trained": facts["tokens"]},
-            drift=drift_of(samples),
-            numerics=NumericsRecord(engine=engine.name, dtype=engine.dtype, widened=max(m.widening for m in modes)),
-            loss=facts["loss"],
-            update=facts.get("update"),
-            reward=facts.get("reward"),
-            certificate=facts.get("certificate"),
-            projection=facts.get("projection"),
-            retention=beside.get("retention"),
-            gate=beside.get("gate"),
             **told,
         )
-        self._processes.on_main(lambda: folder.write_metrics(record.to_document()))
-        self._work.learner.log_round(self._steps(number), record)
-        self._observer.round_done(self._directory, record)
 
     def _steps(self, number: int) -> int:
         """Optimiser steps that led to policy `number`, as far as the records count them."""
@@ -218,7 +222,11 @@ class _Run:
 
     def _train(self, number: int) -> dict[str, Any]:
         learner, work = self._work.learner, self._work
-        rollouts, modes = self._rollouts(number - 1), self._modes(number - 1)
+        rollouts = self._rollouts(number - 1)
+        modes: Sequence[ModeBracket | None] = [None] * len(rollouts)
+        if work.answers is None:
+            modes = self._modes(number - 1)
+        beta = work.beta if work.answers is None else beta_of_answers(work, self._rollouts(0))
         began = time.perf_counter()
         known = [work.update.responses(*pair) for pair in zip(rollouts, modes, strict=True)]
         reference = base = [rollout.logprobs for rollout in known]
@@ -232,7 +240,7 @@ class _Run:
         def groups(split: Split, context: RewardContext) -> list[Group]:
             used = [at for at, prompt in enumerate(work.prompts) if prompt.split == split]
             chosen = [known[at] for at in used], [modes[at] for at in used], [reference[at] for at in used]
-            return work.groups(*chosen, context)
+            return work.groups(*chosen, context, beta or 1.0)
 
         context = contexts[0]
         trained = self._processes.on_main(lambda: groups("train", context))
@@ -242,18 +250,19 @@ class _Run:
         spent = time.perf_counter() - began
         began = time.perf_counter()
         exact = work.exact_beta
-        scored = [] if exact is None else compared(work.prompts, work.encoded, rollouts, modes)
+        searched = [] if exact is None else self._modes(number - 1)
+        scored = compared(work.prompts, work.encoded, rollouts, searched) if searched else []
         before = self._processes.on_main(lambda: learner.score([group for _, group in scored]))
         checked, began = time.perf_counter() - began, time.perf_counter()
         self._enter(number, "train", learner.steps_per_update(len(trained)))
-        update = learner.fit(trained, held_out, self._steps(number - 1), self._observer.advance)
+        update = learner.fit(trained, beta or 1.0, held_out, self._steps(number - 1), self._observer.advance)
         spent, began = spent + time.perf_counter() - began, time.perf_counter()
         after = self._processes.on_main(lambda: learner.score([group for _, group in scored]))
-        certificate = errors(work.prompts, [at for at, _ in scored], modes, before, after, exact)
+        certificate = errors(work.prompts, [at for at, _ in scored], searched, before, after, exact)
         projection = None
-        if trained[0].weights:
+        if trained[0].weights and work.answers is None:
             reached = self._processes.on_main(lambda: learner.score([(one.prompt, one.responses) for one in trained]))
-            projection = projected(trained, reached, known, modes, None if exact is None else 1 + 1 / exact)
+            projection = projected(trained, reached, known, searched, None if exact is None else 1 + 1 / exact)
         return {
             "loss": update.loss,
             "tokens": sum(len(tokens) for group in trained for tokens in group.responses),
@@ -273,7 +282,7 @@ class _Run:
         self._enter(number, "sample", len(prompts))
         began = time.perf_counter()
         ask, sampler, mine = work.ask(number), work.engine.at(version), self._processes.share(work.encoded)
-        rollouts = self._processes.gather(lambda: sampler.draw(mine, ask, self._observer.advance))
+        rollouts = self._processes.gather(lambda: self._drawn(number, sampler, mine, ask))
         work.learner.restore(version)
         if settings.rescore:
             compared = list(range(len(rollouts)))
@@ -286,12 +295,32 @@ class _Run:
         require_small(drift, settings.max_drift, number)
         if settings.rescore:
             rollouts = rescore(rollouts, again)
-        graded = [prompt.graded_rollout(rollout) for prompt, rollout in zip(prompts, rollouts, strict=True)]
+        graded = work.graded(rollouts)
+        if work.answers is not None and number == 0 and not settings.accept_unreadable:
+            require_answers(graded)
         taken, began = time.perf_counter() - began, time.perf_counter()
         beside = self._beside(number, graded, sampler, ask)
         beside["seconds"] = time.perf_counter() - began
         table = samples_to_table(prompts, graded, taken, drift, beside)
         self._processes.on_main(lambda: self._directory.round(number).write_table("samples", table))
+
+    def _drawn(self, number: int, sampler: Sampler, mine: Sequence[Encoded], ask: Draw) -> list[Rollout]:
+        """What the policy says to the prompts of this process."""
+        work = self._work
+        if work.answers is None or not self._settings.until_certain:
+            return sampler.draw(mine, ask, self._observer.advance)
+        before = self._rollouts(number - 1) if number else [None] * len(work.prompts)
+        return draw_until_certain(
+            sampler,
+            [work.prompts[one.number] for one in mine],
+            mine,
+            ask,
+            work.answers,
+            [before[one.number] for one in mine],
+            self._settings.confidence,
+            len(work.prompts),
+            self._observer.advance,
+        )
 
     def _scored(self, rollouts: Sequence[Rollout], prompts: Sequence[int]) -> list[list[float]]:
         """The samples of some prompts under the policy as it is now, each prompt scored by one of the processes."""

@@ -16,16 +16,52 @@ from srlm.records.options import option
 from srlm.training.presets import PRESETS
 from srlm.training.schedules import BETA_SCHEDULES
 
+LEVELS = ("response", "answer")
+# What None stands for at each level.
+_BY_LEVEL: Mapping[str, Mapping[str, Any]] = {
+    "response": {"num_generations": 4, "loss_type": "projection", "max_expansions": 2000, "beta": 1.0},
+    "answer": {"num_generations": 16, "loss_type": "weighted", "max_expansions": 0},
+}
+
+
+def resolve(settings: Any) -> None:
+    """Put in place what None stands for; a level that there is not is left alone."""
+    for name, value in _BY_LEVEL.get(settings.level, {}).items():
+        if getattr(settings, name) is None:
+            setattr(settings, name, value)
+
 
 @dataclass
 class RunSettings:
     """The theory's own fields of `SelfRewardingConfig`, and those of `TrainingArguments` whose default is another."""
 
     output_dir: str | None = option("runs/srlm", "The run's folder.", "out", on_resume="unrecorded")
+    level: str = option(
+        "response", "What is sharpened and certified: whole responses, by search, or their answers, by sampling.",
+        "level", choices=LEVELS,
+    )  # fmt: skip
+    answers: str | None = option(
+        None, "How an answer is read: auto, boxed, number, choice, yes_no, words, last_line, math, regex:PATTERN or "
+        "python:MODULE:FUNCTION.", "answers", shown="what the prompts say, else auto",
+    )  # fmt: skip
     rounds: int = option(3, "Rounds T of sample, reward, update, certify.", "rounds", low=1, on_resume="free")
-    num_generations: int = option(4, "Responses K to a prompt in a round; K(K-1)/2 pairs.", "responses", low=2)
+    num_generations: int = option(
+        None, "Responses K to a prompt in a round.", "responses", low=2, shown="4; of answers 16"
+    )
+    until_certain: bool = option(
+        False, "Stop drawing at a prompt once its majority is certified; --responses is then the most.", "until-certain"
+    )
+    confidence: float = option(
+        0.95, "Of the certificates of answers, at all prompts of a round at once.", "confidence", above=0, below=1
+    )
+    accept_unreadable: bool = option(
+        False, "Go on where more than half of the responses have no answer.", "accept-unreadable", on_resume="free"
+    )
     max_completion_length: int = option(12, "Longest response in tokens; longer ones are cut.", "max-new-tokens", low=1)
-    beta: float = option(1.0, "KL strength; an exact round is pi_t to the power 1 + 1/beta.", "beta", above=0)
+    beta: float = option(
+        None, "KL strength; an exact round is pi_t to the power 1 + 1/beta.", "beta", above=0,
+        shown="1; of answers chosen from K and the shares of round 00",
+    )  # fmt: skip
     beta_schedule: str = option(
         "constant", "Factor of beta in a round, n its pairs.", "beta-schedule", choices=tuple(BETA_SCHEDULES)
     )
@@ -33,16 +69,18 @@ class RunSettings:
         "previous", "What an update is kept near: pi_t, or the base model.", "reference", choices=("previous", "base")
     )
     loss_type: str = option(
-        "projection",
-        "What an update minimises; the last two are controls.",
-        "loss",
-        choices=("projection", "regression", "dpo", "ipo", "best_of_k", "likelihood", "mode_likelihood"),
-    )
+        None, "What an update minimises; the last two are controls.", "loss",
+        choices=(
+            "projection", "regression", "dpo", "ipo", "best_of_k", "weighted", "leave_one_out", "majority",
+            "likelihood", "mode_likelihood",
+        ),
+        shown="projection; of answers weighted",
+    )  # fmt: skip
     anchor_weight: float = option(
         0.0, "Weight of the best-rewarded response's negative log-likelihood in the loss.", low=0
     )
     rewards: list[str] | None = option(
-        None, "A reward by name, repeatable (they are summed).", "reward", shown="log_probability"
+        None, "A reward by name, repeatable (they are summed).", "reward", shown="log_probability; of answers answer"
     )
     reward_weights: list[float] | None = option(None, "One weight for each reward.", shown="1 each")
     learning_rate: float = option(2e-4, "Learning rate at the start of an update.", "learning-rate", above=0)
@@ -53,8 +91,9 @@ class RunSettings:
         0, "End an update after so many passes without better held-out pairs; 0 never.", "early-stopping", low=0
     )
     max_expansions: int = option(
-        2000, "Budget of the mode search for a prompt (P6); 0 leaves certification out.", "expansions", low=0
-    )
+        None, "Budget of the mode search for a prompt (P6); 0 leaves it out.", "expansions", low=0,
+        shown="2000; of answers 0",
+    )  # fmt: skip
     k_best: int | None = option(None, "Likeliest responses that the search keeps.", "k-best", low=1, shown="8")
     gate: str | None = option(
         None, "What chooses the round to export: held-out prompts, answers of a third split, or nothing (the last).",
@@ -88,6 +127,9 @@ class RunSettings:
     remove_unused_columns: bool = option(False, "Drop columns that the model does not take, such as rewards.")
     disable_tqdm: bool | None = option(True, "No bars of transformers; a run draws its own.", on_resume="unrecorded")
     dataloader_pin_memory: bool = option(False, "Page-locked memory for batches.", on_resume="unrecorded")
+
+    def __post_init__(self) -> None:
+        resolve(self)
 
 
 @dataclass(frozen=True, slots=True)

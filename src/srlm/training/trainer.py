@@ -76,7 +76,7 @@ class SelfRewardingTrainer(Trainer):
         gather(self.loaded.model)
         self.parts = assemble(args, self.loaded, train_dataset, reward_funcs)
         self._pass_end = PassEnd()
-        self._steps_before = 0
+        self._steps_before, self._beta = 0, self.parts.beta or 1.0
         self._version: int | None = None  # the policy that the model is; None while it is between two
         self.tree_attention = has_tree_attention(self.loaded.model)
         super().__init__(
@@ -154,12 +154,13 @@ class SelfRewardingTrainer(Trainer):
     def fit(
         self,
         groups: Sequence[Group],
+        beta: float,
         held_out: Sequence[Group] = (),
         steps_before: int = 0,
         progress: Progress | None = None,
     ) -> UpdateRecord:
-        residual = partial(held_out_residual, self.score, held_out, self.parts.beta) if held_out else None
-        self._version = None
+        residual = partial(held_out_residual, self.score, held_out, beta) if held_out else None
+        self._version, self._beta = None, beta
         self.train_dataset, self._steps_before = GroupDataset(groups), steps_before
         self.optimizer = self.lr_scheduler = None
         self._pass_end.begin(progress, residual, self.args.early_stopping_patience)
@@ -217,7 +218,7 @@ class SelfRewardingTrainer(Trainer):
         batch = GroupedBatch(
             logps, inputs["reference_logps"], inputs["rewards"], groups, count, inputs["weights"].to(logps.dtype)
         )
-        loss = self.parts.update.loss(batch, self.parts.beta)
+        loss = self.parts.update.loss(batch, self._beta)
         if self.args.anchor_weight:
-            loss = loss + self.args.anchor_weight * best_of_k_loss(batch, self.parts.beta)
+            loss = loss + self.args.anchor_weight * best_of_k_loss(batch, self._beta)
         return (loss, {"logps": logps}) if return_outputs else loss

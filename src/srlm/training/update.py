@@ -44,14 +44,14 @@ class MeasuredPrompt:
     Attributes:
         prompt: its tokens.
         rollout: its samples, then, for an update that needs "k_best", what only the search saw.
-        mode: the bracket of its mode.
+        mode: the bracket of its mode; None at the level of answers, where nobody looks for it.
         rewards: r(x, y) of each of these responses; None where no reward applies.
         reference: their log-probabilities (nats) under what the update is kept near.
     """
 
     prompt: Encoded
     rollout: Rollout
-    mode: ModeBracket
+    mode: ModeBracket | None
     rewards: Sequence[float | None]
     reference: Sequence[float]
 
@@ -71,12 +71,12 @@ class Update:
     name: str
     loss: Callable[[Any, float], Any]
     groups: Callable[[Sequence[MeasuredPrompt], float], list[Group]]
-    needs: frozenset[Literal["samples", "k_best"]] = frozenset({"samples"})
+    needs: frozenset[Literal["samples", "answers", "k_best"]] = frozenset({"samples"})
     optimum: str | None = None
 
-    def responses(self, rollout: Rollout, mode: ModeBracket) -> Rollout:
+    def responses(self, rollout: Rollout, mode: ModeBracket | None) -> Rollout:
         """Samples, and what only the search saw where this update needs it."""
-        if "k_best" not in self.needs:
+        if "k_best" not in self.needs or mode is None:
             return rollout
         seen = {one.tokens for one in rollout.responses}
         more = tuple(one for one in mode.best if one.tokens not in seen)

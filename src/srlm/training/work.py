@@ -11,6 +11,7 @@ from srlm.errors import InputError
 from srlm.measure.decision import Action, Gate
 from srlm.records.responses import ModeBracket, Rollout
 from srlm.rewards.mixture import RewardContext, RewardMixture
+from srlm.tasks.answers import AnswerRule
 from srlm.tasks.prompts import Prompt
 from srlm.training.beside import Beside
 from srlm.training.learner import Learner
@@ -27,10 +28,11 @@ class Work:
         learner, engine, certifier, reward, update: the parts.
         prompts, encoded: what is asked, and how the model sees it.
         settings: the run's settings.
-        beta: KL strength of a round.
+        beta: KL strength of a round; None: chosen from what round 00 drew.
         actions: what to do about each signature.
         processes: those that share the work.
         beside: what is asked about beside the prompts.
+        answers: at the level of answers, how one is read where a prompt does not say; None at that of responses.
         explain: what an error in a stage of a round (its name and number are given) means to the user; None: nothing
             that the error does not say itself.
     """
@@ -43,19 +45,23 @@ class Work:
     prompts: Sequence[Prompt]
     encoded: Sequence[Encoded]
     settings: RunSettings
-    beta: float
+    beta: float | None
     actions: Mapping[str, Action]
     processes: Processes
     beside: Beside = field(default_factory=Beside)
+    answers: AnswerRule | None = None
     explain: Callable[[BaseException, int, str], str | None] = lambda error, number, stage: None
 
     @property
     def exact_beta(self) -> float | None:
         """beta of the exact round pi_t^(1 + 1/beta) that an update stands for; None where the reward is not the
-        log-probability or the reference not pi_t: an exact round is then something else than sharpening.
+        log-probability or the reference not pi_t, and at the level of answers: an exact round is then something else
+        than sharpening of responses.
         """
         weight = self.reward.log_probability_weight
-        return None if weight is None or self.settings.reference == "base" else self.beta / weight
+        if weight is None or self.beta is None or self.answers or self.settings.reference == "base":
+            return None
+        return self.beta / weight
 
     @property
     def gate(self) -> Gate:
@@ -68,12 +74,20 @@ class Work:
         greedy = settings.max_expansions == 0
         return Draw(settings.num_generations, settings.max_completion_length, settings.seed, number, greedy)
 
+    def graded(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
+        """Rollouts of all prompts with every sample marked right or wrong and, at their level, its answer read."""
+        pairs = zip(self.prompts, rollouts, strict=True)
+        if self.answers is None:
+            return [prompt.graded_rollout(rollout) for prompt, rollout in pairs]
+        return [prompt.answered_rollout(rollout, self.answers) for prompt, rollout in pairs]
+
     def groups(
         self,
         rollouts: Sequence[Rollout],
-        modes: Sequence[ModeBracket],
+        modes: Sequence[ModeBracket | None],
         reference: Sequence[Sequence[float]],
         context: RewardContext,
+        beta: float,
     ) -> list[Group]:
         """What the update trains on.
 
@@ -81,6 +95,7 @@ class Work:
             rollouts, modes: of some prompts, decoded; the responses are those that the update asks for.
             reference: their log-probabilities (nats) under what the update is kept near.
             context: what reward functions may use.
+            beta: KL strength of the round.
 
         Raises:
             InputError: no reward applies.
@@ -91,6 +106,6 @@ class Work:
             MeasuredPrompt(self.encoded[rollout.prompt], rollout, mode, values, near)
             for rollout, mode, values, near in zip(rollouts, modes, rewards, reference, strict=True)
         ]
-        if not (groups := self.update.groups(measured, self.beta)):
+        if not (groups := self.update.groups(measured, beta)):
             raise InputError(f"no reward of {', '.join(self.reward.names)} applies to the responses of any prompt")
         return groups

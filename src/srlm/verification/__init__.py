@@ -9,7 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from srlm.verification import certificates, linear_softmax, measured, one_step, plans, projection, rounds, sharpening
+from srlm.verification import (
+    answers,
+    certificates,
+    linear_softmax,
+    measured,
+    one_step,
+    plans,
+    projection,
+    rounds,
+    sharpening,
+)
 from srlm.verification._check import KINDS, Check, Kind
 
 __all__ = ["Check", "Kind", "Verification", "checks", "verify"]
@@ -35,7 +45,7 @@ class Verification:
         return {kind: sum(check.kind == kind for check in self.checks) for kind in KINDS}
 
 
-_PARTS = (sharpening, one_step, rounds, linear_softmax, plans, measured, projection, certificates)
+_PARTS = (sharpening, one_step, rounds, linear_softmax, plans, measured, projection, certificates, answers)
 
 
 def verify(seed: int = 0) -> Verification:

@@ -1,10 +1,9 @@
-"""P8, P10 and P12 checked: brackets of exact rounds, answers, and forecasts, on policies that can be enumerated.
+"""P8 and P12 checked: brackets of exact rounds, and forecasts, on policies that can be enumerated.
 
-Knows: routes that share no code with `theory.projection`, `theory.answers` and `theory.forecasting`: sums over all
-responses, over all sequences of a few draws, and rounds made one by one. Refuses to know: logarithms of anything long.
+Knows: routes that share no code with `theory.projection` and `theory.forecasting`: sums over all responses, and rounds
+made one by one. Refuses to know: logarithms of anything long.
 """
 
-import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -12,15 +11,14 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from srlm.theory import answers, forecasting, projection
+from srlm.theory import forecasting, projection
 from srlm.verification._check import Check, agrees, dominates
 from srlm.verification._policies import random_table
 
 
 def checks(rng: np.random.Generator) -> Iterator[Check]:
-    """Every check of P8, P10 and P12."""
+    """Every check of P8 and P12."""
     yield from _projection(rng)
-    yield from _answers(rng)
     yield from _forecast(rng)
     yield from _few_draws(rng)
     yield from _errors(rng)
@@ -101,65 +99,6 @@ def _projection(rng: np.random.Generator) -> Iterator[Check]:
     found += [1 + rate for rate in projection.mean_bracket(np.log([2.0]), np.log([2.0])).failure_rate]
     written += [1.5, 1, 2]
     yield agrees("P8 (iii), means", "means of ends, and shares of failing ones", found, written, kind="identity")
-
-
-def _answers(rng: np.random.Generator) -> Iterator[Check]:
-    rounds, powers, plugged, regressed, exact = ([] for _ in range(5))
-    left, weighted = [], []
-    for trial in range(24):
-        row, number = random_table(rng, 1, 7)[0], np.r_[0, 1, 2, rng.integers(3, size=3), trial % 4 - 1]
-        beta, k = float(10 ** rng.uniform(-0.5, 0.7)), 3 + trial % 3
-        law = np.array([math.fsum(row[number == a]) for a in range(3)])  # every fourth time 0.1 or so has no answer
-        answered, law = np.where(number >= 0, row / law.sum(), 0.0), law / law.sum()
-        s = 1 + 1 / beta
-        after = np.exp(answers.answer_round(np.log(row), number, beta))
-        rounds += [*np.exp(answers.answer_logprobs(np.log(row), number)), *after]
-        raised = law**s / (law**s).sum()
-        powers += [*law, *(answered / law[number] * raised[number])]  # within an answer nothing changes
-        # All sequences of k draws.
-        whole = row / row.sum() * (1 + 5e-7)  # a sum within rounding of 1
-        seen = np.exp(
-            answers.answer_logprobs(np.log(row[:3] / 2), [0, 1, 2])
-        )  # everything has an answer: none is left out
-        sharpest = np.exp(answers.answer_round(np.log(row), number, 1e-300))
-        rounds += [*seen, *sharpest]
-        powers += [*(row[:3] / 2), *(answered * (number == law.argmax()) / law.max())]
-        plugged += [*answers.plugin_target(whole, beta, 2), *answers.regression_target(whole, beta, 2)]
-        exact += [*(row / row.sum())] * 2
-        plugged += [*answers.regression_target(law, 1e-300, k)]
-        exact += [*(np.arange(3) == law.argmax())]
-        draws = np.array(list(itertools.product(range(3), repeat=k)))
-        chance = law[draws].prod(axis=1)
-        counts = np.stack([(draws == a).sum(axis=1) for a in range(3)], axis=1)
-        j = 1 + trial % 2
-        weights = answers.answer_weights(counts, 1 / j)
-        each = np.take_along_axis(weights, draws, 1)
-        weighted += [float(chance @ (each * (draws == a)).sum(axis=1)) for a in range(3)]
-        left += [*(k * law ** (1 + j))]
-        shares = counts**s / (counts**s).sum(axis=1, keepdims=True)
-        plugged += [*answers.plugin_target(law, beta, k), *answers.regression_target(law, beta, k)]
-        pair = [
-            law[draws[:, 2:]].prod(axis=1) @ np.log((counts[:, a] - (draws[:, :2] == a).sum(1) + 1) / k) / 9
-            for a in range(3)
-        ]
-        regressed = law * np.exp(np.array(pair) / beta)
-        exact += [*(chance @ shares), *(regressed / regressed.sum())]
-    for _ in range(6):  # many draws of two answers
-        number_of, chance_of = int(rng.integers(20, 60)), float(rng.uniform(0.2, 0.8))
-        strong, ways = float(rng.uniform(0.03, 0.3)), np.arange(number_of + 1)
-        binomial = [math.comb(number_of, c) * chance_of**c * (1 - chance_of) ** (number_of - c) for c in ways]
-        with np.errstate(divide="ignore"):
-            share = 1 / (1 + (number_of / ways - 1) ** (1 + 1 / strong))
-        plugged.append(answers.plugin_target([chance_of, 1 - chance_of], strong, number_of)[0])
-        exact.append(float(share @ binomial))
-    rounds += [*np.exp(answers.answer_logprobs(np.log([0.3, 0.7]), [0, 0]))]
-    powers.append(1.0)
-    yield agrees("P10", "an exact round gives pi_A^s and keeps pi(y|a)", rounds, powers, kind="identity")
-    yield agrees(
-        "P10, leave one out", "weights C(c-1,j)/C(K-1,j) aim at pi_A^s exactly", weighted, left, kind="identity",
-        note="all sequences of 3 to 5 draws",
-    )  # fmt: skip
-    yield agrees("P10, plug-in", "targets of plug-in weights and of regression", plugged, exact, kind="identity")
 
 
 def _forecast(rng: np.random.Generator) -> Iterator[Check]:

@@ -1,0 +1,87 @@
+"""What rounds that reward answers would make of kappa_A, failure and accuracy (P10 iterated), at measured prompts.
+
+Knows: counts of answers, their certificates, and which answers are right. Refuses to know: formulas of its own, and
+whether a run makes such rounds.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from srlm import theory
+from srlm.measure.split import MASS_SLACK
+from srlm.records.answers import Majority
+from srlm.records.bracket import Bracket, Interval
+from srlm.records.forecast import ForecastRecord
+from srlm.records.responses import Rollout
+
+_LEVEL = 0.95  # of the intervals of `theory.answer_forecast`
+_BANDS = ("kappa", "failure_rate", "sample_accuracy")
+
+
+def forecast_answers(
+    now: Sequence[Majority],
+    rollouts: Sequence[Rollout],
+    beta: float,
+    rounds: int,
+    confidence: float,
+    *,
+    draws: int | None = None,
+    mass_slack: float = MASS_SLACK,
+    seed: int = 0,
+) -> tuple[ForecastRecord, ...]:
+    """Rounds 0 to T at the prompts given that have an answer at all; none of them: no record.
+
+    Args:
+        now, rollouts: majorities and answered draws of every prompt.
+        beta: KL strength > 0.
+        rounds: T >= 0.
+        confidence: of the certificates behind the brackets of kappa and failure.
+        draws: K of plug-in rounds, whose weights are shares of K draws; None for exact rounds.
+        mass_slack: delta of the failure rate, in (0, 1).
+        seed: of the bootstrap over prompts.
+
+    Returns:
+        One record a round. `kappa_point` and `sample_accuracy_point` take shares for probabilities. Brackets of kappa
+        and failure rest on certificates; that of accuracy is a bootstrap over prompts with their draws.
+    """
+    told = [(one, rollout) for one, rollout in zip(now, rollouts, strict=True) if one.counts]
+    if not told:
+        return ()
+    laws = [np.array([count for _, count in one.counts]) / one.parsed for one, _ in told]
+    right = [_right(one, rollout) for one, rollout in told]
+    ends = [(theory.from_log(one.log_lower) or 0.0, theory.from_log(one.log_upper) or 0.0) for one, _ in told]
+    known = {"draws": draws, "mass_slack": mass_slack}
+    points = theory.answer_forecast(laws, beta, rounds, right=right, rng=np.random.default_rng([seed, 4]), **known)
+    certain = theory.answer_forecast(laws, beta, rounds, ends=ends, **known)
+    return tuple(_record(point, limits, confidence) for point, limits in zip(points, certain, strict=True))
+
+
+def _right(one: Majority, rollout: Rollout) -> int | None:
+    """Number of the right answer among those drawn, -1 where it was not drawn, None where nobody knows it."""
+    outcome = {response.answer: response.correct for response in rollout.responses if response.answer is not None}
+    if all(value is None for value in outcome.values()):
+        return None
+    return next((at for at, (answer, _) in enumerate(one.counts) if outcome[answer]), -1)
+
+
+def _record(point: theory.Forecast, limits: theory.Forecast, confidence: float) -> ForecastRecord:
+    accuracy = point.accuracy_interval
+    bands = zip(_BANDS, (point.kappa_interval, point.failure_interval, accuracy), strict=True)
+    return ForecastRecord(
+        round=point.round,
+        power=point.power,
+        kappa=Bracket.of(*limits.kappa, confidence),
+        log_kappa=Bracket.of(*limits.log_kappa, confidence),
+        failure_rate=Bracket.of(*limits.failure_rate, confidence),
+        kappa_point=None if point.log_kappa_point is None else theory.from_log(point.log_kappa_point),
+        log_kappa_point=point.log_kappa_point,
+        sample_accuracy=accuracy and Bracket.of(*accuracy, _LEVEL),
+        sample_accuracy_point=point.sample_accuracy_point,
+        intervals={
+            name: Interval(lower=float(band.lower), upper=float(band.upper), level=_LEVEL)
+            for name, band in bands
+            if band is not None and math.isfinite(band.upper)
+        },
+    )

@@ -1,0 +1,164 @@
+"""What draws say about a policy at the level of answers, on one split of the prompts (P10, P11).
+
+Knows: rollouts, majorities, and which formula of `srlm.theory` each number is. The fields of a `SplitRecord` mean here
+of answers what they mean of responses elsewhere: kappa_A for kappa, majorities for modes. Refuses to know: formulas of
+its own, who sampled, how answers are read.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from srlm import theory
+from srlm.measure.fates import counts, fates
+from srlm.measure.split import MASS_SLACK, finite, intervals, mode_statistics, of_samples, right_shares, share
+from srlm.measure.uncertainty import over_prompts, standard_error
+from srlm.records.answers import AnswersRecord, Majority
+from srlm.records.bracket import Interval
+from srlm.records.responses import Rollout
+from srlm.records.rounds import Accuracy, SplitRecord
+
+_BINS = 10
+
+
+def measure_answers(
+    rollouts: Sequence[Rollout],
+    now: Sequence[Majority],
+    base: Sequence[Majority],
+    confidence: float,
+    mass_slack: float = MASS_SLACK,
+    *,
+    previous: Sequence[Majority] | None = None,
+    budget: int | None = None,
+) -> SplitRecord | None:
+    """The measurements of one split at one round, None for an empty one.
+
+    Args:
+        rollouts: one a prompt, answered.
+        now, base, previous: majorities of every prompt at this round, at round 00, and at the round before.
+        confidence: at which the majorities' ends hold at all prompts of the round at once.
+        mass_slack: delta of the failure rate, in (0, 1).
+        budget: draws at each prompt where sampling stopped as soon as a majority was certified.
+    """
+    if not rollouts:
+        return None
+    lower, upper = [one.log_lower for one in now], [one.log_upper for one in now]
+    ends = mode_statistics(lower, upper, mass_slack, confidence)
+    drifted, kept = moved(now, base), _kept_shares(now, base)
+    outcome = {"majority": ([one.correct for one in base], [one.correct for one in now])}
+    failing = (theory.mode_fails(of, mass_slack).tolist() for of in (upper, lower))
+    least, most = (over_prompts(of) for of in failing)
+    failure = Interval(lower=least.lower, upper=most.upper, level=least.level) if least and most else None
+    return SplitRecord(
+        **of_samples(rollouts),
+        kappa=ends.kappa,
+        log_kappa=ends.log_kappa,
+        failure_rate=ends.failure_rate,
+        min_confidence=ends.min_confidence,
+        log_min_confidence=ends.log_min_confidence,
+        mode_drift=share(drifted),
+        kept_confidence=share(kept),
+        kept_confidence_se=standard_error(kept),
+        fates={what: found for what, pair in outcome.items() if (found := counts(fates(*pair)))},
+        flips=None if previous is None else share(moved(now, previous)),
+        commonest_mode_share=_commonest(now),
+        accuracy=Accuracy(
+            sample=share(right_shares(rollouts)),
+            greedy=share([one.greedy and one.greedy.correct for one in rollouts]),
+            mode=share([one.correct for one in now]),
+        ),
+        intervals=intervals(
+            {
+                "sample_accuracy": right_shares(rollouts),
+                "greedy_accuracy": [one.greedy and one.greedy.correct for one in rollouts],
+                "mode_accuracy": [one.correct for one in now],
+                "mode_drift": drifted,
+                "kept_confidence": kept,
+            }
+        )
+        | ({"failure_rate": failure} if failure else {}),
+        answers=_record(rollouts, now, confidence, mass_slack, budget),
+    )
+
+
+def moved(now: Sequence[Majority], before: Sequence[Majority]) -> list[bool | None]:
+    """Whether the majority of every prompt's draws is another than it was; None where either round drew no answer. An
+    estimate: near a tie draws alone move it.
+    """
+    return [
+        None if one.leader is None or then.leader is None else one.leader != then.leader
+        for one, then in zip(now, before, strict=True)
+    ]
+
+
+def _kept_shares(now: Sequence[Majority], base: Sequence[Majority]) -> list[float | None]:
+    """The share of answers that round 00's majority has where it still is the majority, 0 elsewhere."""
+    return [
+        None if then.leader is None else (one.share or 0.0) if one.leader == then.leader else 0.0
+        for one, then in zip(now, base, strict=True)
+    ]
+
+
+def _commonest(now: Sequence[Majority]) -> float:
+    leaders = Counter(one.leader for one in now if one.leader is not None)
+    return max(leaders.values(), default=0) / len(now)
+
+
+def _record(
+    rollouts: Sequence[Rollout], now: Sequence[Majority], confidence: float, mass_slack: float, budget: int | None
+) -> AnswersRecord:
+    shares = [one.share for one in now if one.share is not None]
+    leads = [one.lead for one in now if one.lead is not None]
+    certified = [one for one in now if one.certified]
+    right = [one.correct for one in certified]
+    draws, parsed = sum(one.draws for one in now), sum(one.parsed for one in now)
+    laws = [np.array([count for _, count in one.counts]) / one.parsed for one in now if one.counts]
+    within = [_within(one) for one in rollouts]
+    return AnswersRecord(
+        confidence=confidence,
+        draws=draws,
+        budget=None if budget is None else budget * len(now),
+        unparseable_share=1 - parsed / draws,
+        kappa_estimate=theory.from_log(float(theory.log_policy_condition_number(np.log(shares)))) if shares else None,
+        failure_estimate=share(theory.mode_fails(np.log(shares), mass_slack).tolist()) if shares else None,
+        median_lead=finite(float(np.median(leads))) if leads else None,
+        certified=len(certified),
+        proved=sum(one.proved for one in now),
+        certified_accuracy=share(right),
+        certified_interval=over_prompts(right),
+        distinct=float(np.mean([len(one.counts) for one in now])),
+        entropy=float(np.mean([-(law * np.log(law)).sum() for law in laws])) if laws else None,
+        entropy_within=share([one for one in within if one is not None]),
+        calibration_error=calibration_error(now, rollouts),
+    )
+
+
+def _within(rollout: Rollout) -> float | None:
+    """H(y|answer) = E[-log pi(y)] - E[-log pi_A(answer)] over samples with an answer, at their shares (nats)."""
+    answered = [one for one in rollout.responses if one.answer is not None]
+    if not answered:
+        return None
+    times = Counter(one.answer for one in answered)
+    surprise = -math.fsum(one.logprob for one in answered) / len(answered)
+    of_answers = -math.fsum(math.log(times[one.answer] / len(answered)) for one in answered) / len(answered)
+    return surprise - of_answers
+
+
+def calibration_error(now: Sequence[Majority], rollouts: Sequence[Rollout]) -> float | None:
+    """Expected calibration error of every answer's share as the probability that it is right, over ten bins of equal
+    width and weighted by share; None where no answer is known.
+    """
+    pairs: list[tuple[float, float]] = []
+    for one, rollout in zip(now, rollouts, strict=True):
+        right = {response.answer: response.correct for response in rollout.responses}
+        pairs += [
+            (count / one.parsed, float(right[answer])) for answer, count in one.counts if right[answer] is not None
+        ]
+    if not pairs:
+        return None
+    shares, outcomes = np.array(pairs).T
+    bins = np.minimum((shares * _BINS).astype(int), _BINS - 1)
+    gaps = [abs((shares[bins == at] * (outcomes - shares)[bins == at]).sum()) for at in range(_BINS)]
+    return min(1.0, float(sum(gaps) / shares.sum()))

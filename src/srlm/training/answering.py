@@ -1,0 +1,122 @@
+"""What a round does differently at the level of answers: how it draws, what it is measured by, which beta it has.
+
+Knows: waves of draws, certificates, the choice of beta. Refuses to know: the order of stages, files, torch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from srlm import theory
+from srlm.engines.engine import Draw, Encoded, Sampler
+from srlm.measure.answer_forecast import forecast_answers
+from srlm.measure.majorities import majorities, settled
+from srlm.measure.round import measure_answer_round
+from srlm.records.progress import Progress
+from srlm.records.responses import Rollout
+from srlm.records.rounds import RoundRecord
+from srlm.tasks.answers import AnswerRule
+from srlm.tasks.prompts import Prompt
+from srlm.training.work import Work
+
+# Draws between two looks at the certificates: they hold at every look, so more looks cost nothing but batches.
+WAVE = 8
+
+
+def draw_until_certain(
+    sampler: Sampler,
+    prompts: Sequence[Prompt],
+    encoded: Sequence[Encoded],
+    ask: Draw,
+    rule: AnswerRule,
+    previous: Sequence[Rollout | None],
+    confidence: float,
+    total: int,
+    progress: Progress | None = None,
+) -> list[Rollout]:
+    """At every prompt the first draws of `ask`, wave by wave, until its majority is certified or all are drawn: what
+    is drawn is the beginning of what a fixed number draws.
+
+    Args:
+        sampler: of the policy.
+        prompts, encoded: to draw at.
+        ask: `count` is the most at a prompt.
+        rule: how an answer is read.
+        previous: what was drawn there at the round before, where there was one.
+        confidence: 1 - alpha; each prompt stops at alpha/P.
+        total: P, prompts of the round on all processes.
+        progress: is told how many prompts are done.
+    """
+    found: list[Rollout | None] = [None] * len(prompts)
+    going = list(range(len(prompts)))
+    for skip in range(0, ask.count, WAVE):
+        wave = replace(ask, count=min(WAVE, ask.count - skip), skip=skip, greedy=ask.greedy and skip == 0)
+        for at, more in zip(going, sampler.draw([encoded[at] for at in going], wave), strict=True):
+            one = found[at]
+            joined = more if one is None else replace(one, responses=one.responses + more.responses)
+            found[at] = prompts[at].answered_rollout(joined, rule)
+        so_far = [one for at in going if (one := found[at]) is not None]
+        done = settled(so_far, [previous[at] for at in going], confidence, total)
+        going = [at for at, enough in zip(going, done, strict=True) if not enough]
+        if progress is not None:
+            progress(len(prompts) - len(going), len(prompts))
+        if not going:
+            break
+    return [one for one in found if one is not None]
+
+
+def beta_of_answers(work: Work, base: Sequence[Rollout]) -> float:
+    """The run's beta: as it was told, else the one at which plug-in weights of round 00's draws sharpen as much as an
+    exact round with beta 1 (`theory.matching_beta`).
+    """
+    if work.beta is not None:
+        return work.beta
+    trained = [one for one, prompt in zip(base, work.prompts, strict=True) if prompt.split == "train"]
+    counts = [np.array([count for _, count in one.counts]) for one in majorities(trained) if one.counts]
+    if not counts or work.update.name != "weighted":
+        return 1.0
+    draws = int(np.median([one.sum() for one in counts]))
+    return theory.matching_beta([one / one.sum() for one in counts], draws)
+
+
+def measured_answers(
+    work: Work,
+    number: int,
+    rollouts: Sequence[Rollout],
+    base: Sequence[Rollout],
+    previous: Sequence[Rollout] | None,
+    foretold: int,
+    **facts: Any,
+) -> RoundRecord:
+    """The record of a round.
+
+    Args:
+        work: what the run is made of.
+        number, facts: as `measure_answer_round`.
+        rollouts, base, previous: what was drawn at this round, at round 00, and at the round before.
+        foretold: rounds to forecast, at round 00.
+    """
+    settings, splits = work.settings, [prompt.split for prompt in work.prompts]
+    beta = beta_of_answers(work, base)
+    if number == 0 and work.reward.is_answer:
+        draws = settings.num_generations if work.update.name == "weighted" else None
+        now = list(zip(splits, majorities(rollouts, None, settings.confidence), rollouts, strict=True))
+        for field, split in (("forecast", "train"), ("forecast_held_out", "held_out")):
+            chosen = [(one, rollout) for name, one, rollout in now if name == split]
+            if chosen:
+                facts[field] = forecast_answers(
+                    *zip(*chosen, strict=True), beta, foretold, settings.confidence, draws=draws, seed=settings.seed
+                )
+    return measure_answer_round(
+        number,
+        splits,
+        rollouts,
+        base=base,
+        previous=previous,
+        confidence=settings.confidence,
+        budget=settings.num_generations if settings.until_certain else None,
+        beta=beta,
+        **facts,
+    )
