@@ -13,7 +13,7 @@ import pytest
 from srlm.errors import InputError
 from srlm.lm.encoding import encode_prompts
 from srlm.lm.loading import load_model
-from srlm.tasks.answers import numbers, words
+from srlm.tasks.notation import numbers, words
 from srlm.tasks.prompts import Prompt, as_prompts, load_prompts, without_gate
 from srlm.tasks.unrelated import unrelated_text
 

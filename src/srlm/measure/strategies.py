@@ -14,7 +14,7 @@ import numpy as np
 from srlm import theory
 from srlm.records.diagnosis import CalibrationBin, SelfJudgement
 from srlm.records.responses import Response, Rollout
-from srlm.tasks.answers import answer_of
+from srlm.tasks.answers import ANSWER_RULES
 
 _BINS = 10
 
@@ -30,8 +30,8 @@ def majority(texts: Sequence[str], responses: Sequence[Response]) -> int:
     Of answers equally frequent the one with the largest total probability of its distinct samples wins.
     """
     members: dict[str | None, list[int]] = defaultdict(list)
-    for at, text in enumerate(texts):
-        members[answer_of(text)].append(at)
+    for at, key in enumerate(ANSWER_RULES["auto"].keys(texts)):
+        members[key].append(at)
 
     def weight(indices: list[int]) -> tuple[int, float]:
         distinct = {responses[at].tokens: responses[at].logprob for at in indices}

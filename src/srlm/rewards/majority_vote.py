@@ -5,19 +5,26 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from srlm.tasks.answers import answer_of
+from srlm.tasks.answers import ANSWER_RULES
 
 
 def majority_vote(
-    prompts: Sequence[Any], completions: Sequence[Any], *, entropies: Sequence[float | None] | None = None, **_: Any
+    prompts: Sequence[Any],
+    completions: Sequence[Any],
+    *,
+    entropies: Sequence[float | None] | None = None,
+    answers: Sequence[str | None] | None = None,
+    **_: Any,
 ) -> Any:
     """The share of a prompt's samples that give the same answer, so a tie pays both sides the same.
 
-    Answers are read by `srlm.tasks.answers`; a response without one gets 0. What was searched, not drawn (it has no
-    entropy), is paid like the samples with its answer, and has no vote.
+    `answers` are those that the run's rule read, else the rule `auto` of `srlm.tasks.answers` reads them; a response
+    without one gets 0. What was searched, not drawn (it has no entropy), is paid like the samples with its answer, and
+    has no vote.
     """
     keys = [json.dumps(prompt, sort_keys=True) for prompt in prompts]
-    answers = [answer_of(one if isinstance(one, str) else one[-1]["content"]) for one in completions]
+    if answers is None:
+        answers = ANSWER_RULES["auto"].keys([one if isinstance(one, str) else one[-1]["content"] for one in completions])
     drawn = [True] * len(keys) if entropies is None else [value is not None for value in entropies]
     votes = Counter(pair for pair, votes in zip(zip(keys, answers, strict=True), drawn, strict=True) if votes)
     sizes = Counter(key for key, votes in zip(keys, drawn, strict=True) if votes)

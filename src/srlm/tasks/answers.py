@@ -1,37 +1,271 @@
-"""How an answer is read out of a text: the one rule that grading and voting share.
+"""How an answer is read out of a text: the one rule that grading, voting and certificates share.
 
-Knows: numbers as people write them, words without case, accents and punctuation. Refuses to know: what is right.
+    rule = answer_rule("auto")            # or boxed, number, choice, ..., "regex:PATTERN", "python:module:function"
+    rule.read("So it is \\\\boxed{0.50}")   # "1/2", the form that all texts with this answer share; None: no answer
+
+Knows: texts, rules by name. Refuses to know: what is right, who answered.
 """
 
 import re
-import unicodedata
-from fractions import Fraction
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
 
-# A sign only where it cannot be a minus between two numbers; thousands separators; decimals.
-_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?|(?<=[\w.])\d+(?:\.\d+)?")
+from srlm.errors import InputError
+from srlm.tasks.equivalence import merged
+from srlm.tasks.notation import (
+    LONGEST,
+    YES_NO,
+    announced,
+    boxed,
+    canonical,
+    expression,
+    last_number,
+    phrase,
+    words,
+)
+from srlm.tasks.worker import WORKER, TooSlow
+
+# A longer text is read at its end only: answers stand there.
+LONGEST_TEXT = 1 << 16
+_REGEX, _PYTHON = "regex:", "python:"
+_LETTER = r"(?:\(\s?([A-Ja-j])\s?\)|([B-HJ]|[AI](?!\s(?!because\b|since\b|as\b|is\b)[a-z]))(?![\w'’]))"
+_CHOICES = tuple(
+    re.compile(rf"\b(?i:{word})\b[\s*_]{{0,4}}(?:(?i:is|was)\b|[:=])?[\s*_:]{{0,4}}(?:(?i:option|choice)\s)?{_LETTER}")
+    for word in ("answer", "option|choice")
+)
+_CHOICE_LINE = re.compile(r"\W{0,4}(?:([A-J])(?:[.):]\W{0,3}(?:\s.*)?|\W{0,4})|([a-j])\W{0,4})")
 
 
-def numbers(text: str) -> list[Fraction]:
-    """The numbers of a text, in order, exactly ("3.0" is 3, "1,000" a thousand; in "3-5" the second is 5)."""
-    return [Fraction(one.replace(",", "")) for one in _NUMBER.findall(text)]
+@dataclass(frozen=True, slots=True)
+class AnswerRule:
+    """A rule from a text to its answer. Two rules of one name are equal.
 
-
-def whole_number(text: str) -> Fraction | None:
-    """The number that a text consists of, a full stop after it allowed; None where it is anything else."""
-    stripped = text.strip().rstrip(".")
-    return numbers(stripped)[0] if _NUMBER.fullmatch(stripped) else None
-
-
-def words(text: str) -> list[str]:
-    """The words of a text without case, accents and punctuation."""
-    plain = unicodedata.normalize("NFKD", text).casefold()
-    return re.findall(r"\w+", "".join(letter for letter in plain if not unicodedata.combining(letter)))
-
-
-def answer_of(text: str) -> str | None:
-    """The answer that a text gives: its last number (working such as "2 + 3 = 5" is common), else its words; None for
-    a text with neither.
+    Attributes:
+        name: as it is asked for.
+        reads: texts -> the answer of each in canonical form, None where it has none.
+        alone: an answer given by itself, such as an accepted one -> canonical form.
+        mathematical: whether answers that differ in form are compared as mathematics.
     """
-    if values := numbers(text):
-        return str(values[-1])
-    return " ".join(words(text)) or None
+
+    name: str
+    reads: Callable[[Sequence[str]], list[str | None]] = field(compare=False, repr=False)
+    alone: Callable[[str], str | None] = field(compare=False, repr=False)
+    mathematical: bool = field(default=False, compare=False, repr=False)
+
+    def __reduce__(self) -> tuple[Callable[[str], "AnswerRule"], tuple[str]]:
+        return answer_rule, (self.name,)
+
+    def read(self, text: str) -> str | None:
+        """The answer that a text gives, in canonical form; None where it gives none."""
+        return self.keys([text])[0]
+
+    def keys(self, texts: Sequence[str], known: Sequence[str] = ()) -> list[str | None]:
+        """The answers of the responses to one prompt, the same string where they are the same.
+
+        Args:
+            texts: of responses to ONE prompt.
+            known: canonical answers (accepted ones, those of an earlier wave) that stand for what equals them.
+
+        Raises:
+            InputError: the pattern ran longer than its time limit, or the function raised.
+        """
+        distinct = list(dict.fromkeys(texts))
+        keys = map(_short, self.reads([_clean(text) for text in distinct]))
+        by_text = dict(zip(distinct, keys, strict=True))
+        keys = [by_text[text] for text in texts]
+        if not self.mathematical:
+            return keys
+        leaders = merged([key for key in keys if key is not None], known)
+        return [None if key is None else leaders[key] for key in keys]
+
+    def accepted(self, answer: str) -> str | None:
+        """The canonical form of an accepted answer, which may stand alone or at the end of a worked solution."""
+        return _short(self.alone(_clean(answer)))
+
+
+def answer_rule(spec: str) -> AnswerRule:
+    """The rule of a name: one of `ANSWER_RULES`, "regex:PATTERN" or "python:module:function".
+
+    Raises:
+        InputError: no such rule, a pattern that does not compile, a function that cannot be imported, math-verify
+            missing, or answers that no rule can compare.
+    """
+    if spec.startswith(_REGEX):
+        return _pattern_rule(spec)
+    if spec.startswith(_PYTHON):
+        return _function_rule(spec)
+    if spec in _REFUSED:
+        raise InputError(f"answer rule {spec!r}: {_REFUSED[spec]}")
+    if spec not in ANSWER_RULES:
+        raise InputError(
+            f"answer rule {spec!r} is unknown; use one of {', '.join(ANSWER_RULES)}, {_REGEX}PATTERN or "
+            f"{_PYTHON}module:function"
+        )
+    if spec == "math" and find_spec("math_verify") is None:
+        raise InputError('answer rule \'math\' needs math-verify, which is not installed; run: pip install "srlm[math]"')
+    return ANSWER_RULES[spec]
+
+
+_REFUSED = {
+    "code": "programs are not compared by their text; run them and let a `python:module:function` return the outputs",
+    "free_text": "whether free texts say the same takes a judge, not a rule; ask for a short answer, or use "
+    "`python:module:function`",
+}
+
+
+def _auto(text: str) -> str | None:
+    bare = _marked(text) or ((alone := expression(text)) and canonical(alone))
+    if bare:
+        return bare
+    if re.search(r"[\d½¼¾]", text):
+        return _number(text)
+    said = set(given := words(text)) & YES_NO
+    if len(said) == 1:
+        return said.pop()
+    short = phrase(text)
+    return short if short is None or short.count(" ") < 4 else given[-1]
+
+
+def _marked(text: str) -> str | None:
+    """What a text marks as its answer: the last box, else the last announcement that says something."""
+    box = boxed(text)
+    if box is not None:
+        return canonical(box)
+    return next(filter(None, map(canonical, announced(text))), None)
+
+
+def _boxed(text: str) -> str | None:
+    box = boxed(text)
+    return None if box is None else canonical(box)
+
+
+def _number(text: str) -> str | None:
+    number = last_number(text)
+    return None if number is None else str(number)
+
+
+def _choice(text: str) -> str | None:
+    box = _boxed(text)
+    if box is not None:
+        one = re.match(r"\(?([a-j])(?![\w])", box)
+        return one[1].upper() if one else None
+    for pattern in _CHOICES:
+        last = None
+        for last in pattern.finditer(text):
+            pass
+        if last is not None:
+            return (last[1] or last[2]).upper()
+    one = _CHOICE_LINE.fullmatch(_line(text))
+    return None if one is None else (one[1] or one[2]).upper()
+
+
+def _yes_no(text: str) -> str | None:
+    return next((word for word in words(_marked(text) or "") + words(text) if word in YES_NO), None)
+
+
+def _words(text: str) -> str | None:
+    box = boxed(text)
+    marked = [box] if box is not None else announced(text)
+    return next(filter(None, map(phrase, marked)), None) or phrase(text)
+
+
+def _last_line(text: str) -> str | None:
+    line = _line(text)
+    return _marked(line) or canonical(line)
+
+
+def _line(text: str) -> str:
+    """The last line that is not empty."""
+    return text.rstrip()[text.rstrip().rfind("\n") + 1 :].strip()
+
+
+def _given(text: str) -> str | None:
+    """An answer that stands alone, or is marked as the answer of a longer text."""
+    return _marked(text) or canonical(text)
+
+
+def _clean(text: str) -> str:
+    """What files can hold of the end of a text: no half characters, no zero bytes."""
+    return text[-LONGEST_TEXT:].encode("utf-8", "ignore").decode().replace("\0", "")
+
+
+def _short(key: str | None) -> str | None:
+    return key if key is not None and 0 < len(key) <= LONGEST else None
+
+
+def _simple(
+    name: str, read: Callable[[str], str | None], alone: Callable[[str], str | None] | None = None, **options: bool
+) -> AnswerRule:
+    return AnswerRule(name, lambda texts: list(map(read, texts)), alone or read, **options)
+
+
+ANSWER_RULES: dict[str, AnswerRule] = {
+    rule.name: rule
+    for rule in (
+        _simple("auto", _auto, _given),
+        _simple("boxed", _boxed, _given),
+        _simple("number", _number),
+        _simple("choice", _choice),
+        _simple("yes_no", _yes_no),
+        _simple("words", _words),
+        _simple("last_line", _last_line),
+        _simple("math", _auto, _given, mathematical=True),
+    )
+}
+
+
+def _pattern_rule(spec: str) -> AnswerRule:
+    pattern = spec.removeprefix(_REGEX)
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise InputError(f"answer rule {spec!r}: the regular expression does not compile ({error})") from error
+
+    def read(texts: Sequence[str]) -> list[str | None]:
+        seconds = 5.0 + 0.01 * len(texts)
+        try:
+            matches = WORKER.call("srlm.tasks.answers:last_matches", (pattern, list(texts)), seconds)
+        except TooSlow as error:
+            raise InputError(
+                f"answer rule {spec!r}: the regular expression ran longer than {seconds:g} s on {len(texts)} texts; "
+                "write it without repetitions inside repetitions"
+            ) from error
+        return [None if one is None else canonical(one) for one in matches]
+
+    # What is accepted is seldom written the way that a pattern finds it in a response.
+    return AnswerRule(spec, read, lambda answer: read([answer])[0] or canonical(answer))
+
+
+def last_matches(asked: tuple[str, Sequence[str]]) -> list[str | None]:
+    """In the worker's process: of every text the last match of the pattern, its first group where it has one."""
+    pattern, texts = re.compile(asked[0]), asked[1]
+    matches: list[str | None] = []
+    for text in texts:
+        last = None
+        for last in pattern.finditer(text):
+            pass
+        matches.append(None if last is None else last[1] if pattern.groups else last[0])
+    return matches
+
+
+def _function_rule(spec: str) -> AnswerRule:
+    module, _, name = spec.removeprefix(_PYTHON).partition(":")
+    try:
+        function = getattr(import_module(module), name)
+    except Exception as error:  # whatever a user's module raises when it is imported
+        raise InputError(f"answer rule {spec!r}: cannot be imported ({type(error).__name__}: {error})") from error
+    if not callable(function):
+        raise InputError(f"answer rule {spec!r}: {name} is not a function")
+
+    def read(text: str) -> str | None:
+        try:
+            key = function(text)
+        except Exception as error:
+            raise InputError(f"answer rule {spec!r} raised {type(error).__name__}: {error}") from error
+        if key is not None and not isinstance(key, str):
+            raise InputError(f"answer rule {spec!r} returned {type(key).__name__}; return a string, or None for no answer")
+        return None if key is None else _clean(key)
+
+    return _simple(spec, read)

@@ -7,9 +7,7 @@ about.
 
 from collections.abc import Sequence
 
-from srlm.tasks.answers import numbers, whole_number, words
-
-_YES_NO = {"yes", "no"}
+from srlm.tasks.notation import YES_NO, last_number, whole_number, words
 
 
 def is_correct(response: str, answers: Sequence[str]) -> bool:
@@ -25,9 +23,9 @@ def is_correct(response: str, answers: Sequence[str]) -> bool:
 def _matches(response: str, answer: str) -> bool:
     number = whole_number(answer)
     if number is not None:
-        return numbers(response)[-1:] == [number]
+        return last_number(response) == number
     wanted, given = words(answer), words(response)
-    if len(wanted) == 1 and wanted[0] in _YES_NO:
-        return next((word for word in given if word in _YES_NO), None) == wanted[0]
+    if len(wanted) == 1 and wanted[0] in YES_NO:
+        return next((word for word in given if word in YES_NO), None) == wanted[0]
     width = len(wanted)
     return width > 0 and any(given[at : at + width] == wanted for at in range(len(given) - width + 1))

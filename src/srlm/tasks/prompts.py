@@ -17,6 +17,7 @@ import numpy as np
 from srlm.errors import InputError
 from srlm.records.responses import ModeBracket, Response, Rollout
 from srlm.records.rounds import Split
+from srlm.tasks.answers import AnswerRule, answer_rule
 from srlm.tasks.grading import is_correct
 
 BUNDLED = "bundled"
@@ -35,6 +36,7 @@ class Prompt:
         answers: accepted answers, for display and grading; empty where none is known.
         columns: every field of the record but the prompt, as it was, passed on to reward functions.
         judge: text of a response -> correct or not, or None where correctness is unknown.
+        rule: how its answers are read, from the column `answer_type`; None: by the run's rule.
     """
 
     content: str | Messages
@@ -42,6 +44,7 @@ class Prompt:
     answers: tuple[str, ...] = ()
     columns: Mapping[str, Any] = field(default_factory=dict)
     judge: Callable[[str], bool] | None = None
+    rule: AnswerRule | None = None
 
     @property
     def text(self) -> str:
@@ -61,6 +64,37 @@ class Prompt:
     def graded_rollout(self, rollout: Rollout) -> Rollout:
         """The rollout with every sample marked."""
         return replace(rollout, responses=tuple(map(self.graded, rollout.responses)))
+
+    def accepted(self, rule: AnswerRule) -> tuple[str, ...]:
+        """The accepted answers as the prompt's own rule, else the given one, reads them; without those it cannot."""
+        keys = map((self.rule or rule).accepted, self.answers)
+        return tuple(dict.fromkeys(key for key in keys if key is not None))
+
+    def answered_rollout(self, rollout: Rollout, rule: AnswerRule, known: Sequence[str] = ()) -> Rollout:
+        """The rollout with the answer of every response, and with the mark that the answer earns.
+
+        Args:
+            rollout: decoded.
+            rule: the run's, used where the prompt has none of its own.
+            known: answers of earlier waves or rounds, which stand for what equals them.
+
+        Returns:
+            Right where the answer is an accepted one, wrong where it is another or none; where none is accepted, what
+            `judge` says of the text, else not known. Without a text: as it was.
+        """
+        every = [*rollout.responses, *([rollout.greedy] if rollout.greedy else [])]
+        accepted = self.accepted(rule)
+        keys = iter((self.rule or rule).keys([one.text for one in every if one.text is not None], (*accepted, *known)))
+
+        def answered(response: Response) -> Response:
+            if response.text is None:
+                return response
+            key = next(keys)
+            unknown = self.judge(response.text) if self.judge else None
+            return replace(response, answer=key, correct=key in accepted if self.answers else unknown)
+
+        responses = tuple(map(answered, rollout.responses))
+        return replace(rollout, responses=responses, greedy=answered(rollout.greedy) if rollout.greedy else None)
 
     def graded_bracket(self, bracket: ModeBracket) -> ModeBracket:
         """The bracket with every response in it marked."""
@@ -170,7 +204,17 @@ def _from_record(record: Any, where: str) -> Prompt:
     if split not in get_args(Split):
         raise InputError(f'{where}: split is {split!r}; use "train", "held_out" or "gate"')
     columns = {key: value for key, value in record.items() if key != "prompt"}
-    return Prompt(_content(record["prompt"], where), split, _answers(record.get("answer"), where), columns)
+    content, answers = _content(record["prompt"], where), _answers(record.get("answer"), where)
+    return Prompt(content, split, answers, columns, rule=_rule(record.get("answer_type"), where))
+
+
+def _rule(value: Any, where: str) -> AnswerRule | None:
+    if value is None:
+        return None
+    try:
+        return answer_rule(str(value))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _content(value: Any, where: str) -> str | Messages:
