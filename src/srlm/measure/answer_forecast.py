@@ -52,10 +52,11 @@ def forecast_answers(
     laws = [np.array([count for _, count in one.counts]) / one.parsed for one, _ in told]
     right = [_right(one, rollout) for one, rollout in told]
     ends = [(theory.from_log(one.log_lower) or 0.0, theory.from_log(one.log_upper) or 0.0) for one, _ in told]
-    known = {"draws": draws, "mass_slack": mass_slack}
-    points = theory.answer_forecast(laws, beta, rounds, right=right, rng=np.random.default_rng([seed, 4]), **known)
-    certain = theory.answer_forecast(laws, beta, rounds, ends=ends, **known)
-    return tuple(_record(point, limits, confidence) for point, limits in zip(points, certain, strict=True))
+    steps = theory.answer_forecast(
+        laws, beta, rounds, draws=draws, right=right, ends=ends, mass_slack=mass_slack,
+        rng=np.random.default_rng([seed, 4]),
+    )  # fmt: skip
+    return tuple(_record(step, confidence) for step in steps)
 
 
 def _right(one: Majority, rollout: Rollout) -> int | None:
@@ -66,19 +67,18 @@ def _right(one: Majority, rollout: Rollout) -> int | None:
     return next((at for at, (answer, _) in enumerate(one.counts) if outcome[answer]), -1)
 
 
-def _record(point: theory.Forecast, limits: theory.Forecast, confidence: float) -> ForecastRecord:
-    accuracy = point.accuracy_interval
-    bands = zip(_BANDS, (point.kappa_interval, point.failure_interval, accuracy), strict=True)
+def _record(step: theory.Forecast, confidence: float) -> ForecastRecord:
+    bands = zip(_BANDS, (step.kappa_interval, step.failure_interval, step.accuracy_interval), strict=True)
     return ForecastRecord(
-        round=point.round,
-        power=point.power,
-        kappa=Bracket.of(*limits.kappa, confidence),
-        log_kappa=Bracket.of(*limits.log_kappa, confidence),
-        failure_rate=Bracket.of(*limits.failure_rate, confidence),
-        kappa_point=None if point.log_kappa_point is None else theory.from_log(point.log_kappa_point),
-        log_kappa_point=point.log_kappa_point,
-        sample_accuracy=accuracy and Bracket.of(*accuracy, _LEVEL),
-        sample_accuracy_point=point.sample_accuracy_point,
+        round=step.round,
+        power=step.power,
+        kappa=Bracket.of(*step.kappa, confidence),
+        log_kappa=Bracket.of(*step.log_kappa, confidence),
+        failure_rate=Bracket.of(*step.failure_rate, confidence),
+        kappa_point=None if step.log_kappa_point is None else theory.from_log(step.log_kappa_point),
+        log_kappa_point=step.log_kappa_point,
+        sample_accuracy=step.accuracy_interval and Bracket.of(*step.accuracy_interval, _LEVEL),
+        sample_accuracy_point=step.sample_accuracy_point,
         intervals={
             name: Interval(lower=float(band.lower), upper=float(band.upper), level=_LEVEL)
             for name, band in bands

@@ -153,9 +153,8 @@ def calibration_error(now: Sequence[Majority], rollouts: Sequence[Rollout]) -> f
     pairs: list[tuple[float, float]] = []
     for one, rollout in zip(now, rollouts, strict=True):
         right = {response.answer: response.correct for response in rollout.responses}
-        pairs += [
-            (count / one.parsed, float(right[answer])) for answer, count in one.counts if right[answer] is not None
-        ]
+        marked = [(count, right[answer]) for answer, count in one.counts]
+        pairs += [(count / one.parsed, float(mark)) for count, mark in marked if mark is not None]
     if not pairs:
         return None
     shares, outcomes = np.array(pairs).T

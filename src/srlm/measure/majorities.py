@@ -49,7 +49,8 @@ def majorities(
     """
     alpha = 1 - confidence
     draws = [answers_of(one) for one in rollouts]
-    named = [named_beforehand(one, previous and previous[at]) for at, one in enumerate(rollouts)]
+    before = [None] * len(rollouts) if previous is None else previous
+    named = [named_beforehand(*pair) for pair in zip(rollouts, before, strict=True)]
     found = theory.majorities(draws, alpha / len(rollouts), named)
     listed = theory.certified_prompts([one.log_evidence for one in found], alpha)
     told = zip(rollouts, draws, found, listed.tolist(), strict=True)
@@ -79,10 +80,9 @@ def _majority(rollout: Rollout, answers: Sequence[str], found: theory.Majority, 
     counts = tuple(Counter(answers).most_common())
     first = next((one for one in rollout.responses if counts and one.answer == counts[0][0]), None)
     with np.errstate(divide="ignore"):
-        ends = np.log([found.lower, found.upper]).tolist()
-    return Majority(
-        counts, len(rollout.responses), *ends, found.log_evidence, certified, correct=first and first.correct
-    )
+        lower, upper = np.log([found.lower, found.upper]).tolist()
+    right, draws = None if first is None else first.correct, len(rollout.responses)
+    return Majority(counts, draws, lower, upper, found.log_evidence, certified, correct=right)
 
 
 def _with_known(one: Majority, rollout: Rollout) -> Majority:

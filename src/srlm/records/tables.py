@@ -69,7 +69,11 @@ def samples_to_table(
     greedy = [(one.greedy, one.first_token_bound) for one in rollouts if one.greedy is not None]
     if greedy:
         answers = [
-            {"response": {"tokens": one.tokens, "logprob": one.logprob, "ended": one.ended}, "bound": bound}
+            {
+                "response": {"tokens": one.tokens, "logprob": one.logprob, "ended": one.ended},
+                "bound": bound,
+                "told": [one.text, one.correct, one.answer],
+            }
             for one, bound in greedy
         ]
         facts[_GREEDY] = json.dumps(answers).encode()
@@ -77,7 +81,7 @@ def samples_to_table(
 
 
 def samples_from_table(table: pa.Table) -> list[Rollout]:
-    """The rollout of every prompt; greedy answers, where they were drawn, without text."""
+    """The rollout of every prompt."""
     responses: list[list[Response]] = []
     read = [name for name in _SAMPLES.names if name in table.column_names and name not in ("split", "prompt")]
     for row in table.select(read).to_pylist():
@@ -91,9 +95,14 @@ def samples_from_table(table: pa.Table) -> list[Rollout]:
     if not greedy:
         return [Rollout(at, tuple(some)) for at, some in enumerate(responses)]
     return [
-        Rollout(at, tuple(some), Response(_complete(one["response"])), one["bound"])
+        Rollout(at, tuple(some), _greedy(one), one["bound"])
         for at, (some, one) in enumerate(zip(responses, greedy, strict=True))
     ]
+
+
+def _greedy(facts: dict[str, Any]) -> Response:
+    text, correct, answer = facts.get("told", (None, None, None))  # an older srlm told none
+    return Response(_complete(facts["response"]), text, correct, answer=answer)
 
 
 def _complete(facts: dict[str, Any]) -> Complete:

@@ -13,18 +13,19 @@ def majority_vote(
     completions: Sequence[Any],
     *,
     entropies: Sequence[float | None] | None = None,
-    answers: Sequence[str | None] | None = None,
+    given_answers: Sequence[str | None] = (),
     **_: Any,
 ) -> Any:
     """The share of a prompt's samples that give the same answer, so a tie pays both sides the same.
 
-    `answers` are those that the run's rule read, else the rule `auto` of `srlm.tasks.answers` reads them; a response
-    without one gets 0. What was searched, not drawn (it has no entropy), is paid like the samples with its answer, and
-    has no vote.
+    `given_answers` are those that the run's rule read; where it read none, rule `auto` of `srlm.tasks.answers` does.
+    A response without one gets 0. What was searched, not drawn (it has no entropy), is paid like the samples with its
+    answer, and has no vote.
     """
-    keys = [json.dumps(prompt, sort_keys=True) for prompt in prompts]
-    if answers is None:
-        answers = ANSWER_RULES["auto"].keys([one if isinstance(one, str) else one[-1]["content"] for one in completions])
+    keys, answers = [json.dumps(prompt, sort_keys=True) for prompt in prompts], given_answers
+    if not any(answers):
+        texts = [one if isinstance(one, str) else one[-1]["content"] for one in completions]
+        answers = ANSWER_RULES["auto"].keys(texts)
     drawn = [True] * len(keys) if entropies is None else [value is not None for value in entropies]
     votes = Counter(pair for pair, votes in zip(zip(keys, answers, strict=True), drawn, strict=True) if votes)
     sizes = Counter(key for key, votes in zip(keys, drawn, strict=True) if votes)

@@ -104,7 +104,9 @@ def answer_rule(spec: str) -> AnswerRule:
             f"{_PYTHON}module:function"
         )
     if spec == "math" and find_spec("math_verify") is None:
-        raise InputError('answer rule \'math\' needs math-verify, which is not installed; run: pip install "srlm[math]"')
+        raise InputError(
+            "answer rule 'math' needs math-verify, which is not installed; run: pip install \"srlm[math]\""
+        )
     return ANSWER_RULES[spec]
 
 
@@ -265,7 +267,9 @@ def _function_rule(spec: str) -> AnswerRule:
         except Exception as error:
             raise InputError(f"answer rule {spec!r} raised {type(error).__name__}: {error}") from error
         if key is not None and not isinstance(key, str):
-            raise InputError(f"answer rule {spec!r} returned {type(key).__name__}; return a string, or None for no answer")
+            raise InputError(
+                f"answer rule {spec!r} returned {type(key).__name__}; return a string, or None for no answer"
+            )
         return None if key is None else _clean(key)
 
     return _simple(spec, read)

@@ -5,6 +5,7 @@ Knows: the names that are promised. A *bound* has no hidden constant and is a pl
 """
 
 from srlm.theory.answers import (
+    KnownAnswers,
     answer_logprobs,
     answer_round,
     answer_weights,
@@ -142,6 +143,7 @@ __all__ = [
     "Forecast",
     "GreedyTrap",
     "HardInstance",
+    "KnownAnswers",
     "KnownPrompt",
     "LowerRate",
     "Majority",

@@ -155,6 +155,8 @@ def plugin_target(probabilities: ArrayLike, beta: float, draws: int) -> np.ndarr
     0.5806213765
     """
     law, number = _law(probabilities), int(real("draws", draws, 1))
+    if (law == law.max()).all():  # alone, or all alike
+        return law
     power = float(real("1 + 1/beta", round_power(beta), 1, 100))
     count = np.arange(number + 1)
     size = (count / number) ** power

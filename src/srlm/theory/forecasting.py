@@ -171,7 +171,7 @@ def answer_forecast(
                 logs = [power * np.log(one / one.max()) for one in laws]
             current = [np.exp(one - log_sum(one)) for one in logs]
         elif at > 0:
-            current = [plugin_target(one, beta, draws) for one in current]
+            current = _plugged(current, beta, draws)
         point = -np.log([one.max() for one in current])
         lower = upper = point
         if limits is not None:
@@ -182,8 +182,21 @@ def answer_forecast(
                     rest, k = np.modf(1 / limits[:, 0])
                     upper = np.where(limits[:, 0] > 0, np.log(k + rest**power), np.inf)
         of_point = np.array([law[a] if a >= 0 else 0.0 for law, a in zip(current, truth, strict=True) if a is not None])
-        accuracy = (of_point, of_point) if limits is None else None
-        found.append(_record(at, power, lower, upper, point, accuracy, of_point, mass_slack, shares))
+        one = _record(at, power, lower, upper, point, (of_point, of_point), of_point, mass_slack, shares)
+        found.append(one if limits is None else one._replace(sample_accuracy=None))
+    return found
+
+
+def _plugged(laws: Sequence[np.ndarray], beta: float, draws: int) -> list[np.ndarray]:
+    """Every law's plug-in target; counts of few draws repeat over prompts, and what repeats is worked out once."""
+    order = [np.argsort(-one, kind="stable") for one in laws]
+    known: dict[bytes, np.ndarray] = {}
+    found = []
+    for law, ranks in zip(laws, order, strict=True):
+        falling = law[ranks]
+        if (key := falling.tobytes()) not in known:
+            known[key] = plugin_target(falling, beta, draws)
+        found.append(known[key][np.argsort(ranks)])
     return found
 
 

@@ -4,6 +4,7 @@ Knows: counts of answers, unbiased estimators that use every subset of the draws
 right, but by number; how an answer is read.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,12 +95,12 @@ def matching_beta(laws: Sequence[ArrayLike], draws: int) -> float:
     0.5
     """
     number = int(real("draws", draws, 3))
-    known = [real("laws", one, 0) for one in laws]
+    known = Counter(tuple(np.sort(real("laws", one, 0))[::-1]) for one in laws)  # few draws: laws repeat
     if not known:
         raise InputError("laws is empty; give at least one")
-    aim = float(np.mean([(one**2).sum() / (one.max() ** 2) for one in known]))
+    aim = sum(times * sum(p**2 for p in law) / law[0] ** 2 for law, times in known.items())
     for inverse in range(1, _STRONGEST):
-        reached = np.mean([1 / plugin_target(one, 1 / inverse, number).max() for one in known])
-        if reached <= aim + 1e-9:
+        reached = sum(times / plugin_target(law, 1 / inverse, number).max() for law, times in known.items())
+        if reached <= aim * (1 + 1e-9):
             return 1 / inverse
     return 1 / _STRONGEST

@@ -16,7 +16,7 @@ from srlm.measure.majorities import majorities, settled
 from srlm.measure.round import measure_answer_round
 from srlm.records.progress import Progress
 from srlm.records.responses import Rollout
-from srlm.records.rounds import RoundRecord
+from srlm.records.rounds import RoundRecord, Split
 from srlm.tasks.answers import AnswerRule
 from srlm.tasks.prompts import Prompt
 from srlm.training.work import Work
@@ -98,17 +98,17 @@ def measured_answers(
         rollouts, base, previous: what was drawn at this round, at round 00, and at the round before.
         foretold: rounds to forecast, at round 00.
     """
-    settings, splits = work.settings, [prompt.split for prompt in work.prompts]
+    settings = work.settings
+    splits: list[Split] = [prompt.split for prompt in work.prompts]
     beta = beta_of_answers(work, base)
     if number == 0 and work.reward.is_answer:
         draws = settings.num_generations if work.update.name == "weighted" else None
-        now = list(zip(splits, majorities(rollouts, None, settings.confidence), rollouts, strict=True))
+        now = majorities(rollouts, None, settings.confidence)
         for field, split in (("forecast", "train"), ("forecast_held_out", "held_out")):
-            chosen = [(one, rollout) for name, one, rollout in now if name == split]
-            if chosen:
-                facts[field] = forecast_answers(
-                    *zip(*chosen, strict=True), beta, foretold, settings.confidence, draws=draws, seed=settings.seed
-                )
+            of = [at for at, name in enumerate(splits) if name == split]
+            pairs = [now[at] for at in of], [rollouts[at] for at in of]
+            told = forecast_answers(*pairs, beta, foretold, settings.confidence, draws=draws, seed=settings.seed)
+            facts[field] = told or None
     return measure_answer_round(
         number,
         splits,

@@ -20,7 +20,8 @@ from srlm.measure.decision import Action, checked_actions
 from srlm.records.run_directory import RUN_FILE, RunDirectory
 from srlm.rewards.mixture import RewardMixture, reward_mixture
 from srlm.tasks.answers import AnswerRule, answer_rule
-from srlm.tasks.prompts import Prompt, as_prompts, require_readable, without_gate
+from srlm.tasks.prompts import Prompt, as_prompts, without_gate
+from srlm.tasks.readable import require_readable
 from srlm.tasks.unrelated import unrelated_text
 from srlm.training.beside import Beside
 from srlm.training.config import SelfRewardingConfig

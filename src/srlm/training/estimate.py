@@ -119,11 +119,13 @@ def _estimate(loaded: LoadedModel, config: SelfRewardingConfig, prompts: Sequenc
     def certify(count: int) -> None:
         modes[:] = work.certifier.certify(base, order[:count], rollouts[:count])
 
+    beta = work.beta or 1.0  # one that is chosen from what is drawn costs the same
+
     def step(count: int) -> None:
         """One optimiser step on so many prompts, by the trainer's own update."""
         some = [modes[at % len(modes)] for at in range(count)]  # their cost is all that matters here
         known = [work.update.responses(*pair) for pair in zip(rollouts[:count], some, strict=True)]
-        trainer.fit(work.groups(known, some, [one.logprobs for one in known], trainer.reward_context()))
+        trainer.fit(work.groups(known, some, [one.logprobs for one in known], trainer.reward_context(), beta), beta)
 
     whole_pass = min(len(order), max(1, config.rows_per_pass // config.num_generations))
     sampled, per_sampled = _grow(sample, whole_pass)
@@ -149,7 +151,7 @@ def _estimate(loaded: LoadedModel, config: SelfRewardingConfig, prompts: Sequenc
         held_out_prompts=len(order) - len(trained),
         responses_per_round=len(order) * config.num_generations,
         pairs_per_round=len(trained) * config.num_generations * (config.num_generations - 1) // 2,
-        beta=work.beta,
+        beta=beta,
         steps_per_round=steps,
         trainable_parameters=trainable,
         parameters=sum(value.numel() for value in parameters),

@@ -46,7 +46,7 @@ from srlm.records.tables import (
     seconds_of,
 )
 from srlm.rewards.mixture import RewardContext
-from srlm.tasks.prompts import require_answers
+from srlm.tasks.readable import require_answers
 from srlm.training.answering import beta_of_answers, draw_until_certain, measured_answers
 from srlm.training.beside import document
 from srlm.training.reached import compared, errors, projected
@@ -171,7 +171,8 @@ class _Run:
         if not folder.is_complete("modes"):
             self._certify(number, rollouts)
         table = folder.read_table("modes")
-        modes, splits = modes_from_table(table), [prompt.split for prompt in self._work.prompts]
+        modes = modes_from_table(table)
+        splits: list[Split] = [prompt.split for prompt in self._work.prompts]
         told["seconds"]["certify"] = seconds_of(table)
         told["numerics"] = told["numerics"].model_copy(update={"widened": max(one.widening for one in modes)})
         if number == 0:
@@ -295,9 +296,9 @@ class _Run:
         require_small(drift, settings.max_drift, number)
         if settings.rescore:
             rollouts = rescore(rollouts, again)
-        graded = work.graded(rollouts)
-        if work.answers is not None and number == 0 and not settings.accept_unreadable:
-            require_answers(graded)
+        graded = work.graded(rollouts, self._rollouts(number - 1) if number and work.answers else None)
+        if work.answers is not None and number == 0:
+            require_answers(graded, work.answers, go_on=settings.accept_unreadable)
         taken, began = time.perf_counter() - began, time.perf_counter()
         beside = self._beside(number, graded, sampler, ask)
         beside["seconds"] = time.perf_counter() - began

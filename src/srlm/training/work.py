@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from srlm.engines.engine import Certifier, Draw, Encoded, Engine
 from srlm.errors import InputError
 from srlm.measure.decision import Action, Gate
+from srlm.measure.majorities import answers_of
 from srlm.records.responses import ModeBracket, Rollout
 from srlm.rewards.mixture import RewardContext, RewardMixture
 from srlm.tasks.answers import AnswerRule
@@ -74,12 +75,18 @@ class Work:
         greedy = settings.max_expansions == 0
         return Draw(settings.num_generations, settings.max_completion_length, settings.seed, number, greedy)
 
-    def graded(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
-        """Rollouts of all prompts with every sample marked right or wrong and, at their level, its answer read."""
-        pairs = zip(self.prompts, rollouts, strict=True)
+    def graded(self, rollouts: Sequence[Rollout], before: Sequence[Rollout] | None = None) -> list[Rollout]:
+        """Rollouts of all prompts with every sample marked right or wrong and, at the level of answers, its answer
+        read: in the form it had in what was drawn before, where it is there.
+        """
+        pairs = list(zip(self.prompts, rollouts, strict=True))
         if self.answers is None:
             return [prompt.graded_rollout(rollout) for prompt, rollout in pairs]
-        return [prompt.answered_rollout(rollout, self.answers) for prompt, rollout in pairs]
+        known = [[]] * len(pairs) if before is None else [list(dict.fromkeys(answers_of(one))) for one in before]
+        return [
+            prompt.answered_rollout(rollout, self.answers, names)
+            for (prompt, rollout), names in zip(pairs, known, strict=True)
+        ]
 
     def groups(
         self,
