@@ -226,7 +226,7 @@ def _pattern_rule(spec: str) -> AnswerRule:
         raise InputError(f"answer rule {spec!r}: the regular expression does not compile ({error})") from error
 
     def read(texts: Sequence[str]) -> list[str | None]:
-        seconds = 5.0 + 0.01 * len(texts)
+        seconds = 2.0 + 0.01 * len(texts)
         try:
             matches = WORKER.call("srlm.tasks.answers:last_matches", (pattern, list(texts)), seconds)
         except TooSlow as error:

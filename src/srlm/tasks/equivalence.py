@@ -13,7 +13,7 @@ from typing import Any
 from srlm.tasks.notation import DIGITS, LONGEST, whole_number
 from srlm.tasks.worker import WORKER, TooSlow
 
-_SECONDS = 3.0
+_SECONDS = 2.0
 _REMEMBERED = 1 << 18
 # Before parsing: what no answer needs and what takes for ever to evaluate.
 _DEEPEST = 64
@@ -48,12 +48,19 @@ def same(one: str, other: str) -> bool:
         return True
     if whole_number(one) is not None and whole_number(other) is not None:
         return False  # canonical numbers are exact
+    if _brackets(one) and _brackets(other) and _brackets(one) != _brackets(other):
+        return False  # math-verify takes the open interval (1,2) for the set {1,2}
     pair = (one, other) if one < other else (other, one)
     if pair not in _verdicts:
         if len(_verdicts) >= _REMEMBERED:
             _verdicts.clear()
         _verdicts[pair] = _readable(one) and _readable(other) and bool(_asked("compare", pair))
     return _verdicts[pair]
+
+
+def _brackets(key: str) -> str:
+    """How a set, an interval or a tuple opens and closes; empty for anything else."""
+    return key.lstrip("\\")[0] + key[-1] if "," in key and key.lstrip("\\")[:1] in tuple("([{") else ""
 
 
 def _readable(key: str) -> bool:
@@ -68,7 +75,7 @@ def _readable(key: str) -> bool:
 
 def _asked(function: str, pair: tuple[str, str]) -> Any:
     try:
-        return WORKER.call(f"srlm.tasks.equivalence:{function}", pair, _SECONDS)
+        return WORKER.call(f"srlm.tasks.equivalence:{function}", pair, _SECONDS, needs="math_verify")
     except TooSlow:  # which of the two it was is not known; neither is asked about again
         _unreadable.update(key for key in pair if whole_number(key) is None)
     except ValueError:

@@ -17,11 +17,11 @@ YES_NO = frozenset({"yes", "no"})
 
 _SIGNS = str.maketrans({"−": "-", "⁄": "/", "½": " 1/2", "¼": " 1/4", "¾": " 3/4"})
 _LATEX_FRACTION = re.compile(r"(?<=\d)(?=\\[dtc]?frac)|\\[dtc]?frac\s?(?:\{(-?\d++)\}\{(\d++)\}|(\d)(\d))")
-# A sign only where it cannot be a minus between two numbers; thousands separators; decimals; then what makes it larger
+# A sign only where it cannot be a minus between two numbers; not the exponent of a letter (cm^2); thousands separators; decimals; then what makes it larger
 # or smaller: a denominator, an exponent, "x 10^3", a power.
 _NUMBER = re.compile(
     r"(?:(?P<mixed>(?<![\w.,/^])-?\d{1,9}) (?P<above>\d{1,9})/(?P<below>\d{1,9})(?![\d/^]|\.\d))"
-    r"|(?P<plain>(?<![\w.])-?(?:\d++(?:,\d{3}(?!\d))*+(?:\.\d++)?|\.\d++)|(?<=[\w.])\d++(?:\.\d++)?)"
+    r"|(?P<plain>(?<![\w.])(?<![^\W\d_]\^)(?<![^\W\d_]\^\{)-?(?:\d++(?:,\d{3}(?!\d))*+(?:\.\d++)?|\.\d++)|(?:(?<=[^\W\d])|(?<=\.))\d++(?:\.\d++)?)"
     r"(?:\s?/\s?(?P<over>\d++)(?!\^|\.\d|/)|[eE](?P<exponent>[+-]?\d++)(?!\w)"
     r"|\s?(?:[x×*·⋅]|\\times|\\cdot)\s?10\s?(?:\^|\*\*)(?:\{(?P<ten>-?\d++)\}|(?P<ten_bare>-?\d++))"
     r"|(?:\^|\*\*)(?:\{(?P<power>-?\d++)\}|(?P<power_bare>-?\d++)(?!/|\.\d))(?P<tower>(?:(?:\^|\*\*)\{?-?\d++\}?)++)?+)?"
@@ -48,6 +48,7 @@ _SPACING = re.compile(
 _NAMED = re.compile(r"[^\W\d_]\w{0,15}\s?=\s?(?=[^=]*$)")
 _PROSE = re.compile(r"[^\W\d_][^\W\d_]|[^\x00-\x7f\W\d_]")
 _SYMBOLS = re.compile(r"[\\^=+*/<>|{}\[\]]")
+_EDGE = "*_`\"'“”,;:!? "
 _LONE_SPACE = re.compile(r"(?<![a-zA-Z\d])\s+|\s+(?![a-zA-Z\d])")
 
 
@@ -121,7 +122,7 @@ def canonical(text: str) -> str | None:
         return None
     inner = boxed(text)
     tidy = _UNWRAPPED.sub(r" \1 ", text if inner is None else inner).replace("{,}", ",").replace("\\%", "%")
-    tidy = " ".join(_SPACING.sub(" ", tidy).split()).strip("*_`\"'“”.,;:!? ")
+    tidy = " ".join(_SPACING.sub(" ", tidy).split()).lstrip(_EDGE).rstrip(_EDGE + ".")
     tidy = tidy if (value := _NAMED.match(tidy)) is None else tidy[value.end() :]
     if (measure := _MEASURE.fullmatch(" ".join(_plain(tidy).split()))) is not None:
         number = _NUMBER.fullmatch(measure["number"])

@@ -1,33 +1,34 @@
 """Work that may never end, done in a process that can be killed: patterns that run away, hostile mathematics.
 
-Knows: a function of ours by name, plain values, a time limit. Refuses to know: signals. (SIGALRM works in the main
-thread only and does not stop a computation inside C.)
+Knows: a function by name, plain values, a limit on processor time, which the kernel enforces inside C, too, and which a
+busy machine does not use up. Refuses to know: SIGALRM, which works in the main thread only and waits for C to return.
 """
 
 import atexit
-import faulthandler
+import math
 import os
 import subprocess
 import sys
 import threading
+import time
 from importlib import import_module
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
-# A start imports srlm and, for mathematics, sympy, on a machine that may be busy.
-_START_SECONDS = 120.0
+# What no start and no call exceeds on a machine that is merely busy; then the process is killed from outside.
+_PATIENCE = 300.0
 _MEMORY = 4 << 30
 
 
 class TooSlow(Exception):
-    """No result within the time limit; the process was killed."""
+    """No result within the limit on time or memory; the process is gone."""
 
 
 class Worker:
-    """One process, started when it is first needed, again after it was killed, and anew after a fork.
+    """One process, started when it is first needed, again after its death, and anew after a fork.
 
-    Not `multiprocessing.Process`: it would run the user's main module again.
+    Not a `multiprocessing.Process`: that would run the user's main module a second time.
     """
 
     def __init__(self) -> None:
@@ -36,30 +37,31 @@ class Worker:
         self._pipe: Connection | None = None
         self._owner = 0
 
-    def call(self, function: str, argument: Any, seconds: float) -> Any:
+    def call(self, function: str, argument: Any, seconds: float, *, needs: str | None = None) -> Any:
         """`function(argument)`, computed in the process.
 
         Args:
             function: "module:name", importable there.
             argument: anything that pickles.
-            seconds: time limit, the start of the process not counted.
+            seconds: limit on processor time, rounded up to whole seconds; imports are not counted.
+            needs: a module to import beforehand.
 
         Raises:
-            TooSlow: no result in time, or the process died (of memory, say).
+            TooSlow: no result within the limit, or the process died.
             ValueError: the function raised; says what.
         """
         with self._lock:
-            pipe = self._started()
             try:
-                pipe.send(("srlm.tasks.worker:_ready", function, _START_SECONDS))
-                self._received(pipe, _START_SECONDS)
-                pipe.send((function, argument, seconds))
-                ok, value = self._received(pipe, seconds)
-            except (TooSlow, EOFError, OSError) as error:
+                pipe = self._started()
+                pipe.send((function, argument, seconds, needs))
+                if not pipe.poll(_PATIENCE):
+                    raise TooSlow
+                error, value = pipe.recv()
+            except (TooSlow, EOFError, OSError) as failure:
                 self._kill()
-                raise TooSlow(f"no result within {seconds:g} s") from error
-        if not ok:
-            raise ValueError(value)
+                raise TooSlow(f"no result within {seconds:g} s") from failure
+        if error is not None:
+            raise ValueError(error)
         return value
 
     def close(self) -> None:
@@ -68,17 +70,13 @@ class Worker:
             self._kill()
 
     def _started(self) -> Connection:
-        if self._pipe is not None and self._process is not None and self._owner == os.getpid():
-            if self._process.poll() is None:
-                return self._pipe
-            self._kill()
+        if self._pipe is not None and self._owner == os.getpid():
+            return self._pipe
         ours, theirs = Pipe()
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        code = f"from srlm.tasks.worker import serve; serve({theirs.fileno()})"
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", code],
+            [sys.executable, "-P", "-c", f"from srlm.tasks.worker import serve; serve({theirs.fileno()})"],
             pass_fds=[theirs.fileno()],
-            env=environment,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -86,12 +84,6 @@ class Worker:
         theirs.close()
         self._pipe, self._owner = ours, os.getpid()
         return ours
-
-    @staticmethod
-    def _received(pipe: Connection, seconds: float) -> tuple[bool, Any]:
-        if not pipe.poll(seconds):
-            raise TooSlow
-        return pipe.recv()
 
     def _kill(self) -> None:
         if self._process is not None and self._owner == os.getpid():
@@ -106,29 +98,26 @@ WORKER = Worker()
 atexit.register(WORKER.close)
 
 
-def _ready(function: str) -> None:
-    """Import what a call needs, so that its time limit is spent on the call."""
-    import_module(function.partition(":")[0])
-
-
 def serve(descriptor: int) -> None:
     """The process: answer calls until the other end closes."""
     import resource
 
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY if hard == resource.RLIM_INFINITY else min(hard, _MEMORY), hard))
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
     pipe = Connection(descriptor)
     while True:
         try:
-            function, argument, seconds = pipe.recv()
+            function, argument, seconds, needs = pipe.recv()
         except EOFError:
             return
-        # Should the other end be killed meanwhile, nobody else would end a computation inside C.
-        faulthandler.dump_traceback_later(2 * seconds + 10, exit=True)
-        module, _, name = function.partition(":")
         try:
-            result = True, getattr(import_module(module), name)(argument)
-        except (Exception, MemoryError, RecursionError) as error:
-            result = False, f"{type(error).__name__}: {error}"
-        faulthandler.cancel_dump_traceback_later()
+            module, _, name = function.partition(":")
+            work = getattr(import_module(module), name)
+            if needs is not None:
+                import_module(needs)
+            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), most))
+            result = None, work(argument)
+        except Exception as error:
+            result = f"{type(error).__name__}: {error}", None
+        resource.setrlimit(resource.RLIMIT_CPU, (most, most))
         pipe.send(result)
