@@ -11,11 +11,12 @@ trace works it out from left to right, "21+7=28;-9=19;19-8=11;+4=15;#15", a char
 What follows a slip goes on from the wrong value. So single samples are often wrong, majorities mostly right, and some
 questions are answered wrongly by nearly everyone: what training on one's own majority can and cannot mend.
 
-Recipe: Llama of 3 blocks, width 96, 3 heads of 32 (which vLLM can serve), feed-forward 384, embeddings tied; AdamW, rate
-3e-3 warmed up over 100 steps and then linear to 0, betas (0.9, 0.98), weight decay 0.01, gradients clipped to norm 1; 96
-fresh traces a step, cross-entropy of the trace alone. 4,500 steps reach the plateau (a softer base is destroyed by its
-own noise): the loss printed beside the traces' own entropy says how near it is. Nothing is read but the seed; float32
-sums depend on the number of threads, so that other machines give other last digits.
+Recipe: Llama of 3 blocks, width 96, 3 heads of 32 (which vLLM can serve), feed-forward 384, embeddings tied; AdamW,
+rate 3e-3 warmed up over 100 steps and then linear to 0, betas (0.9, 0.98), weight decay 0.01, gradients clipped to norm
+1; 48 fresh traces a step, cross-entropy of the trace alone. 4,500 steps reach the plateau (a softer base is destroyed
+by its own noise): the loss printed beside the traces' own entropy says how near it is. Nothing is read but the seed;
+float32 sums depend on the number of threads (one, for the weights that ship), so that other machines give other last
+digits.
 A question whose sha256 begins with a byte below 32 is never trained on; the questions of the package are of that kind.
 """
 
@@ -146,7 +147,7 @@ def batch(rng: random.Random, ids: dict[str, int], rows: int) -> tuple[Any, Any,
     return tokens, labels, nats / count
 
 
-def train(folder: Path, steps: int, seed: int, rows: int = 96, rate: float = 3e-3) -> None:
+def train(folder: Path, steps: int, seed: int, rows: int = 48, rate: float = 3e-3) -> None:
     import torch
 
     made = tokenizer()
