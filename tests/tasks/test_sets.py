@@ -1,4 +1,4 @@
-"""The sets of questions that ask for steps: how many there are, how they are split, and that their answers are right."""
+"""The sets of questions that ask for steps: how many there are, their splits, and that their answers are right."""
 
 import re
 from collections import Counter
