@@ -129,7 +129,7 @@ def test_weights_are_those_of_p10(update: str, tmp_path: Path) -> None:
         share = {
             "weighted": counts**3 / (counts**3).sum(),  # each of c draws has weight c^2
             "leave_one_out": counts * (counts - 1) * (counts - 2) / (12 * 11 * 10),
-            "majority": np.arange(3) == (max(dict.fromkeys(answers), key=answers.count)),
+            "majority": 1.0 * (np.arange(3) == max(dict.fromkeys(answers), key=answers.count)),
         }[update]
         found = np.zeros(3)
         for tokens, weight in zip(group.responses, group.weights, strict=True):

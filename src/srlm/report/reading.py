@@ -195,7 +195,8 @@ def read_run(folder: Path, answers: bool = True) -> RunView:
     record = parse(RunRecord, directory.record(), folder / RUN_FILE)
     rounds = [directory.round(number) for number in directory.completed_rounds()]
     view = RunView(folder, record, tuple(one.read() for one in rounds), ())
-    return replace(view, answers=_answers(rounds[: view.now + 1])) if answers and rounds else view
+    told = answers and rounds and record.configuration.get("level") != "answer"
+    return replace(view, answers=_answers(rounds[: view.now + 1])) if told else view
 
 
 def _answers(rounds: list[RoundDirectory]) -> tuple[Answer, ...]:

@@ -50,7 +50,7 @@ class SelfRewardingConfig(RunSettings, TrainingArguments):  # pyright: ignore[re
             raise InputError(wrong)
         # What was asked for, before TrainingArguments resolves it for this machine.
         self._given = {f.name: getattr(self, f.name) for f in fields(self)}
-        super().__post_init__()
+        TrainingArguments.__post_init__(self)  # that of RunSettings is done
 
     def _wrong_for_level(self) -> list[str]:
         """Settings of one level that mean nothing at the other."""
