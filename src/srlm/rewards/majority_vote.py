@@ -24,7 +24,9 @@ def majority_vote(
     """
     keys = [json.dumps(prompt, sort_keys=True) for prompt in prompts]
     if answers is None:
-        answers = ANSWER_RULES["auto"].keys([one if isinstance(one, str) else one[-1]["content"] for one in completions])
+        answers = ANSWER_RULES["auto"].keys(
+            [one if isinstance(one, str) else one[-1]["content"] for one in completions]
+        )
     drawn = [True] * len(keys) if entropies is None else [value is not None for value in entropies]
     votes = Counter(pair for pair, votes in zip(zip(keys, answers, strict=True), drawn, strict=True) if votes)
     sizes = Counter(key for key, votes in zip(keys, drawn, strict=True) if votes)

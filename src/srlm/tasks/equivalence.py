@@ -104,6 +104,4 @@ def _parsed(key: str) -> list[Any]:
         LatexExtractionConfig(boxed_match_priority=0, try_extract_without_anchor=False),
         ExprExtractionConfig(),
     ]
-    return parse(
-        f"\\boxed{{{key}}}", extraction_config=targets, extraction_mode="first_match", parsing_timeout=None
-    )  # pyright: ignore[reportArgumentType]
+    return parse(f"\\boxed{{{key}}}", extraction_config=targets, extraction_mode="first_match", parsing_timeout=None)  # pyright: ignore[reportArgumentType]
