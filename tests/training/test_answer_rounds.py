@@ -9,6 +9,7 @@ import pytest
 from tests.training.fake_learner import SETTINGS, Table
 
 from srlm import theory
+from srlm.engines.drawing import draw_until_certain
 from srlm.engines.engine import Draw
 from srlm.records.progress import Observer
 from srlm.records.responses import Complete, Response
@@ -17,7 +18,7 @@ from srlm.records.rounds import RoundRecord
 from srlm.rewards.mixture import reward_mixture
 from srlm.tasks.answers import answer_rule
 from srlm.tasks.prompts import Prompt
-from srlm.training.answering import beta_of_answers, draw_until_certain
+from srlm.training.answering import beta_of_answers
 from srlm.training.processes import Processes
 from srlm.training.rounds import run_rounds
 from srlm.training.settings import RunSettings

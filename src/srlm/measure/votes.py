@@ -124,7 +124,7 @@ def judge_answers(
     if gain.upper < -WORTHWHILE_GAIN:
         remedy = "majorities are wrong more often than draws: sharpening harms here; use another reward"
         return AnswerVerdict(verdict="would amplify errors", reason=what, remedy=remedy, gain=gain)
-    if -WORTHWHILE_GAIN <= gain.lower and gain.upper <= WORTHWHILE_GAIN:
+    if gain.lower >= -WORTHWHILE_GAIN and gain.upper <= WORTHWHILE_GAIN:
         return AnswerVerdict(verdict="no headroom", reason=what, gain=gain)
     return AnswerVerdict(verdict="undecided", reason=what, remedy="give more prompts, or draw more", gain=gain)
 
