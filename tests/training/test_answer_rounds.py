@@ -13,8 +13,8 @@ from srlm.engines.drawing import draw_until_certain
 from srlm.engines.engine import Draw
 from srlm.records.progress import Observer
 from srlm.records.responses import Complete, Response
-from srlm.records.run_directory import RunDirectory
 from srlm.records.rounds import RoundRecord
+from srlm.records.run_directory import RunDirectory
 from srlm.rewards.mixture import reward_mixture
 from srlm.tasks.answers import answer_rule
 from srlm.tasks.prompts import Prompt

@@ -83,7 +83,7 @@ def diagnose(
     gate, dtype_of = sum(one.split == "gate" for one in given), str(loaded.model.dtype).removeprefix("torch.")
     if chosen.level == "answer":
         engine = InProcess(loaded, loaded.model, has_tree_attention(loaded.model))
-        about = {"model": loaded.name, "checksum": loaded.checksum}
+        about: dict[str, Any] = {"model": loaded.name, "checksum": loaded.checksum}
         about["settings"] = setup_of(source, gate, chosen, engine=engine.name, dtype=dtype_of)
         numbered = [Encoded(number, tuple(ids)) for number, ids in enumerate(encoded)]
         try:

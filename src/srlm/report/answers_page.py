@@ -71,12 +71,10 @@ def break_even_words(diagnosis: AnswerDiagnosis) -> str | None:
     if (pays := diagnosis.break_even) is None:
         return None
     if pays.votes is None or pays.questions is None:
-        return (
-            "Against voting over draws of the base model, training is not forecast to pay: no vote falls short of it."
-        )
+        return "Training is not forecast to pay: a single draw of the base model does as well already."
     return (
-        f"One draw after training is forecast to be as good as voting over {pays.votes} draws of the base model; the run "
-        f"costs as much as {pays.run_draws:,} draws, so it pays after {pays.questions:,} questions"
+        f"One draw after training is forecast to do as well as voting over {pays.votes} draws before it; the "
+        f"run costs as much as {pays.run_draws:,} draws, so it pays after {pays.questions:,} questions"
     )
 
 
@@ -116,18 +114,19 @@ def _facts(diagnosis: AnswerDiagnosis) -> list[tuple[str, str, str]]:
         (
             "κ of answers, about",
             estimate,
-            f"draws until the favourite answer is seen once; {certified(diagnosis.kappa)}",
+            f"draws until the favourite is seen once; {certified(diagnosis.kappa)}",
         ),
         ("Draws right", numbers.share(accuracy.sample), f"greedy decoding {numbers.share(accuracy.greedy)}"),
         (
             "Majorities right",
             numbers.share(accuracy.majority),
-            "where rounds that reward answers end (P10): the ceiling",
+            "the ceiling: rounds that reward answers end there (P10)",
         ),
     ]
     if of is not None:
         right = "" if accuracy.certified is None else f"; {numbers.share(accuracy.certified)} of these are right"
-        facts.append(("Majorities certified", f"{of.certified} of {count}", f"at {of.confidence:.0%} together{right}"))
+        told = f"at {of.confidence:.0%} together{right}"
+        facts.append(("Majorities certified", f"{of.certified} of {count}", told))
     facts.append(
         ("Without an answer", numbers.share(diagnosis.unparseable_share), "of the draws; left out of all else")
     )

@@ -98,7 +98,7 @@ def _configuration(request: Request) -> SelfRewardingConfig:
             f"configuration file {str(file)!r} has unknown fields {', '.join(unknown)}; "
             "it takes those of SelfRewardingConfig"
         )
-    ready = settings_of(request.model, dict(options).get("level")) | (PRESETS[preset] if preset else {})
+    ready = settings_of(request.model, dict(options).get("level")) | dict(PRESETS[preset] if preset else {})
     ready = {RECOMPUTE if name == "activation_checkpointing" else name: value for name, value in ready.items()}
     try:
         return SelfRewardingConfig(**(_recorded(request) | ready | values | dict(options)))
