@@ -66,7 +66,9 @@ def questions(rounds: Sequence[RoundDirectory], confidence: float) -> tuple[Ques
         before = drawn
     series = zip(*told, strict=True)
     return tuple(
-        Question(texts[at]["prompt"], texts[at]["split"], of_rounds) for at, of_rounds in enumerate(series) if at in texts
+        Question(texts[at]["prompt"], texts[at]["split"], of_rounds)
+        for at, of_rounds in enumerate(series)
+        if at in texts
     )
 
 

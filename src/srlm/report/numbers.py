@@ -30,6 +30,11 @@ def number(value: float | None) -> str:
     return f"{float(f'{value:.3g}'):g}"
 
 
+def known(value: float | None) -> str:
+    """`number`, a dash where there is none: in a table."""
+    return "–" if value is None else number(value)
+
+
 def from_log(log_value: float) -> str:
     """`number(exp(log_value))` for values that may overflow or underflow."""
     if math.isinf(log_value) or -600 < log_value < math.log(1e6):
@@ -118,7 +123,7 @@ def kappa(one: SplitRecord | DiagnosisRecord | Verdict) -> str:
     level of answers kappa_A as an estimate with what is certified.
     """
     if isinstance(one, SplitRecord) and one.answers is not None:
-        ends = from_to(*log_ends(one.log_kappa)) if one.log_kappa else from_to(*map(number, (one.kappa.lower, one.kappa.upper)))
+        ends = from_to(*log_ends(one.log_kappa)) if one.log_kappa else "not known"
         return certified(kappa_estimate(one), ends, one.answers.confidence)
     return bracket(one.kappa) if one.log_kappa is None else log_bracket(one.log_kappa)
 
