@@ -66,6 +66,8 @@ def promises(rounds: Sequence[RoundRecord], beta: float | None, *, comparison_on
         if len(series) > 1:
             kept += [_contraction(series, split), *_exact_round(series, split), *_margin(series, split, beta)]
             kept += [*_modes_stay(series, split), *_ceiling(series, split)]
+            if series[0][1].answers is not None:  # P10 is of exact answers, and majorities of draws are estimates
+                kept = [replace(one, outcome="note") for one in kept if one.statement in ("modes_stay", "ceiling")]
     shares = [(one.round, one.certificate.prompts_holding) for one in rounds if one.certificate is not None]
     if shares:
         kept.append(Promise("exactness", None, "note", tuple(Step(number, 1.0, at, at) for number, at in shares)))

@@ -59,9 +59,12 @@ def run_figures(run: RunView) -> list[Figure]:
     """The figures of one run, in reading order; those without a measurement are left out."""
     if not run.rounds:
         return []
-    accuracy = [figure for split in SPLITS if (figure := _accuracy(run, split)) is not None]
-    rest = [_failure(run), *accuracy, _moved(run), _sameness(run), _length(run), _time(run)]
-    return [_kappa(run), *(figure for figure in rest if figure is not None)]
+    accuracy = [_accuracy(run, split) for split in SPLITS]
+    rest = [_moved(run), _sameness(run), _length(run), _time(run)]
+    figures = [_kappa(run), _failure(run), *accuracy, *rest]
+    if run.of_answers:
+        figures = [*reversed(accuracy), _kappa(run), _failure(run), _certain(run), _entropies(run), *rest]
+    return [figure for figure in figures if figure is not None]
 
 
 def comparison_figures(runs: Sequence[tuple[str, RunView]]) -> list[Figure]:
@@ -73,29 +76,43 @@ def comparison_figures(runs: Sequence[tuple[str, RunView]]) -> list[Figure]:
             continue
         key = split.replace("_", "")
         figure, accuracy = go.Figure(), go.Figure()
+        symbol, modes = runs[0][1].kappa_name, runs[0][1].modes_name
         for at, (name, run) in enumerate(runs):
             series, name, colour = run.split(split), html.escape(name), RUN_COLOURS[at % len(RUN_COLOURS)]
-            add_line(figure, Line(name, series, lambda one: one.kappa.upper, colour, bracket=lambda one: one.kappa))
+            add_line(figure, Line(name, series, _kappa_of, colour, bracket=lambda one: one.kappa))
             add_line(accuracy, Line(f"{name}: samples", series, lambda one: one.accuracy.sample, colour))
-            add_line(accuracy, Line(f"{name}: modes", series, lambda one: one.accuracy.mode, colour, "dot"))
-        log_axis(figure, "κ")
+            add_line(accuracy, Line(f"{name}: {modes}", series, lambda one: one.accuracy.mode, colour, "dot"))
+        log_axis(figure, symbol)
         percent_axis(accuracy)
         words = "; ".join(f"{name}: {_from_to(series, numbers.kappa)}" for name, series in measured)
         caption = "Log scale; bars are certification brackets."
-        figures.append(Figure(f"kappa{key}", f"κ on {where}", caption, words, finished_spec(figure)))
+        figures.append(Figure(f"kappa{key}", f"{symbol} on {where}", caption, words, finished_spec(figure)))
         if accuracy.data:
             words = "; ".join(
                 f"{name}: {_from_to(series, lambda one: numbers.share(one.accuracy.sample))}"
                 for name, series in measured
             )
-            caption = "Solid: share of right samples. Dotted: share of right modes."
+            caption = f"Solid: share of right samples. Dotted: share of right {modes}."
             figures.append(Figure(f"accuracy{key}", f"Accuracy on {where}", caption, words, finished_spec(accuracy)))
     return figures
 
 
+def _kappa_of(one: SplitRecord) -> float | None:
+    return one.kappa.upper if one.answers is None else one.answers.kappa_estimate
+
+
+def _failure_of(one: SplitRecord) -> float | None:
+    return one.failure_rate.upper if one.answers is None else one.answers.failure_estimate
+
+
+def _of_draws(run: RunView) -> str:
+    """What the bars of a quantity that rests on draws say."""
+    return f" Bars: what the draws certify at {numbers.number(100 * run.confidence)}%"
+
+
 def _kappa(run: RunView) -> Figure:
     figure, words = go.Figure(), []
-    for line in _by_split(run, lambda one: one.kappa.upper, lambda one: one.kappa):
+    for line in _by_split(run, _kappa_of, lambda one: one.kappa):
         if line.series:
             add_line(figure, line)
             words.append(f"on {line.name} {_from_to(line.series, numbers.kappa)}")
@@ -107,9 +124,13 @@ def _kappa(run: RunView) -> Figure:
         names = ("most", "least") if run.label == "P8" else ("most (P3)", "estimate")
         _marks(figure, upper, f"exact round from the round before, {names[0]}", "triangle-down-open")
         _marks(figure, lower, f"exact round, {names[1]}", "triangle-up-open" if run.label == "P8" else "diamond-open")
-    log_axis(figure, "κ (log scale)")
+    log_axis(figure, f"{run.kappa_name} (log scale)")
     caption = f"Bars: certification brackets (none where every mode was {numbers.proved(run.widened)})."
-    if any(one.kappa.upper is None for split in SPLITS for _, one in run.split(split)):
+    if run.of_answers:
+        caption = (
+            f"Dots: estimates from shares.{_of_draws(run)}, without an upper end where a prompt repeats no answer."
+        )
+    elif any(one.kappa.upper is None for split in SPLITS for _, one in run.split(split)):
         caption += " κ beyond 10³⁰⁸ is not drawn; the table of numbers has it."
     if predicted:
         caption += (
@@ -119,13 +140,15 @@ def _kappa(run: RunView) -> Figure:
             else " Grey: what theorem P3 allows after an exact round from the round before, and an estimate of it."
         )
     return Figure(
-        "kappa", "Condition number κ by round", caption, f"κ went {'; '.join(words)}.", finished_spec(figure, 400), True
-    )
+        "kappa", f"Condition number {run.kappa_name} by round", caption, f"{run.kappa_name} went {'; '.join(words)}.",
+        finished_spec(figure, 400), wide=not run.of_answers,
+    )  # fmt: skip
 
 
 def _failure(run: RunView) -> Figure | None:
-    caption = "Prompts whose most probable response has probability at most ½."
-    lines = _by_split(run, lambda one: one.failure_rate.upper, lambda one: one.failure_rate)
+    caption = f"Prompts whose most probable {'answer' if run.of_answers else 'response'} has probability at most ½."
+    caption += f"{_of_draws(run)}." if run.of_answers else ""
+    lines = _by_split(run, _failure_of, lambda one: one.failure_rate)
     return _chart("failure", "Failure rate", caption, lines)
 
 
@@ -133,18 +156,22 @@ def _accuracy(run: RunView, split: Split) -> Figure | None:
     series = run.split(split)
     bars = "sample_accuracy"
     lines = [
-        Line(name, series, value, colour, dash, interval=bars if name == "samples" else None)
+        Line(run.modes_name if name == "modes" else name, series, value, colour, dash,
+             interval=bars if name == "samples" else None)
         for name, colour, dash, value in WAYS
-    ]
+    ]  # fmt: skip
+    ceiling = series[0][1].accuracy.mode if series else None
+    if run.of_answers and ceiling is not None:
+        lines.insert(0, Line("ceiling: majorities before training", series, lambda one: ceiling, GREY, "longdash"))
 
     def axis(figure: go.Figure) -> None:
         percent_axis(figure)
-        if len(series) > 1 and (ceiling := series[0][1].accuracy.mode) is not None:
+        if len(series) > 1 and ceiling is not None and not run.of_answers:
             figure.add_hline(y=ceiling, line={"color": GREY, "width": 1, "dash": "dot"})
 
     caption = (
-        "Share of right answers. The thin line is the accuracy of the base model's modes, where exact rounds would "
-        "end (P5)."
+        f"Share of right answers. {'Ceiling' if run.of_answers else 'The thin line is'}: the accuracy of the base "
+        f"model's {run.modes_name}, where exact rounds would end ({'P10' if run.of_answers else 'P5'})."
     )
     if any(bars in one.intervals for _, one in series):
         caption += " Bars: 95% intervals over prompts like these."
@@ -154,6 +181,8 @@ def _accuracy(run: RunView, split: Split) -> Figure | None:
 def _length(run: RunView) -> Figure | None:
     longest = run.record.configuration.get("max_completion_length")
     caption = "Mean length of a sample, in tokens. The reward is a sum over tokens, so shorter responses are favoured"
+    if run.of_answers:
+        caption = "Mean length of a sample, in tokens. The reward sees the answer alone, whatever the length"
     caption += f"; {longest} tokens is the most allowed." if isinstance(longest, int) else "."
     lines = _by_split(run, lambda one: one.mean_response_tokens)
 
@@ -166,7 +195,46 @@ def _length(run: RunView) -> Figure | None:
 def _moved(run: RunView) -> Figure | None:
     lines = _by_split(run, lambda one: one.mode_drift, what="since round 0, ")
     lines.append(Line("since the round before", run.split(run.main_split()), lambda one: one.flips, GREY, "dot"))
-    return _chart("moved", "Share of modes that moved", "Exact rounds never move one (P5).", lines)
+    caption = "Exact rounds never move one (P10); near a tie draws alone do." if run.of_answers else ""
+    return _chart(
+        "moved", f"Share of {run.modes_name} that moved", caption or "Exact rounds never move one (P5).", lines
+    )
+
+
+def _certain(run: RunView) -> Figure | None:
+    level = f"{numbers.number(100 * run.confidence)}%"
+    lines = [
+        *_by_split(run, lambda one: one.answers and one.prompts and one.answers.certified / one.prompts),
+        Line("without an answer", run.split(run.main_split()), _unread, GREY, "dot"),
+    ]
+    caption = (
+        f"Share of prompts whose majority is certified at {level}; dotted, responses in which no answer was found."
+    )
+    return _chart("certain", "Certified majorities", caption, lines)
+
+
+def _unread(one: SplitRecord) -> float | None:
+    return one.answers and one.answers.unparseable_share
+
+
+def _entropies(run: RunView) -> Figure | None:
+    lines = [
+        Line(f"{what}, {NAMES[split]}", run.split(split), value, colour, dash)
+        for split, colour in SPLIT_COLOURS.items()
+        for what, value, dash in (
+            ("answers", lambda one: one.answers and one.answers.entropy, "solid"),
+            ("reasoning", lambda one: one.answers and one.answers.entropy_within, "dot"),
+        )
+    ]
+
+    def axis(figure: go.Figure) -> None:
+        figure.update_yaxes(rangemode="tozero", title="nats")
+
+    caption = (
+        "Entropy of a prompt's answers, which sharpening takes away, and of the reasoning within an answer, which exact "
+        "rounds leave as it was (P10)."
+    )
+    return _chart("entropy", "Diversity of answers and of reasoning", caption, lines, axis, numbers.number)
 
 
 def _sameness(run: RunView) -> Figure | None:
@@ -186,7 +254,7 @@ def _time(run: RunView) -> Figure | None:
     names = [f"round {one.round}" for one in run.rounds]
     stages = (
         ("sample", "sampling", BLUE),
-        ("certify", "finding modes", GREEN),
+        *(() if run.of_answers else (("certify", "finding modes", GREEN),)),
         ("train", "training", PURPLE),
         ("measure", "scoring beside", GREY),
     )
@@ -275,10 +343,11 @@ def add_line(figure: go.Figure, line: Line) -> bool:
         )
         error = {"type": "data", "array": up, "arrayminus": down, "thickness": 1, "width": 4}
     if line.bracket is not None and not all(line.bracket(one).exact for _, _, one in points):
-        # Lines run through the upper ends, the cautious ones; the bar reaches down to the lower ends.
-        lower = [line.bracket(one).lower for _, _, one in points]
-        down = [0.0 if low is None else known - low for (_, known, _), low in zip(points, lower, strict=True)]
-        error = {"type": "data", "array": [0.0] * len(down), "arrayminus": down, "thickness": 1.5, "width": 5}
+        # Lines run through the upper ends, the cautious ones, or through estimates; the bar reaches to the ends.
+        ends = [(known, line.bracket(one)) for _, known, one in points]
+        down = [0.0 if of.lower is None else max(0.0, known - of.lower) for known, of in ends]
+        up = [0.0 if of.upper is None else max(0.0, of.upper - known) for known, of in ends]
+        error = {"type": "data", "array": up, "arrayminus": down, "thickness": 1.5, "width": 5}
     figure.add_scatter(
         x=[number for number, _, _ in points],
         y=[known for _, known, _ in points],

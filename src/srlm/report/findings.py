@@ -4,7 +4,7 @@ Knows: the records' fields; the theory's promises are in `promises.py`, forecast
 anything that is not in them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from srlm.measure.decision import best_round
@@ -68,24 +68,24 @@ def points(run: RunView) -> list[tuple[str, str]]:
     ceiling = all(one.certified_share != 0 and one.accuracy.mode is not None for one in bases)
     end = "Exact rounds would end at the modes’ first figure (P5)." if ceiling else ""
     asked = [
-        ("Right answers", _by_split(run, _accuracy_sentence, end)),
-        ("Learned, corrupted", _by_split(run, _fates_sentence, "Learned: wrong at round 0, right now.")),
+        ("Right answers", by_split(run, _accuracy_sentence, end)),
+        ("Learned, corrupted", by_split(run, _fates_sentence, "Learned: wrong at round 0, right now.")),
         ("Surer?", _surer(run)),
         ("Narrower?", _narrower(run)),
-        ("As forecast?", _by_split(run, forecasts.sentence)),
+        ("As forecast?", by_split(run, forecasts.sentence)),
         ("As the theory says?", promises.theory_sentence(run) if len(run.rounds) > 1 else ""),
-        ("Which round?", _choice(run)),
+        ("Which round?", choice(run)),
     ]
     return [(question, answer) for question, answer in asked if answer]
 
 
-def _by_split(run: RunView, sentence: Callable[[RunView, Split], str | None], meaning: str = "") -> str:
-    """What the sentence says of each split, and what it means; nothing where it says nothing."""
-    said = [text for split in SPLITS if (text := sentence(run, split))]
+def by_split(run: RunView, told: Callable[[RunView, Split], str | None], meaning: str = "") -> str:
+    """What is told of each split, and what it means; nothing where nothing is told."""
+    said = [text for split in SPLITS if (text := told(run, split))]
     return " ".join([*said, meaning] if said else []).strip()
 
 
-def _ends(run: RunView, split: Split) -> tuple[SplitRecord, SplitRecord] | None:
+def ends(run: RunView, split: Split) -> tuple[SplitRecord, SplitRecord] | None:
     """A split at round 0 and at the round shown, where both were measured and are not the same."""
     series = run.shown(split)
     return (series[0][1], series[-1][1]) if len(series) > 1 else None
@@ -124,12 +124,12 @@ def _fates_sentence(run: RunView, split: Split) -> str | None:
 def _surer(run: RunView) -> str:
     """Whether the base model's favourites gained: what an exact round does."""
     split: Split = "held_out" if run.split("held_out") else "train"
-    if (ends := _ends(run, split)) is None or (base := ends[0].kept_confidence) is None:
+    if (pair := ends(run, split)) is None or (base := pair[0].kept_confidence) is None:
         return ""
-    if (now := ends[1].kept_confidence) is None:
+    if (now := pair[1].kept_confidence) is None:
         return ""
     verdict = "Yes" if now > base else "No" if now < base else "As before"
-    before, after = (numbers.measured(one, "kept_confidence") for one in ends)
+    before, after = (numbers.measured(one, "kept_confidence") for one in pair)
     return (
         f"{verdict}: on {NAMES[split]} the base model's own favourites had probability {before} on average and have at "
         f"least {after}."
@@ -139,9 +139,9 @@ def _surer(run: RunView) -> str:
 def _narrower(run: RunView) -> str:
     """What the model no longer says, which κ does not tell."""
     split: Split = "held_out" if run.split("held_out") else "train"
-    if (ends := _ends(run, split)) is None:
+    if (pair := ends(run, split)) is None:
         return ""
-    base, now = ends
+    base, now = pair
     parts = []
     if base.distinct is not None and now.distinct is not None:
         verdict = "Yes" if now.distinct < base.distinct else "No"
@@ -149,7 +149,12 @@ def _narrower(run: RunView) -> str:
         parts.append(f"{verdict}: of a prompt's samples {shares[0]} were distinct and {shares[1]} are ({NAMES[split]})")
     if base.entropy is not None and now.entropy is not None:
         parts.append(f"entropy went from {numbers.number(base.entropy)} to {numbers.number(now.entropy)} nats a token")
-    kept = run.rounds[run.now].retention
+    return sentence([*parts, *retained(run)])
+
+
+def retained(run: RunView) -> list[str]:
+    """What the round shown keeps of the base model, in parts of a sentence."""
+    parts, kept = [], run.rounds[run.now].retention
     if kept is not None and kept.kl_base is not None:
         error = "" if kept.kl_base_se is None else f" ± {numbers.number(kept.kl_base_se)}"
         parts.append(
@@ -158,11 +163,16 @@ def _narrower(run: RunView) -> str:
     if kept is not None and kept.text is not None and kept.text_base is not None:
         was, is_ = numbers.number(kept.text_base), numbers.number(kept.text)
         parts.append(f"a page of unrelated text went from {was} to {is_} nats a token")
+    return parts
+
+
+def sentence(parts: Sequence[str]) -> str:
+    """The parts as one sentence; nothing of none."""
     text = "; ".join(parts)
     return text[:1].upper() + text[1:] + "." if text else ""
 
 
-def _choice(run: RunView) -> str:
+def choice(run: RunView) -> str:
     """Which round's policy is the run's model, and why."""
     if len(run.rounds) < 2:
         return ""
@@ -183,16 +193,16 @@ def facts(run: RunView) -> list[Fact]:
     for split in SPLITS:
         if not (series := run.shown(split)):
             continue
-        ends, where = (series[0][1], series[-1][1]), NAMES[split]
+        pair, where = (series[0][1], series[-1][1]), NAMES[split]
         meaning = "1 is certain of itself"
         if split == "train" and update is not None and update.tau is not None:
             meaning += f"; τ: the last step left at most {numbers.mass(update.tau)} of an exact round out"
-        figures.append(Fact(f"Condition number κ, {where}", numbers.kappa(ends[0]), numbers.kappa(ends[1]), meaning))
-        rates = [numbers.measured(one, "failure_rate") for one in ends]
+        figures.append(Fact(f"Condition number κ, {where}", numbers.kappa(pair[0]), numbers.kappa(pair[1]), meaning))
+        rates = [numbers.measured(one, "failure_rate") for one in pair]
         meaning = "prompts whose favourite response has probability at most ½"
         figures.append(Fact(f"Failure rate, {where}", rates[0], rates[1], meaning))
-        if ends[1].accuracy.sample is not None:
-            shares = [numbers.measured(one, "sample_accuracy") for one in ends]
+        if pair[1].accuracy.sample is not None:
+            shares = [numbers.measured(one, "sample_accuracy") for one in pair]
             figures.append(Fact(f"Right samples, {where}", shares[0], shares[1], "drawn at temperature 1, nothing cut"))
     return figures
 

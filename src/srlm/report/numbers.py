@@ -30,6 +30,11 @@ def number(value: float | None) -> str:
     return f"{float(f'{value:.3g}'):g}"
 
 
+def known(value: float | None) -> str:
+    """`number`, a dash where there is none: in a table."""
+    return "–" if value is None else number(value)
+
+
 def from_log(log_value: float) -> str:
     """`number(exp(log_value))` for values that may overflow or underflow."""
     if math.isinf(log_value) or -600 < log_value < math.log(1e6):
@@ -69,8 +74,26 @@ def over_prompts(value: str, interval: Interval | None) -> str:
     return value if interval is None else f"{value} ({100 * interval.lower:.0f} to {share(interval.upper)})"
 
 
+def from_to(low: str, high: str) -> str:
+    """The ends of what is certified at a confidence: "1.07 to 3.1", "at least 1.07" without an upper end."""
+    return f"at least {low}" if high == "∞" else low if low == high else f"{low} to {high}"
+
+
+def chance(log_value: float) -> str:
+    """A probability in percent from its logarithm (nats)."""
+    return share(math.exp(min(0.0, log_value)))
+
+
+def certified(estimate: str, ends: str, level: float) -> str:
+    """An estimate from draws with the ends that they certify: "1.24 (certified at 95%: 1.05 to 3.1)"."""
+    return f"{estimate} (certified at {number(100 * level)}%: {ends})"
+
+
 def measured(one: SplitRecord, name: str) -> str:
     """A share by its name in `SplitRecord.intervals`, with the interval where it has one."""
+    if name == "failure_rate" and one.answers is not None:
+        ends = from_to(*(share(end) for end in (one.failure_rate.lower, one.failure_rate.upper)))
+        return certified(share(one.answers.failure_estimate), ends, one.answers.confidence)
     if name == "failure_rate":
         value = share_bracket(one.failure_rate)
     else:
@@ -81,12 +104,27 @@ def measured(one: SplitRecord, name: str) -> str:
 
 def log_bracket(logs: Bracket | Interval) -> str:
     """`bracket` of what the logarithms (nats) stand for, which may be beyond what a double holds."""
+    return between(*log_ends(logs))
+
+
+def log_ends(logs: Bracket | Interval) -> tuple[str, str]:
+    """Both ends of what the logarithms (nats) stand for; ∞ where the upper one is left out."""
     low, high = (-math.inf if logs.lower is None else logs.lower), (math.inf if logs.upper is None else logs.upper)
-    return between(from_log(low), from_log(high))
+    return from_log(low), from_log(high)
+
+
+def kappa_estimate(one: SplitRecord) -> str:
+    """kappa_A's estimate from shares, alone; kappa elsewhere."""
+    return kappa(one) if one.answers is None else number(one.answers.kappa_estimate)
 
 
 def kappa(one: SplitRecord | DiagnosisRecord | Verdict) -> str:
-    """kappa as a bracket, from its logarithm where that is recorded (an older srlm cut kappa itself at exp(700))."""
+    """kappa as a bracket, from its logarithm where that is recorded (an older srlm cut kappa itself at exp(700)); at the
+    level of answers kappa_A as an estimate with what is certified.
+    """
+    if isinstance(one, SplitRecord) and one.answers is not None:
+        ends = from_to(*log_ends(one.log_kappa)) if one.log_kappa else "not known"
+        return certified(kappa_estimate(one), ends, one.answers.confidence)
     return bracket(one.kappa) if one.log_kappa is None else log_bracket(one.log_kappa)
 
 

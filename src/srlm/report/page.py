@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,10 +23,10 @@ from srlm.records.atomic import write_text
 from srlm.records.responses import Response
 from srlm.records.rounds import SPLITS
 from srlm.records.text import visible
-from srlm.report import findings, forecasts, numbers, promises, updates
+from srlm.report import answer_findings, findings, forecasts, majorities, numbers, promises, updates
 from srlm.report._pieces import MOST_ROWS, NAMES, cut, filters, first_rows, flat
 from srlm.report.figures import comparison_figures, run_figures
-from srlm.report.reading import Answer, read_run
+from srlm.report.reading import Answer, RunView, read_run
 
 _TAGS = (
     *((fate, fate.replace("_", " ")) for fate in FATES),
@@ -33,6 +34,12 @@ _TAGS = (
     ("moved", "mode moved"),
     ("held_out", "held out"),
     ("train", "trained"),
+)
+_ANSWER_TAGS = (
+    *_TAGS[: len(FATES)],
+    ("moved", "majority changed"),
+    ("certified", "majority certified"),
+    *_TAGS[-2:],
 )
 
 
@@ -62,13 +69,18 @@ def report(run_folders: Sequence[Path], out: Path | None = None) -> dict[str, An
     return {"report": str(page), "runs": [_summary(folder) for folder in run_folders]}
 
 
+def _words(run: RunView) -> ModuleType:
+    """What says a run in words, at its level."""
+    return answer_findings if run.of_answers else findings
+
+
 def _summary(folder: Path) -> dict[str, Any]:
     run = read_run(folder, answers=False)
     return {
         "run": str(folder),
         "status": run.record.status,
         "rounds": [one.round for one in run.rounds],
-        "headline": findings.headline(run),
+        "headline": _words(run).headline(run),
         "theory": [asdict(one) for one in promises.promise_texts(run)],
         "splits": {
             split: {"first": series[0][1].model_dump(mode="json"), "last": series[-1][1].model_dump(mode="json")}
@@ -95,28 +107,38 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
     target = html_target(out or run_folder / "report.html")
     run = read_run(run_folder)
     figures, forecast = run_figures(run), forecasts.figures(run)
+    said, tags = _words(run), _ANSWER_TAGS if run.of_answers else _TAGS
     rows = [_row(one) for one in first_rows(run.answers, _changed)]
+    rows += [majorities.row(one) for one in first_rows(run.questions, lambda one: one.changed)]
     context = {
         "title": f"{visible(str(run.record.configuration.get('model', 'a model')), 60)}: self-rewarding run",
         "run": run,
         "figures": figures,
         "forecast_figures": forecast,
+        "forecast_headers": forecasts.headers(run),
         "forecasts": [(split, told) for split in SPLITS if (told := forecasts.rows(run, split))],
-        "headline": findings.headline(run),
-        "standfirst": findings.standfirst(run),
-        "points": findings.points(run),
-        "facts": findings.facts(run),
+        "headline": said.headline(run),
+        "standfirst": said.standfirst(run),
+        "points": said.points(run),
+        "facts": said.facts(run),
+        "tables": [(split, *answer_findings.table(run, split)) for split in SPLITS if run.of_answers],
         "updates": updates.rows(run),
         "update_words": updates.words(run),
         "promises": promises.promise_texts(run),
         "troubles": findings.troubles(run),
-        "caveats": findings.caveats(run) if run.rounds else [],
+        "caveats": said.caveats(run) if run.rounds else [],
         "answers": rows,
-        "filters": filters(rows, _TAGS),
-        "answers_left_out": max(0, len(run.answers) - MOST_ROWS),
-        "configuration": flat(run.record.configuration),
+        "filters": filters(rows, tags),
+        "answers_left_out": max(0, len(run.answers) + len(run.questions) - MOST_ROWS),
+        "configuration": flat(run.record.configuration | _chosen(run)),
     }
     return render("run.html", target, [*figures, *forecast], context)
+
+
+def _chosen(run: RunView) -> dict[str, Any]:
+    """Settings that were left to the run, as it chose them."""
+    unset = run.of_answers and run.record.configuration.get("beta") is None and run.beta is not None
+    return {"beta": f"{numbers.number(run.beta)}, chosen from the draws of round 0"} if unset else {}
 
 
 def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
@@ -132,15 +154,18 @@ def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
     target = html_target(out)
     names = names_of(run_folders)
     runs = [(name, read_run(folder, answers=False)) for name, folder in zip(names, run_folders, strict=True)]
+    if len({run.of_answers for _, run in runs}) > 1:
+        told = ", ".join(f"{name} at level {'answer' if run.of_answers else 'response'}" for name, run in runs)
+        raise InputError(f"{told}: κ of responses and κ_A of answers cannot be compared; compare runs of one level")
     figures = comparison_figures(runs)
-    settings = {name: flat(run.record.configuration) for name, run in runs}
+    settings = {name: flat(run.record.configuration | _chosen(run)) for name, run in runs}
     fields = sorted({field for one in settings.values() for field in one})
     differing = [field for field in fields if len({one.get(field, "") for one in settings.values()}) > 1]
     context = {
         "title": f"{len(runs)} self-rewarding runs side by side",
         "runs": runs,
         "figures": figures,
-        "rows": [(name, run, findings.headline(run), promises.theory_sentence(run)) for name, run in runs],
+        "rows": [(name, run, _words(run).headline(run), promises.theory_sentence(run)) for name, run in runs],
         "differences": [(field, [settings[name].get(field, "") for name, _ in runs]) for field in differing],
     }
     return render("comparison.html", target, figures, context)

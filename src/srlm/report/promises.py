@@ -3,7 +3,7 @@
 Knows: how to say what `srlm.measure.promises` compares. Refuses to know: how it is compared.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from srlm.measure.promises import Outcome, Promise, Statement, Step, promises, refuted
@@ -26,6 +26,11 @@ _OLD_LABELS: dict[Statement, str] = {
     "contraction": "P3, {}: an exact round shrinks κ − 1 by at least exp(−margin/β)",
     "exact_round": "The exact round itself, {} (estimated from the samples of the round before; not a bound)",
 }
+# At the level of answers, where P10 carries P5 over to exact rounds and nothing is a test of it.
+_ANSWER_LABELS: dict[Statement, str] = {
+    "modes_stay": "P10, {}: exact rounds never move a majority",
+    "ceiling": "P10, {}: samples converge to the accuracy of the base model's majorities, the ceiling",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ def promises_of(run: RunView) -> list[Promise]:
 
 def promise_texts(run: RunView) -> list[PromiseText]:
     """The run's promises in words."""
-    labels = _LABELS | (_OLD_LABELS if run.label == "P3" else {})
+    labels = _LABELS | (_ANSWER_LABELS if run.of_answers else _OLD_LABELS if run.label == "P3" else {})
     return [
         PromiseText(labels[one.statement].format(one.split and NAMES[one.split]), *_words(run, one), one.outcome)
         for one in promises_of(run)
@@ -72,12 +77,15 @@ def _words(run: RunView, one: Promise) -> tuple[str, str]:
             base = numbers.number(series[0][1].median_margin)
             becomes = f"median margin {base} becomes {numbers.number(last.expected)} nats"
             return becomes, f"{numbers.number(last.upper)} nats"
+        case "modes_stay" if run.of_answers:
+            moved = f"{numbers.measured(series[-1][1], 'mode_drift')} of the majorities drawn differ"
+            return "no majority differs from the base model's", moved
         case "modes_stay":
             moved = f"{numbers.measured(series[-1][1], 'mode_drift')} of the {numbers.proved(run.widened)} modes differ"
             return "no mode differs from the base model's", moved
         case "ceiling":
             samples, modes = (numbers.measured(series[-1][1], f"{way}_accuracy") for way in ("sample", "mode"))
-            now = f"samples {samples}, modes now {modes}"
+            now = f"samples {samples}, {run.modes_name} now {modes}"
             return f"heads for {numbers.measured(series[0][1], 'mode_accuracy')}", now
         case "exactness":
             scored = [(one.round, one.certificate) for one in run.rounds if one.certificate is not None]
@@ -100,16 +108,32 @@ def _listed(parts: Iterable[str]) -> str:
     return "; ".join(every if len(every) <= 6 else [*every[:2], "…", *every[-2:]])
 
 
+_OF_RESPONSES = "The theory speaks of eq. 3, or the projection, with the log-probability as reward"
+_OF_ANSWERS = "The theory (P10) speaks of rounds with the log-probability of the answer as reward"
+
+
+def _of_answers(kept: Sequence[Promise]) -> str:
+    """What P10 claims of exact rounds alone, and how far the majorities moved."""
+    text = (
+        "P10: an exact round with the log-probability of the answer as reward raises every answer's share to the power "
+        "1 + 1/β, so κ_A falls as P3 says, no majority moves and samples end at the ceiling. These rounds know shares "
+        "from a few draws only, so nothing of that is promised of them, and no bound is checked here"
+    )
+    moved = [one.steps[-1].upper for one in kept if one.statement == "modes_stay"]
+    if not moved:
+        return f"{text}."
+    return f"{text}; up to {numbers.share(max(moved))} of the majorities moved (near a tie draws alone move one)."
+
+
 def theory_sentence(run: RunView) -> str:
     """Whether the theory held, in a sentence or two."""
     kept = promises_of(run)
     if not kept:
         return "With the base model alone there is nothing to hold the theory against yet."
     if run.off_theory:
-        return (
-            "The theory speaks of eq. 3, or the projection, with the log-probability as reward; this run had "
-            f"{visible(run.off_theory, 200)}. Its statements stand below for comparison only."
-        )
+        return f"{_OF_ANSWERS if run.of_answers else _OF_RESPONSES}; this run had {visible(run.off_theory, 200)}. Its statements stand below for comparison only."
+    if run.of_answers:
+        return _of_answers(kept)
     bounds = [one for one in kept if one.statement == "contraction"]
     above: list[tuple[Split, Step]] = [
         (one.split, step) for one in bounds if one.split is not None for step in one.steps if step.lower > step.expected

@@ -9,13 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from srlm.measure.fates import majority_outcomes
+from srlm.measure.majorities import CONFIDENCE
 from srlm.measure.split import share
 from srlm.records.forecast import ForecastRecord
 from srlm.records.responses import ModeBracket
 from srlm.records.rounds import SPLITS, RoundRecord, RunRecord, Split, SplitRecord, parse
 from srlm.records.run_directory import RUN_FILE, RoundDirectory, RunDirectory
 from srlm.records.tables import modes_from_table, samples_from_table
+from srlm.report.majorities import Question, questions
 
+_DRAWS_ALONE = (
+    "it trains on its own samples, all with the same weight; the default beside it shows what the reward adds to the "
+    "noise of training on one's own samples"
+)
 # What a control does, and what the default run shows beside it.
 _CONTROLS: Mapping[str, str] = {
     "likelihood": "it trains on its own samples, all with the same weight; the default beside it shows what the "
@@ -23,6 +29,8 @@ _CONTROLS: Mapping[str, str] = {
     "mode_likelihood": "it trains on the proved mode alone; the default beside it shows what other likely "
     "responses add",
     "random": "its rewards are drawn at random; the default beside it shows what the self-reward adds",
+    "majority": "a hard vote: it trains on the majority's responses alone; the default beside it shows what weights by "
+    "share add",
     "base_log_probability": "the frozen base model is the judge; the default beside it shows what a judge that learns "
     "along adds",
 }
@@ -67,13 +75,36 @@ class RunView:
         path: the run's folder.
         record: `run.json`.
         rounds: metrics of the complete rounds, in order from 0; may be empty.
-        answers: one a prompt; empty without a complete round.
+        answers: one a prompt; empty without a complete round, and at the level of answers.
+        questions: the same at the level of answers.
     """
 
     path: Path
     record: RunRecord
     rounds: tuple[RoundRecord, ...]
     answers: tuple[Answer, ...]
+    questions: tuple[Question, ...] = ()
+
+    @property
+    def of_answers(self) -> bool:
+        """Whether the run is at the level of answers: kappa_A and majorities instead of kappa and modes (P10)."""
+        return self.record.configuration.get("level") == "answer"
+
+    @property
+    def kappa_name(self) -> str:
+        """What the condition number is called."""
+        return "κ_A" if self.of_answers else "κ"
+
+    @property
+    def modes_name(self) -> str:
+        """What the likeliest responses, or answers, are called."""
+        return "majorities" if self.of_answers else "modes"
+
+    @property
+    def confidence(self) -> float:
+        """Of the certificates of answers in one round."""
+        known = (one.answers.confidence for split in SPLITS for _, one in self.split(split) if one.answers)
+        return next(known, CONFIDENCE)
 
     @property
     def exported(self) -> int | None:
@@ -94,7 +125,8 @@ class RunView:
     def controls(self) -> list[str]:
         """What this run is a control for, in words; empty for one that is none."""
         names = [self.loss, *map(str, self.record.configuration.get("rewards") or ())]
-        return [f"a control ({name}): {_CONTROLS[name]}" for name in names if name in _CONTROLS]
+        controls = _CONTROLS | ({"likelihood": _DRAWS_ALONE} if self.of_answers else {})
+        return [f"a control ({name}): {controls[name]}" for name in names if name in controls]
 
     @property
     def loss(self) -> str:
@@ -153,14 +185,17 @@ class RunView:
 
     @property
     def off_theory(self) -> str | None:
-        """What makes this run's rounds others than the theory's, in words; None for eq. 3 or the
-        projection with the log-probability.
+        """What makes this run's rounds others than the theory's, in words; None for eq. 3 or the projection with the
+        log-probability, and for weighted likelihood with the log-probability of the answer (P10).
         """
-        rewards = self.record.configuration.get("rewards") or ["log_probability"]
+        own, updates = ["log_probability"], ("projection", "regression")
+        if self.of_answers:
+            own, updates = ["answer"], ("weighted", "leave_one_out", "regression")
+        rewards = self.record.configuration.get("rewards") or own
         departures = []
-        if rewards != ["log_probability"]:
+        if rewards != own:
             departures.append(f"the reward {' + '.join(map(str, rewards))}")
-        if self.loss not in ("projection", "regression"):
+        if self.loss not in updates:
             departures.append(f"the update {self.loss}")
         if self.record.configuration.get("reference") == "base":
             departures.append("the base model as reference")
@@ -195,8 +230,11 @@ def read_run(folder: Path, answers: bool = True) -> RunView:
     record = parse(RunRecord, directory.record(), folder / RUN_FILE)
     rounds = [directory.round(number) for number in directory.completed_rounds()]
     view = RunView(folder, record, tuple(one.read() for one in rounds), ())
-    told = answers and rounds and record.configuration.get("level") != "answer"
-    return replace(view, answers=_answers(rounds[: view.now + 1])) if told else view
+    if not answers or not rounds:
+        return view
+    if view.of_answers:
+        return replace(view, questions=questions(rounds[: view.now + 1], view.confidence))
+    return replace(view, answers=_answers(rounds[: view.now + 1]))
 
 
 def _answers(rounds: list[RoundDirectory]) -> tuple[Answer, ...]:

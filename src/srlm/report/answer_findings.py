@@ -1,0 +1,269 @@
+"""What a run of answers amounts to, in words: as `findings`, where majorities of samples stand for modes (P10, P11).
+
+Knows: the records' fields. An estimate from draws is "about", its ends "certified" at their confidence; "proved" is
+only what the responses seen prove. Refuses to know: anything that is not in the records.
+"""
+
+from collections.abc import Callable, Sequence
+
+from srlm.measure.fates import FATES
+from srlm.records.answers import AnswersRecord
+from srlm.records.rounds import SPLITS, Split, SplitRecord
+from srlm.report import forecasts, numbers, promises
+from srlm.report._pieces import NAMES
+from srlm.report.findings import Fact, by_split, choice, ends, retained, sentence
+from srlm.report.reading import RunView
+
+_QUESTIONS: dict[Split, str] = {"train": "trained questions", "held_out": "held-out questions"}
+
+
+def headline(run: RunView) -> str:
+    """The run in one sentence: right samples against the ceiling, or kappa_A where no answer is known."""
+    split: Split = "held_out" if run.split("held_out") else "train"
+    if not (series := run.split(split)):
+        return "No round has been measured yet"
+    base, (last, now), where = series[0][1], series[-1], _QUESTIONS[split]
+    kept = "" if run.now == last else f"; {'the base model' if run.now == 0 else f'round {run.now}'} is kept"
+    before, after, ceiling = (numbers.share(one) for one in (base.accuracy.sample, now.accuracy.sample, _ceiling(base)))
+    if base.accuracy.sample is None or now.accuracy.sample is None:
+        went = f"from about {numbers.kappa_estimate(base)} to about {numbers.kappa_estimate(now)} in"
+        if last == 0:
+            return f"The base model: κ_A about {numbers.kappa_estimate(now)} on {where}"
+        return f"κ_A went {went} {numbers.plural(last, 'round')} on {where}{kept}"
+    if last == 0:
+        return f"The base model: {after} of its samples on {where} are right, and {ceiling} of its majorities"
+    was, is_ = (one.intervals.get("sample_accuracy") for one in (base, now))
+    apart = was and is_ and (is_.lower > was.upper or is_.upper < was.lower)
+    verb = "went" if not apart else "rose" if now.accuracy.sample > base.accuracy.sample else "fell"
+    text = f"Right samples on {where} {verb} from {before} to {after} in {numbers.plural(last, 'round')}"
+    text += "" if apart else " (no certain change)"
+    return f"{text}; the ceiling, the accuracy of majorities before training, was {ceiling}{kept}"
+
+
+def _ceiling(base: SplitRecord) -> float | None:
+    return base.accuracy.mode
+
+
+def standfirst(run: RunView) -> list[str]:
+    """What is sharpened, and what kappa_A means."""
+    if not run.rounds:
+        return ["The page will fill as rounds complete."]
+    return [
+        "This run sharpens answers, not strings: many samples share an answer, and the likeliest answer is the one they "
+        "vote for. Training makes the model give it more often; it cannot make the vote better.",
+        "κ_A is the number of samples it takes, on average over prompts, to see the likeliest answer once; at 1 every "
+        "sample gives it.",
+    ]
+
+
+def points(run: RunView) -> list[tuple[str, str]]:
+    """What a stranger asks first; questions that the records do not answer are left out."""
+    ceiling = "Exact rounds would end at the majorities’ first figure, the ceiling (P10)."
+    asked = [
+        ("Right answers", by_split(run, _accuracy_sentence, ceiling)),
+        (
+            "Learned, corrupted",
+            by_split(run, _fates_sentence, "Learned: the majority was wrong at round 0, right now."),
+        ),
+        ("Certain?", by_split(run, _certain_sentence)),
+        ("Surer?", by_split(run, _surer_sentence)),
+        ("Narrower?", _narrower(run)),
+        ("Without an answer?", by_split(run, _unread_sentence, "They are left out of everything else.")),
+        ("How many draws?", _draws(run)),
+        ("How strong?", _strength(run)),
+        ("As forecast?", by_split(run, forecasts.sentence)),
+        ("As the theory says?", promises.theory_sentence(run) if len(run.rounds) > 1 else ""),
+        ("Which round?", choice(run)),
+    ]
+    return [(question, answer) for question, answer in asked if answer]
+
+
+def _went(run: RunView, split: Split, form: Callable[[SplitRecord], str]) -> str:
+    """ "a → b" from round 0 to the round shown; "a" where they read the same."""
+    series = run.shown(split)
+    return " → ".join(dict.fromkeys(form(one) for one in (series[0][1], series[-1][1])))
+
+
+def _accuracy_sentence(run: RunView, split: Split) -> str | None:
+    series = run.shown(split)
+    if not series or series[-1][1].accuracy.sample is None:
+        return None
+    ways = (("samples", "sample"), ("greedy answers", "greedy"), ("majorities", "mode"))
+    told = (
+        f"{name} {_went(run, split, lambda one, way=way: numbers.measured(one, f'{way}_accuracy'))}"
+        for name, way in ways
+        if getattr(series[-1][1].accuracy, way) is not None
+    )
+    return f"{NAMES[split].capitalize()}: {', '.join(told)}."
+
+
+def _fates_sentence(run: RunView, split: Split) -> str | None:
+    if (pair := ends(run, split)) is None or not (counts := pair[1].fates.get("majority")):
+        return None
+    told = ", ".join(f"{counts.get(fate, 0)} {fate.replace('_', ' ')}" for fate in FATES)
+    text = f"{NAMES[split].capitalize()}: of {sum(counts.values())} majorities {told}"
+    flips = pair[1].flips
+    return text + ("." if flips is None else f"; {numbers.share(flips)} changed in the last step.")
+
+
+def _certain_sentence(run: RunView, split: Split) -> str | None:
+    told = []
+    for number, one in dict((run.shown(split)[:1] + run.shown(split)[-1:])).items():
+        if (of := one.answers) is None:
+            continue
+        text = f"{of.certified} of {one.prompts} majorities were certified at {_level(of)} in round {number}"
+        text += f", {of.proved} of them proved by the responses seen" if of.proved else ""
+        if of.certified_accuracy is not None:
+            right = numbers.over_prompts(numbers.share(of.certified_accuracy), of.certified_interval)
+            text += f", and {right} of the certified were right"
+        told.append(text)
+    return f"{NAMES[split].capitalize()}: {'; '.join(told)}." if told else None
+
+
+def _surer_sentence(run: RunView, split: Split) -> str | None:
+    if (pair := ends(run, split)) is None or pair[0].kept_confidence is None or pair[1].kept_confidence is None:
+        return None
+    shares = _went(run, split, lambda one: numbers.measured(one, "kept_confidence"))
+    return f"{NAMES[split].capitalize()}: the base model’s majorities have of the answers drawn, on average, {shares}."
+
+
+def _narrower(run: RunView) -> str:
+    """Which diversity went: that of answers should, that of the reasoning within an answer need not (P10)."""
+    split: Split = "held_out" if run.split("held_out") else "train"
+    if (pair := ends(run, split)) is None:
+        return ""
+    parts = []
+    for what, name, unit in (
+        ("different answers to a prompt", "distinct", ""),
+        ("entropy of the answers", "entropy", " nats"),
+        ("entropy of the reasoning within an answer", "entropy_within", " nats"),
+    ):
+        was, is_ = (one.answers and getattr(one.answers, name) for one in pair)
+        if was is not None and is_ is not None:
+            parts.append(f"{what} {numbers.number(was)} → {numbers.number(is_)}{unit}")
+    if parts:
+        parts[0] += f" ({NAMES[split]})"
+    text = sentence([*parts, *retained(run)])
+    return f"{text} Exact rounds take diversity from the answers alone (P10)." if text else ""
+
+
+def _unread_sentence(run: RunView, split: Split) -> str | None:
+    if not any(one.answers and one.answers.unparseable_share for _, one in run.shown(split)):
+        return None
+
+    def unread(one: SplitRecord) -> str:
+        return numbers.mass(one.answers.unparseable_share) if one.answers else "–"
+
+    return f"{NAMES[split].capitalize()}: {_went(run, split, unread)} of the responses."
+
+
+def _draws(run: RunView) -> str:
+    """What sampling until certain spent against a fixed number; nothing where the number was fixed."""
+    told = []
+    for one in run.rounds:
+        known = [of.answers for split in SPLITS if (of := one.split(split)) and of.answers]
+        budget = sum(of.budget or 0 for of in known)
+        if budget:
+            draws = sum(of.draws for of in known)
+            told.append(f"round {one.round}: {draws:,} of {budget:,} ({numbers.share(draws / budget)})")
+    return f"Sampling at a prompt stopped once its majority was certain: {'; '.join(told)}." if told else ""
+
+
+def _strength(run: RunView) -> str:
+    if run.beta is None:
+        return ""
+    text = f"β = {numbers.number(run.beta)}: an exact round would raise shares to the power {1 + 1 / run.beta:.3g}"
+    if run.record.configuration.get("beta") is not None:
+        return f"{text}; given."
+    draws = run.record.configuration.get("num_generations")
+    return f"{text}; chosen, as none was given, from the K = {numbers.number(draws)} draws and the shares of round 0."
+
+
+def facts(run: RunView) -> list[Fact]:
+    """The figures a reader should take away, trained prompts before held-out ones."""
+    figures: list[Fact] = []
+    for split in SPLITS:
+        if not (series := run.shown(split)):
+            continue
+        (base, now), where = (series[0][1], series[-1][1]), NAMES[split]
+        if now.accuracy.sample is not None:
+            shares = [numbers.measured(one, "sample_accuracy") for one in (base, now)]
+            ceiling = f"ceiling, the base model’s majorities: {numbers.measured(base, 'mode_accuracy')}"
+            figures.append(Fact(f"Right samples, {where}", shares[0], shares[1], ceiling))
+        meaning = "1: every sample gives the majority; no upper end where a prompt repeats no answer"
+        figures.append(Fact(f"κ_A, {where}", numbers.kappa(base), numbers.kappa(now), meaning))
+        rates = [numbers.measured(one, "failure_rate") for one in (base, now)]
+        meaning = "prompts whose likeliest answer has probability at most ½"
+        figures.append(Fact(f"Failure rate, {where}", rates[0], rates[1], meaning))
+    return figures
+
+
+_COLUMNS: dict[str, Callable[[SplitRecord, AnswersRecord], str]] = {
+    "samples right": lambda one, of: numbers.measured(one, "sample_accuracy"),
+    "greedy right": lambda one, of: numbers.measured(one, "greedy_accuracy"),
+    "majorities right": lambda one, of: numbers.measured(one, "mode_accuracy"),
+    "κ_A": lambda one, of: numbers.kappa(one),
+    "failure rate": lambda one, of: numbers.measured(one, "failure_rate"),
+    "certified": lambda one, of: f"{of.certified} of {one.prompts}",
+    "of these proved": lambda one, of: str(of.proved),
+    "certified right": lambda one, of: numbers.over_prompts(
+        numbers.share(of.certified_accuracy, "–"), of.certified_interval
+    ),
+    "majorities moved": lambda one, of: numbers.measured(one, "mode_drift"),
+    "flips": lambda one, of: numbers.share(one.flips, "–"),
+    "share of first majorities": lambda one, of: numbers.measured(one, "kept_confidence"),
+    "without an answer": lambda one, of: numbers.mass(of.unparseable_share),
+    "different answers": lambda one, of: numbers.known(of.distinct),
+    "entropy of answers (nats)": lambda one, of: numbers.known(of.entropy),
+    "entropy within an answer (nats)": lambda one, of: numbers.known(of.entropy_within),
+    "median lead (nats)": lambda one, of: numbers.known(of.median_lead),
+    "calibration error": lambda one, of: numbers.known(of.calibration_error),
+    "draws": lambda one, of: f"{of.draws:,}" + (f" of {of.budget:,}" if of.budget else ""),
+    "tokens": lambda one, of: numbers.known(one.mean_response_tokens),
+    "cut": lambda one, of: numbers.share(one.cut_share, "–"),
+}
+
+
+def table(run: RunView, split: Split) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+    """Names of columns, and a row a round, of the numbers behind the figures."""
+    rows = [
+        (str(number), *(cell(one, one.answers) for cell in _COLUMNS.values()))
+        for number, one in run.split(split)
+        if one.answers is not None
+    ]
+    return ["round", *_COLUMNS], rows
+
+
+def caveats(run: RunView) -> list[str]:
+    """What a careful reader should keep in mind."""
+    level = f"{numbers.number(100 * run.confidence)}%"
+    notes = [
+        f"Certified at {level} means: over all draws of a round, the ends given for every prompt hold at once with at "
+        f"least that probability, whenever sampling stopped (P11). Of the majorities listed as certified, at most "
+        f"{numbers.number(100 * (1 - run.confidence))}% are wrong about which answer is likeliest, in expectation. It "
+        "says nothing about whether that answer is right.",
+        "Majorities, their accuracy and κ_A outside the parentheses are estimates from the draws: near a tie draws alone "
+        "move a majority, and shares of majorities flatter a little. The ceiling is the accuracy of the majorities of "
+        "this many draws, not of infinitely many.",
+    ]
+    if any(one.answers and one.answers.proved for split in SPLITS for _, one in run.split(split)):
+        notes.append(
+            "Proved is only a majority of which the different responses drawn hold so much probability that no other "
+            "answer can be as likely: that needs no confidence."
+        )
+    if any(one.intervals for split in SPLITS for _, one in run.split(split)):
+        notes.append(
+            "Other parentheses say how far a figure would move with other prompts of the same kind (95%); the bar of a "
+            "forecast is a bootstrap over prompts and their draws."
+        )
+    if not run.split("held_out"):
+        notes.append("No prompts were held out: nothing here says how the model does on prompts it was not trained on.")
+    notes.append(
+        "Sharpening answers makes the vote’s winner the habit, right or wrong; it teaches nothing new, and a prompt "
+        "whose majority is wrong gets surer of it."
+    )
+    return notes
+
+
+def _level(of: AnswersRecord) -> str:
+    return f"{numbers.number(100 * of.confidence)}%"
