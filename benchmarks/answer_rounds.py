@@ -97,7 +97,8 @@ def tables() -> str:
             found[name] = some
     lines = ["Right single draws on held-out questions, by round; 95 % intervals over prompts at the last.", ""]
     lines += [f"| update | seed | {' | '.join(f'{n:02d}' for n in range(ROUNDS + 1))} | last, interval | ceiling | least "
-              "against 00 | kept |", "|---" * (ROUNDS + 6) + "|"]  # fmt: skip
+              "against 00 | kept |",
+              "|---" * (ROUNDS + 6) + "|"]  # fmt: skip
     for name, some in found.items():
         for one in some:
             held = [point["held_out"] for point in one["points"]]

@@ -20,6 +20,7 @@ def model_card(record: Mapping[str, Any], history: Sequence[RoundRecord], kept: 
     """
     configuration = record["configuration"]
     base = str(configuration["model"])
+    beta = configuration["beta"] or next((one.beta for one in reversed(history) if one.beta), 1.0)
     header = {
         "base_model": base,
         "library_name": "transformers",
@@ -32,7 +33,7 @@ def model_card(record: Mapping[str, Any], history: Sequence[RoundRecord], kept: 
         "",
         f"{base} after {kept} self-rewarding round{'' if kept == 1 else 's'} with srlm "
         f"{record.get('versions', {}).get('srlm', '')} (reward: {', '.join(configuration['rewards'])}; update: "
-        f"{configuration.get('loss_type')}; beta {configuration['beta']:g}). Self-rewarding sharpens what the base "
+        f"{configuration.get('loss_type')}; beta {beta:g}). Self-rewarding sharpens what the base "
         "model already does; it adds no knowledge.",
         "",
         "| round | kappa | tau | failure rate | sample accuracy | held-out sample accuracy | mode drift |",
