@@ -96,7 +96,7 @@ def tables() -> str:
         if some := [json.loads(file.read_text()) for file in sorted(FOLDER.glob(f"{name}-[0-9].json"))]:
             found[name] = some
     lines = ["Right single draws on held-out questions, by round; 95 % intervals over prompts at the last.", ""]
-    lines += [f"| update | seed | {' | '.join(f'{n:02d}' for n in range(ROUNDS + 1))} | last, interval | ceiling | least "
+    lines += [f"| update | seed | {' | '.join(f'{n:02d}' for n in range(ROUNDS + 1))} | last | ceiling | least "
               "against 00 | kept |",
               "|---" * (ROUNDS + 6) + "|"]  # fmt: skip
     for name, some in found.items():
@@ -111,7 +111,7 @@ def tables() -> str:
                 f"{band['upper']:.2f} | {ceiling:.3f} | {least:+.3f} | {(one['choice'] or {}).get('round')} |"
             )
     lines += ["", "At the last round: estimates of kappa_A, trained / held out; KL to the base model on its own "
-              "held-out samples (nats a response); entropy of a response within its answer (nats) at rounds 00 and last; "
+              "held-out samples (nats a response); entropy of a response within its answer (nats), at 00 and last; "
               "majorities moved since round 00; held-out majorities kept, learned, corrupted, still wrong.", "",
               "| update | seed | beta | kappa_A | KL to base | entropy within | distinct draws | moved | fates |",
               "|---" * 9 + "|"]  # fmt: skip
@@ -143,7 +143,7 @@ def tables() -> str:
                 )
     some = [sum(point["seconds"].values()) for runs in found.values() for one in runs for point in one["points"][1:]]
     if some:
-        lines += ["", f"A round took {np.median(some):.0f} s (median; {min(some):.0f} to {max(some):.0f}), on a machine "
+        lines += ["", f"A round took {np.median(some):.0f} s (median; {min(some):.0f} to {max(some):.0f}) on a machine "
                   "shared with other work."]  # fmt: skip
     return "\n".join(lines)
 

@@ -82,4 +82,4 @@ def test_a_rule_that_reads_less_than_half_stops_with_three_examples() -> None:
 def test_the_vote_counts_the_answers_that_were_read_else_reads_them() -> None:
     prompts, texts = ["p"] * 4, ["5", "it is 5.0", "6", ""]
     assert majority_vote(prompts, texts) == [0.5, 0.5, 0.25, 0.0]
-    assert majority_vote(prompts, texts, answers=["A", "B", "B", None]) == [0.25, 0.5, 0.5, 0.0]
+    assert majority_vote(prompts, texts, given_answers=["A", "B", "B", None]) == [0.25, 0.5, 0.5, 0.0]

@@ -81,7 +81,9 @@ def divergence(batch: GroupedBatch, beta: float) -> torch.Tensor:
 
 
 FORMULAS = {"regression": eq_3, "dpo": dpo, "ipo": ipo, "best_of_k": best_of_k}
-FORMULAS |= dict.fromkeys(("projection", "likelihood", "mode_likelihood"), divergence)
+FORMULAS |= dict.fromkeys(
+    ("projection", "weighted", "leave_one_out", "majority", "likelihood", "mode_likelihood"), divergence
+)
 
 
 def random_batch(seed: int, sizes: tuple[int, ...], ties: bool = False) -> GroupedBatch:
