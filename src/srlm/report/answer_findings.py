@@ -49,8 +49,8 @@ def standfirst(run: RunView) -> list[str]:
     if not run.rounds:
         return ["The page will fill as rounds complete."]
     return [
-        "This run sharpens answers, not strings: many samples share an answer, and the likeliest answer is the one they "
-        "vote for. Training makes the model give it more often; it cannot make the vote better.",
+        "This run sharpens answers, not strings: many samples share an answer, and the likeliest answer is the one "
+        "they vote for. Training makes the model give it more often; it cannot make the vote better.",
         "κ_A is the number of samples it takes, on average over prompts, to see the likeliest answer once; at 1 every "
         "sample gives it.",
     ]
@@ -108,7 +108,8 @@ def _fates_sentence(run: RunView, split: Split) -> str | None:
 
 def _certain_sentence(run: RunView, split: Split) -> str | None:
     told = []
-    for number, one in dict((run.shown(split)[:1] + run.shown(split)[-1:])).items():
+    series = run.shown(split)
+    for number, one in dict([*series[:1], *series[-1:]]).items():
         if (of := one.answers) is None:
             continue
         text = f"{of.certified} of {one.prompts} majorities were certified at {_level(of)} in round {number}"
@@ -242,9 +243,9 @@ def caveats(run: RunView) -> list[str]:
         f"least that probability, whenever sampling stopped (P11). Of the majorities listed as certified, at most "
         f"{numbers.number(100 * (1 - run.confidence))}% are wrong about which answer is likeliest, in expectation. It "
         "says nothing about whether that answer is right.",
-        "Majorities, their accuracy and κ_A outside the parentheses are estimates from the draws: near a tie draws alone "
-        "move a majority, and shares of majorities flatter a little. The ceiling is the accuracy of the majorities of "
-        "this many draws, not of infinitely many.",
+        "Majorities, their accuracy and κ_A outside the parentheses are estimates from the draws: near a tie draws "
+        "alone move a majority, and shares of majorities flatter a little. The ceiling is the accuracy of the "
+        "majorities of this many draws, not of infinitely many.",
     ]
     if any(one.answers and one.answers.proved for split in SPLITS for _, one in run.split(split)):
         notes.append(
