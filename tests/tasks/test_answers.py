@@ -177,7 +177,24 @@ def test_a_long_text_is_read_at_its_end() -> None:
 
 
 _FRAGMENTS = st.sampled_from(
-    ["\\boxed{", "}", "{", "the answer is ", "####", "1/2", "-", "^", "1e9", ".", ",", "yes", "(B)", "\n", "\\frac", "½"]
+    [
+        "\\boxed{",
+        "}",
+        "{",
+        "the answer is ",
+        "####",
+        "1/2",
+        "-",
+        "^",
+        "1e9",
+        ".",
+        ",",
+        "yes",
+        "(B)",
+        "\n",
+        "\\frac",
+        "½",
+    ]
 )
 
 

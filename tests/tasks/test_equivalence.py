@@ -83,7 +83,16 @@ def test_a_number_is_never_another_number(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize(
     "hostile",
-    ["5^5^5^5", "9**9**9", "x^{9^{9^{9}}}", "170000!", "{" * 10_000, "(" * 100 + "x" + ")" * 100, "9" * 10_000, "\\a" * 300],
+    [
+        "5^5^5^5",
+        "9**9**9",
+        "x^{9^{9^{9}}}",
+        "170000!",
+        "{" * 10_000,
+        "(" * 100 + "x" + ")" * 100,
+        "9" * 10_000,
+        "\\a" * 300,
+    ],
 )
 def test_hostile_mathematics_is_refused_before_it_is_parsed(hostile: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(equivalence, "_asked", lambda *_: pytest.fail("was parsed"))

@@ -164,6 +164,14 @@ def test_reasoning_gym_tasks_judge_with_their_own_scorer() -> None:
     ]
 
 
+@pytest.mark.parametrize(("task", "single"), [("chain_sum", True), ("gsm_symbolic", True), ("countdown", False)])
+def test_a_reasoning_gym_answer_is_accepted_where_it_is_the_only_one(task: str, single: bool) -> None:
+    prompts = load_prompts(f"reasoning_gym:{task}", limit=4)
+    # Of countdown any expression of the right value will do, so that only its scorer knows.
+    assert all(len(p.answers) == single and p.judge for p in prompts)
+    assert all(re.fullmatch(r"-?\d+", answer) for p in prompts for answer in p.answers)
+
+
 def test_encoding_applies_the_chat_template_unless_raw(tiny_model_folder: Path) -> None:
     loaded = load_model(str(tiny_model_folder))
     prompts = as_prompts([{"prompt": "w1 w2"}, {"prompt": [{"role": "user", "content": "w3"}]}])

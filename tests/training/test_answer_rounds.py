@@ -9,15 +9,16 @@ import pytest
 from tests.training.fake_learner import SETTINGS, Table
 
 from srlm import theory
+from srlm.engines.drawing import draw_until_certain
 from srlm.engines.engine import Draw
 from srlm.records.progress import Observer
 from srlm.records.responses import Complete, Response
-from srlm.records.run_directory import RunDirectory
 from srlm.records.rounds import RoundRecord
+from srlm.records.run_directory import RunDirectory
 from srlm.rewards.mixture import reward_mixture
 from srlm.tasks.answers import answer_rule
 from srlm.tasks.prompts import Prompt
-from srlm.training.answering import beta_of_answers, draw_until_certain
+from srlm.training.answering import beta_of_answers
 from srlm.training.processes import Processes
 from srlm.training.rounds import run_rounds
 from srlm.training.settings import RunSettings
@@ -75,10 +76,12 @@ def test_a_round_records_answers_with_their_confidence(tmp_path: Path) -> None:
     law = np.exp(theory.answer_logprobs(base, ANSWERS))
     for name, rows in (("train", [x for x in range(PROMPTS) if x % 4 != 3]), ("held_out", [3, 7, 11])):
         split = rounds[0].split(name)  # pyright: ignore[reportArgumentType]
-        assert split is not None and split.answers is not None
+        assert split is not None
+        assert split.answers is not None
         kappa = float(np.mean(1 / law[rows].max(axis=1)))
         assert split.kappa.confidence == 0.95
-        assert split.kappa.lower is not None and split.kappa.upper is not None
+        assert split.kappa.lower is not None
+        assert split.kappa.upper is not None
         assert split.kappa.lower <= kappa <= split.kappa.upper
         assert split.answers.kappa_estimate == pytest.approx(kappa, rel=0.2)
         # Nine responses, drawn 60 times: nearly all were seen, and themselves prove most majorities.
@@ -98,7 +101,8 @@ def test_until_certain_draws_the_beginning_of_a_fixed_number(tmp_path: Path) -> 
     for stopped, whole in zip(drawn, fixed, strict=True):
         assert stopped.tokens == whole.tokens[: len(stopped.tokens)]
     counts = [len(one.responses) for one in drawn]
-    assert min(counts) < 96 and all(count % 8 == 0 for count in counts)
+    assert min(counts) < 96
+    assert all(count % 8 == 0 for count in counts)
 
 
 def test_beta_makes_up_for_few_draws() -> None:

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from srlm.cli._options import with_options
-from srlm.diagnosis.settings import DiagnosisSettings
-from srlm.lm.subject import Subject
+from srlm.diagnosis.settings import DiagnosisSettings, settings_for
+from srlm.lm.subject import EMBEDDED_MODEL, Subject
 
 
 @with_options(subject=Subject, settings=DiagnosisSettings)
@@ -37,12 +37,15 @@ def command(
 
     Prompts marked gate are left out, as a run leaves them out.
     """
+    from srlm.cli._answers_text import answers_text
     from srlm.cli._diagnosis_text import comparison_text, diagnosis_text
     from srlm.cli._progress import DiagnosisProgress
     from srlm.cli.output import print_json
     from srlm.diagnosis.preflight import diagnose
     from srlm.errors import InputError
+    from srlm.records.answer_diagnosis import AnswerDiagnosis
     from srlm.records.atomic import write_json
+    from srlm.report.answers_page import write_answers_page
     from srlm.report.diagnosis_page import write_diagnosis_comparison, write_diagnosis_page
 
     if models and not compare:
@@ -51,7 +54,9 @@ def command(
         raise InputError("--compare and --families exclude each other; give one of them")
     if out is not None and out.is_file():
         raise InputError(f"--out {out} is a file; give a folder")
-    chosen = DiagnosisSettings(**settings)
+    chosen = settings_for(subject.get("model", EMBEDDED_MODEL), settings)
+    if chosen.level == "answer" and (compare or families):
+        raise InputError("--compare and --families look at responses; leave out --level answer")
     with DiagnosisProgress() as progress:
         if compare or families:
             from srlm.diagnosis.comparison import compare as compare_models
@@ -70,8 +75,10 @@ def command(
         else:
             diagnosis = diagnose(settings=chosen, observer=progress, **subject)
             document, stem = diagnosis.as_dict(), "diagnosis"
-            text = diagnosis_text(diagnosis, out)
-            draw = partial(write_diagnosis_page, diagnosis)
+            if isinstance(diagnosis, AnswerDiagnosis):
+                text, draw = answers_text(diagnosis, out), partial(write_answers_page, diagnosis)
+            else:
+                text, draw = diagnosis_text(diagnosis, out), partial(write_diagnosis_page, diagnosis)
     if out is not None:
         write_json(out / f"{stem}.json", document)
         draw(out=out / f"{stem}.html")

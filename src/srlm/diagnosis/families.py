@@ -99,6 +99,8 @@ def diagnose_families(
             name = f"{family}, {steps} steps"
             loaded = as_loaded(model, tokenizer)
             diagnosis = diagnose(loaded, prompts, settings=how, observer=observer(name) if observer else None)
+            if not isinstance(diagnosis, DiagnosisRecord):
+                raise InputError("families are diagnosed by responses; leave out level answer")
             asked = {"prompts": f"the larger of two of {chosen.numbers} numbers"}
             setup = diagnosis.settings.model_copy(update=asked)
             several.append((name, diagnosis.model_copy(update={"model": name, "settings": setup})))

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from srlm.diagnosis.settings import DiagnosisSettings
+from srlm.diagnosis.answers import diagnose_answers, setup_of
+from srlm.diagnosis.settings import DiagnosisSettings, settings_for
 from srlm.diagnosis.spectra import describe_spectra
 from srlm.engines.engine import Draw, Encoded, PolicyVersion
 from srlm.engines.search import Search
@@ -22,16 +23,17 @@ from srlm.lm.encoding import encode_prompts
 from srlm.lm.loading import LoadedModel, as_loaded, load_model
 from srlm.lm.precision import locate_nan
 from srlm.lm.scoring import has_tree_attention
-from srlm.lm.subject import EMBEDDED_MODEL
+from srlm.lm.subject import BUNDLED, EMBEDDED_MODEL, prompts_of
 from srlm.measure.forecast import forecast_of
 from srlm.measure.prompt import EVERYTHING, diagnose_prompt, sample_facts
 from srlm.measure.strategies import self_judgement
 from srlm.measure.verdict import accuracy_of, bootstrap_of, judge_group, statistics_of
+from srlm.records.answer_diagnosis import AnswerDiagnosis
 from srlm.records.diagnosis import MARKS, DiagnosisRecord, DiagnosisSetup, PromptDiagnosis
 from srlm.records.progress import Observer
 from srlm.records.responses import ModeBracket, Rollout, widen
 from srlm.records.spectra import EffectiveDimension
-from srlm.tasks.prompts import BUNDLED, Prompt, as_prompts, load_prompts, without_gate
+from srlm.tasks.prompts import Prompt, as_prompts, load_prompts, without_gate
 
 # That of round 00: with a run's seed, K and L a diagnosis draws what the run's first round will.
 _STREAM = 0
@@ -48,7 +50,7 @@ def diagnose(
     trust_remote_code: bool = False,
     processing_class: Any = None,
     observer: Observer | None = None,
-) -> DiagnosisRecord:
+) -> DiagnosisRecord | AnswerDiagnosis:
     """Say before any training what self-rewarding would make of a model on these prompts.
 
     Args:
@@ -62,26 +64,39 @@ def diagnose(
         observer: is told about every stage.
 
     Returns:
-        The diagnosis; brackets are honest whatever the budget was.
+        The diagnosis, of the settings' level; brackets are honest whatever the budget was.
 
     Raises:
         InputError: anything given that cannot be used, a model that returns NaN included (with the layer).
     """
-    chosen = settings or DiagnosisSettings()
-    given = load_prompts(prompts, limit=limit, held_out=0.0) if isinstance(prompts, str) else as_prompts(prompts)
-    asked = without_gate(given)[:limit]
+    chosen, source = settings or settings_for(model, {}), prompts_of(model, prompts)
+    given = load_prompts(source, limit=limit, held_out=0.0) if isinstance(source, str) else as_prompts(source)
+    asked = [one for one in without_gate(given) if chosen.split in (None, one.split)][:limit]
+    if not asked:
+        raise InputError(f"no prompt is marked {chosen.split}; leave --split out, or mark some")
     loaded = (
         load_model(model, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
         if isinstance(model, str)
         else as_loaded(model, processing_class)
     )
     encoded = encode_prompts(asked, loaded, max_new_tokens=chosen.max_new_tokens, raw=chosen.raw_prompts)
+    gate, dtype_of = sum(one.split == "gate" for one in given), str(loaded.model.dtype).removeprefix("torch.")
+    if chosen.level == "answer":
+        engine = InProcess(loaded, loaded.model, has_tree_attention(loaded.model))
+        about: dict[str, Any] = {"model": loaded.name, "checksum": loaded.checksum}
+        about["settings"] = setup_of(source, gate, chosen, engine=engine.name, dtype=dtype_of)
+        numbered = [Encoded(number, tuple(ids)) for number, ids in enumerate(encoded)]
+        try:
+            sampler = engine.at(PolicyVersion(0))
+            return diagnose_answers(sampler, asked, numbered, chosen, about, observer or Observer())
+        except FloatingPointError as error:
+            raise InputError(_what_is_nan(loaded, encoded)) from error
     look = _look(loaded, encoded, chosen, observer or Observer())
     setup = DiagnosisSetup(
-        prompts=prompts if isinstance(prompts, str) else "records",
-        gate_prompts=sum(prompt.split == "gate" for prompt in given),
-        **{name: value for name, value in asdict(chosen).items() if name != "spectra"},
-        dtype=str(loaded.model.dtype).removeprefix("torch."),
+        prompts=source if isinstance(source, str) else "records",
+        gate_prompts=gate,
+        **{name: value for name, value in asdict(chosen).items() if name in DiagnosisSetup.model_fields},
+        dtype=dtype_of,
         parameters=sum(one.numel() for one in loaded.model.parameters()),
         architecture=type(loaded.model).__name__,
         versions={

@@ -3,10 +3,16 @@
 Knows: names, defaults and domains, one line each. Refuses to know: torch, and what a setting makes a diagnosis do.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from srlm.errors import InputError
-from srlm.records.options import option, problems
+from srlm.lm.subject import LEVELS, settings_of
+from srlm.records.options import option, problems, resolve
+
+# What None stands for at each level.
+_BY_LEVEL = {"response": {"samples": 8, "beta": 1.0}, "answer": {"samples": 16}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +23,54 @@ class DiagnosisSettings:
         InputError: any field outside its domain; all such fields are named at once.
     """
 
+    level: str = option(
+        "response", "What is looked at: whole responses, by search, or their answers, by sampling.", "level",
+        choices=LEVELS,
+    )  # fmt: skip
+    answers: str | None = option(
+        None, "How an answer is read, as srlm run takes it.", "answers", shown="what the prompts say, else auto"
+    )
+    split: str | None = option(
+        None, "Only the prompts of this split.", "split", choices=("train", "held_out"), shown="both"
+    )
+    until_certain: bool = option(
+        False, "Stop drawing at a prompt once its majority is certified; --samples is then the most.", "until-certain"
+    )
+    confidence: float = option(
+        0.95, "Of the certificates of answers, at all prompts at once.", "confidence", above=0, below=1
+    )
+    accept_unreadable: bool = option(
+        False, "Go on where more than half of the responses have no answer.", "accept-unreadable"
+    )
     max_new_tokens: int = option(12, "Longest response in tokens, as in the run you plan.", "max-new-tokens", low=1)
     expansions: int = option(2000, "Budget of the mode search for a prompt.", "expansions", low=1)
-    samples: int = option(8, "Responses drawn for a prompt.", "samples", low=1)
+    samples: int = option(None, "Responses drawn for a prompt.", "samples", low=1, shown="8; of answers 16")
     mass_slack: float = option(
         0.5, "delta: failure means mode probability <= 1 - delta.", "mass-slack", above=0, below=1
     )
-    beta: float = option(1.0, "KL strength of the rounds that are forecast, as in the run you plan.", "beta", above=0)
+    beta: float = option(
+        None, "KL strength of the rounds that are forecast, as in the run you plan.", "beta", above=0,
+        shown="1; of answers chosen from the shares",
+    )  # fmt: skip
     rounds: int = option(3, "How many rounds to forecast.", "rounds", low=1)
     seed: int = option(0, "Everything random follows from it.", "seed", low=0)
     raw_prompts: bool = option(False, "Send string prompts without the chat template.", "raw-prompts")
     spectra: bool = option(True, "Leave out features and weights.", "no-spectra")
 
     def __post_init__(self) -> None:
-        if wrong := problems(self):
+        resolve(self, _BY_LEVEL)
+        wrong = problems(self)
+        only = [name for name in ("answers", "until_certain", "accept_unreadable") if getattr(self, name)]
+        if self.level == "response" and only:
+            wrong.append(f"{', '.join(only)}: of level answer; give --level answer, or leave it out")
+        if wrong:
             raise InputError(wrong)
+
+
+def settings_for(model: Any, given: Mapping[str, Any]) -> DiagnosisSettings:
+    """The settings that come with a model, and what was given."""
+    brought = settings_of(model, given.get("level"))
+    names = {"max_completion_length": "max_new_tokens", "num_generations": "samples"}
+    known = {one.name for one in fields(DiagnosisSettings)}
+    ours = {names.get(name, name): value for name, value in brought.items() if names.get(name, name) in known}
+    return DiagnosisSettings(**(ours | dict(given)))

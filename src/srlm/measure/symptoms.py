@@ -247,8 +247,8 @@ def accuracy_falls(history: History, limits: Thresholds) -> Evidence | None:
         error = math.sqrt((before * (1 - before) + after * (1 - after)) / now.prompts)
         if before - after > max(limits.accuracy_drop, limits.accuracy_errors * error):
             text = (
-                f"the mean self-reward rose from {rewards[0]:.2f} to {rewards[1]:.2f} nats while {_KINDS[kind]} accuracy "
-                f"on {where} prompts fell from {before:.2f} to {after:.2f} (standard error {error:.2f})"
+                f"the mean self-reward rose from {rewards[0]:.2f} to {rewards[1]:.2f} nats while {_KINDS[kind]} "
+                f"accuracy on {where} prompts fell from {before:.2f} to {after:.2f} (standard error {error:.2f})"
             )
             return Evidence(text, {"before": before, "now": after, "standard_error": error})
     return None

@@ -4,6 +4,7 @@ Knows: dataclasses. Refuses to know: which settings there are, and how a command
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -53,6 +54,13 @@ def option(default: Any, help: str, flag: str | None = None, **facts: Any) -> An
 def facts_of(settings: Any) -> list[tuple[Field[Any], Facts]]:
     """The fields of a dataclass (or of an object of one) that `option` made, in order."""
     return [(one, one.metadata["facts"]) for one in fields(settings) if "facts" in one.metadata]
+
+
+def resolve(settings: Any, by_level: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put in place what None stands for at the settings' level; a level that there is not is left alone."""
+    for name, value in by_level.get(settings.level, {}).items():
+        if getattr(settings, name) is None:
+            object.__setattr__(settings, name, value)  # settings may be frozen
 
 
 def problems(settings: Any) -> list[str]:

@@ -14,17 +14,7 @@ from importlib.util import find_spec
 
 from srlm.errors import InputError
 from srlm.tasks.equivalence import merged
-from srlm.tasks.notation import (
-    LONGEST,
-    YES_NO,
-    announced,
-    boxed,
-    canonical,
-    expression,
-    last_number,
-    phrase,
-    words,
-)
+from srlm.tasks.notation import LONGEST, YES_NO, announced, boxed, canonical, expression, last_number, phrase, words
 from srlm.tasks.worker import WORKER, TooSlow
 
 # A longer text is read at its end only: answers stand there.
@@ -118,9 +108,10 @@ _REFUSED = {
 
 
 def _auto(text: str) -> str | None:
-    bare = _marked(text) or ((alone := expression(text)) and canonical(alone))
-    if bare:
-        return bare
+    if boxed(text) is not None:
+        return _boxed(text)
+    if key := _marked(text) or canonical(expression(text) or ""):
+        return key
     if re.search(r"[\d½¼¾]", text):
         return _number(text)
     said = set(given := words(text)) & YES_NO
@@ -131,33 +122,24 @@ def _auto(text: str) -> str | None:
 
 
 def _marked(text: str) -> str | None:
-    """What a text marks as its answer: the last box, else the last announcement that says something."""
-    box = boxed(text)
-    if box is not None:
-        return canonical(box)
-    return next(filter(None, map(canonical, announced(text))), None)
+    """What a text marks as its answer: its last box, else the last announcement that says something."""
+    return _boxed(text) or next(filter(None, map(canonical, announced(text))), None)
 
 
 def _boxed(text: str) -> str | None:
-    box = boxed(text)
-    return None if box is None else canonical(box)
+    return canonical(boxed(text) or "")
 
 
 def _number(text: str) -> str | None:
-    number = last_number(text)
-    return None if number is None else str(number)
+    return None if (number := last_number(text)) is None else str(number)
 
 
 def _choice(text: str) -> str | None:
-    box = _boxed(text)
-    if box is not None:
-        one = re.match(r"\(?([a-j])(?![\w])", box)
+    if box := _boxed(text):
+        one = re.match(r"\(?([a-j])(?!\w)", box)
         return one[1].upper() if one else None
     for pattern in _CHOICES:
-        last = None
-        for last in pattern.finditer(text):
-            pass
-        if last is not None:
+        for last in list(pattern.finditer(text))[-1:]:
             return (last[1] or last[2]).upper()
     one = _CHOICE_LINE.fullmatch(_line(text))
     return None if one is None else (one[1] or one[2]).upper()
@@ -168,9 +150,7 @@ def _yes_no(text: str) -> str | None:
 
 
 def _words(text: str) -> str | None:
-    box = boxed(text)
-    marked = [box] if box is not None else announced(text)
-    return next(filter(None, map(phrase, marked)), None) or phrase(text)
+    return next(filter(None, map(phrase, (boxed(text) or "", *announced(text), text))), None)
 
 
 def _last_line(text: str) -> str | None:
@@ -245,10 +225,8 @@ def last_matches(asked: tuple[str, Sequence[str]]) -> list[str | None]:
     pattern, texts = re.compile(asked[0]), asked[1]
     matches: list[str | None] = []
     for text in texts:
-        last = None
-        for last in pattern.finditer(text):
-            pass
-        matches.append(None if last is None else last[1] if pattern.groups else last[0])
+        last = list(pattern.finditer(text))[-1:]
+        matches += [one[1] if pattern.groups else one[0] for one in last] or [None]
     return matches
 
 

@@ -17,8 +17,8 @@ YES_NO = frozenset({"yes", "no"})
 
 _SIGNS = str.maketrans({"−": "-", "⁄": "/", "½": " 1/2", "¼": " 1/4", "¾": " 3/4"})
 _LATEX_FRACTION = re.compile(r"(?<=\d)(?=\\[dtc]?frac)|\\[dtc]?frac\s?(?:\{(-?\d++)\}\{(\d++)\}|(\d)(\d))")
-# A sign only where it cannot be a minus between two numbers; not the exponent of a letter (cm^2); thousands separators; decimals; then what makes it larger
-# or smaller: a denominator, an exponent, "x 10^3", a power.
+# A sign only where it cannot be a minus between two numbers; not the exponent of a letter (cm^2); thousands separators;
+# decimals; then what makes it larger or smaller: a denominator, an exponent, "x 10^3", a power.
 _NUMBER = re.compile(
     r"(?:(?P<mixed>(?<![\w.,/^])-?\d{1,9}) (?P<above>\d{1,9})/(?P<below>\d{1,9})(?![\d/^]|\.\d))"
     r"|(?P<plain>(?<![\w.])(?<![^\W\d_]\^)(?<![^\W\d_]\^\{)-?(?:\d++(?:,\d{3}(?!\d))*+(?:\.\d++)?|\.\d++)|(?:(?<=[^\W\d])|(?<=\.))\d++(?:\.\d++)?)"
@@ -61,10 +61,7 @@ def numbers(text: str) -> list[Fraction]:
 
 def last_number(text: str) -> Fraction | None:
     """The last number of a text; None where there is none, or where it is too large to be one (5^5^5^5)."""
-    last = None
-    for last in _NUMBER.finditer(_plain(text)):
-        pass
-    return None if last is None else _value(last)
+    return next(map(_value, list(_NUMBER.finditer(_plain(text)))[-1:]), None)
 
 
 def whole_number(text: str) -> Fraction | None:

@@ -248,6 +248,7 @@ def _answers(value: Any, where: str) -> tuple[str, ...]:
 def _from_reasoning_gym(task: str, size: int, seed: int) -> list[Prompt]:
     try:
         import reasoning_gym
+        from reasoning_gym.dataset import ProceduralDataset
         from reasoning_gym.factory import DATASETS
     except ImportError as error:
         raise InputError(
@@ -257,7 +258,7 @@ def _from_reasoning_gym(task: str, size: int, seed: int) -> list[Prompt]:
         raise InputError(f"reasoning_gym has no task {task!r}; it has {', '.join(sorted(DATASETS))}")
     data = reasoning_gym.create_dataset(task, size=size, seed=seed)
     # Where a task scores in a way of its own, an answer of another form may be one of many: its scorer decides.
-    oracle = type(data).score_answer is reasoning_gym.dataset.ProceduralDataset.score_answer
+    oracle = type(data).score_answer is ProceduralDataset.score_answer
     prompts = []
     for entry in data:
 

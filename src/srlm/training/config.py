@@ -12,9 +12,9 @@ from transformers import TrainingArguments
 
 from srlm.errors import InputError
 from srlm.measure.decision import checked_actions
-from srlm.records.options import facts_of, problems
+from srlm.records.options import facts_of, problems, resolve
 from srlm.training.memory import RECOMPUTE_SETTINGS, same_step
-from srlm.training.settings import RunSettings, resolve
+from srlm.training.settings import BY_LEVEL, RunSettings
 
 # Fields of `TrainingArguments` in which a difference never changes what a run computes.
 _UNRECORDED = frozenset({
@@ -35,7 +35,7 @@ class SelfRewardingConfig(RunSettings, TrainingArguments):  # pyright: ignore[re
     """
 
     def __post_init__(self) -> None:
-        resolve(self)
+        resolve(self, BY_LEVEL)
         wrong = problems(self)
         try:
             checked_actions(self.on_signature)

@@ -1,4 +1,4 @@
-"""Configurations for common needs, by name: `srlm run --preset NAME`; and what a bundled model brings with it.
+"""Configurations for common needs, by name: `srlm run --preset NAME`.
 
 Knows: fields of `SelfRewardingConfig`. A preset only fills in what neither the options nor the configuration file say.
 Refuses to know: which of two names transformers has for recomputing activations (`start.py` looks).
@@ -6,24 +6,6 @@ Refuses to know: which of two names transformers has for recomputing activations
 
 from collections.abc import Mapping
 from typing import Any
-
-from srlm.lm.subject import TINY_REASONER
-
-# What a bundled model brings with it, by its name: what neither the options nor a configuration file nor a preset say.
-MODEL_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    TINY_REASONER: {
-        "prompts": "chains",
-        "level": "answer",
-        "answers": r"regex:(?:#|^)(\d+)$",
-        "max_completion_length": 64,  # six long steps and their end take 52
-        "num_generations": 16,
-        "use_peft": False,
-        "learning_rate": 1e-3,
-        "num_train_epochs": 2.0,
-        "per_device_train_batch_size": 16,
-        "raw_prompts": True,
-    },
-}
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # Does it work here at all? One round, half the passes, little certification.

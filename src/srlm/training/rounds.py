@@ -24,6 +24,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from srlm.engines.drawing import draw_until_certain
 from srlm.engines.engine import Draw, Encoded, PolicyVersion, Sampler
 from srlm.errors import InputError
 from srlm.measure.decision import Decision, best_round, decide, diverged, round_to_return_to
@@ -47,7 +48,7 @@ from srlm.records.tables import (
 )
 from srlm.rewards.mixture import RewardContext
 from srlm.tasks.readable import require_answers
-from srlm.training.answering import beta_of_answers, draw_until_certain, measured_answers
+from srlm.training.answering import beta_of_answers, measured_answers
 from srlm.training.beside import document
 from srlm.training.reached import compared, errors, projected
 from srlm.training.update import Group, reward_record

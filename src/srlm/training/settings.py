@@ -10,25 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from srlm.lm.subject import Subject
+from srlm.lm.subject import LEVELS, Subject
 from srlm.measure.decision import GATES
-from srlm.records.options import option
+from srlm.records.options import option, resolve
 from srlm.training.presets import PRESETS
 from srlm.training.schedules import BETA_SCHEDULES
 
-LEVELS = ("response", "answer")
 # What None stands for at each level.
-_BY_LEVEL: Mapping[str, Mapping[str, Any]] = {
+BY_LEVEL: Mapping[str, Mapping[str, Any]] = {
     "response": {"num_generations": 4, "loss_type": "projection", "max_expansions": 2000, "beta": 1.0},
     "answer": {"num_generations": 16, "loss_type": "weighted", "max_expansions": 0},
 }
-
-
-def resolve(settings: Any) -> None:
-    """Put in place what None stands for; a level that there is not is left alone."""
-    for name, value in _BY_LEVEL.get(settings.level, {}).items():
-        if getattr(settings, name) is None:
-            setattr(settings, name, value)
 
 
 @dataclass
@@ -129,7 +121,7 @@ class RunSettings:
     dataloader_pin_memory: bool = option(False, "Page-locked memory for batches.", on_resume="unrecorded")
 
     def __post_init__(self) -> None:
-        resolve(self)
+        resolve(self, BY_LEVEL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,15 @@ from typing import Any
 
 from srlm.errors import InputError
 from srlm.lm.loading import LoadedModel, load_model
-from srlm.lm.subject import Subject
+from srlm.lm.subject import prompts_of, settings_of
 from srlm.records.options import problems
 from srlm.records.progress import Observer
 from srlm.records.run_directory import RUN_FILE, RunDirectory
-from srlm.tasks.prompts import BUNDLED, Prompt, load_prompts
+from srlm.tasks.prompts import Prompt, load_prompts
 from srlm.training.config import SelfRewardingConfig
 from srlm.training.estimate import RunEstimate, estimate_run
 from srlm.training.memory import RECOMPUTE
-from srlm.training.presets import MODEL_DEFAULTS, PRESETS
+from srlm.training.presets import PRESETS
 from srlm.training.processes import is_main_process
 from srlm.training.settings import Request, RunSettings
 from srlm.training.trainer import SelfRewardingTrainer
@@ -39,7 +39,9 @@ def prepared(request: Request) -> tuple[SelfRewardingConfig, list[Prompt], Loade
     if is_main_process() and not request.resume and path.exists() and (path.is_file() or any(path.iterdir())):
         what = "holds a run already" if (path / RUN_FILE).is_file() else "exists and is not empty"
         raise InputError(f"{path} {what}; add --resume to go on with a run, or give another --out")
-    prompts = load_prompts(prompts_of(request), limit=request.limit, held_out=request.held_out, seed=config.seed)
+    prompts = load_prompts(
+        prompts_of(request.model, request.prompts), limit=request.limit, held_out=request.held_out, seed=config.seed
+    )
     loaded = load_model(
         request.model,
         dtype=request.dtype,
@@ -96,7 +98,7 @@ def _configuration(request: Request) -> SelfRewardingConfig:
             f"configuration file {str(file)!r} has unknown fields {', '.join(unknown)}; "
             "it takes those of SelfRewardingConfig"
         )
-    ready = _of_model(request.model, dict(options).get("level")) | (PRESETS[preset] if preset else {})
+    ready = settings_of(request.model, dict(options).get("level")) | dict(PRESETS[preset] if preset else {})
     ready = {RECOMPUTE if name == "activation_checkpointing" else name: value for name, value in ready.items()}
     try:
         return SelfRewardingConfig(**(_recorded(request) | ready | values | dict(options)))
@@ -104,20 +106,6 @@ def _configuration(request: Request) -> SelfRewardingConfig:
         raise
     except (TypeError, ValueError) as error:
         raise InputError(f"the configuration cannot be used: {error}") from error
-
-
-def prompts_of(request: Subject) -> str:
-    """Where the prompts come from: "bundled" are those that come with the model."""
-    known = MODEL_DEFAULTS.get(request.model, {})
-    return known.get("prompts", request.prompts) if request.prompts == BUNDLED else request.prompts
-
-
-def _of_model(model: str, level: str | None) -> dict[str, Any]:
-    """Fields of the configuration that come with a model, but for those of another level than the one asked for."""
-    known = MODEL_DEFAULTS.get(model, {})
-    other = {"level", "answers", "num_generations"} if level not in (None, known.get("level")) else set()
-    names = {one.name for one in fields(SelfRewardingConfig)} - other
-    return {name: value for name, value in known.items() if name in names}
 
 
 def _recorded(request: Request) -> dict[str, Any]:
