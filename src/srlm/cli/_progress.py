@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from srlm.records.answers import AnswersRecord
 from srlm.records.progress import Observer
-from srlm.records.rounds import RoundRecord
+from srlm.records.rounds import RoundRecord, SplitRecord
 from srlm.records.run_directory import RunDirectory
 from srlm.records.text import duration, visible
 from srlm.report import numbers
@@ -107,9 +108,9 @@ class RoundProgress(DiagnosisProgress):
 
     def _left(self) -> str:
         """Every stage still to come costs what it cost last; training is unknown until the first update is through."""
-        if self._stage is None or not self._spent["sample"] or (self._stage[0] > 0 and not self._spent["certify"]):
+        number, name = self._stage or (0, "certify")
+        if not self._spent["sample"] or (name == "certify" and not self._spent["certify"]):
             return ""
-        number, name = self._stage
         order = ("train", "sample", "certify")
         whole = sum(self._spent[stage][-1] for stage in order if self._spent[stage])
         ahead = (self._rounds - number) * whole
@@ -124,20 +125,40 @@ def _summary(record: RoundRecord) -> str:
     """A round in a line; in parentheses the 95 % interval over prompts."""
     split = record.train or record.held_out
     parts = []
-    if split is not None:
-
-        def over_prompts(value: str, name: str) -> str:
-            one = split.intervals.get(name)
-            return value if one is None else f"{value} ({one.lower:.2f} to {one.upper:.2f})"
-
+    if split is not None and split.answers is not None:
+        parts += _of_answers(record, split, split.answers)
+    elif split is not None:
         tau = record.projection.tau if record.projection else None
         parts.append(f"kappa {numbers.kappa(split)}{'' if tau is None else f' (tau {numbers.number(tau)})'}")
-        parts.append(f"failure rate {over_prompts(numbers.bracket(split.failure_rate), 'failure_rate')}")
+        parts.append(f"failure rate {_over_prompts(split, numbers.bracket(split.failure_rate), 'failure_rate')}")
         if split.accuracy.sample is not None:
             known = [(name, value) for name, value in split.accuracy if isinstance(value, float)]
-            shown = (f"{name} {over_prompts(f'{value:.2f}', f'{name}_accuracy')}" for name, value in known)
+            shown = (f"{name} {_over_prompts(split, f'{value:.2f}', f'{name}_accuracy')}" for name, value in known)
             parts.append(f"accuracy {', '.join(shown)}")
         if record.round and split.mode_drift is not None:
             parts.append(f"modes moved {split.mode_drift:.2f}")
         parts.append(f"{split.mean_response_tokens:.1f} tokens")
     return f"round {record.round}: {' | '.join(parts)} | {sum(record.seconds.values()):.0f} s"
+
+
+def _over_prompts(split: SplitRecord, value: str, name: str) -> str:
+    one = split.intervals.get(name)
+    return value if one is None else f"{value} ({one.lower:.2f} to {one.upper:.2f})"
+
+
+def _of_answers(record: RoundRecord, split: SplitRecord, of: AnswersRecord) -> list[str]:
+    """Estimates, with the ends that the draws certify where they say so."""
+    ends = "not known" if split.log_kappa is None else numbers.from_to(*numbers.log_ends(split.log_kappa))
+    parts = [f"kappa_A about {numbers.known(of.kappa_estimate)} (certified {ends})"]
+    parts.append(f"failure about {numbers.known(of.failure_estimate)}")
+    if split.accuracy.sample is not None:
+        right = _over_prompts(split, f"{split.accuracy.sample:.2f}", "sample_accuracy")
+        parts.append(f"right samples {right}, majorities {numbers.known(split.accuracy.mode)}")
+    parts.append(f"{of.certified} of {split.prompts} majorities certified at {100 * of.confidence:g} %")
+    if record.round and split.mode_drift is not None:
+        parts.append(f"majorities moved {split.mode_drift:.2f}")
+    if of.unparseable_share:
+        parts.append(f"no answer in {numbers.mass(of.unparseable_share)}")
+    if of.budget is not None:
+        parts.append(f"{of.draws} of {of.budget} draws")
+    return [*parts, f"{numbers.known(split.mean_response_tokens)} tokens"]

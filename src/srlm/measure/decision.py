@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 from srlm.errors import InputError
 from srlm.measure.signatures import SIGNATURES
-from srlm.measure.symptoms import History, in_every_round, kept_scores
+from srlm.measure.symptoms import History, in_every_round, kept_scores, score_name
 from srlm.records.rounds import RoundRecord
 
 Action = Literal["note", "stop", "rollback"]
@@ -155,7 +155,7 @@ def best_round(history: History, gate: Gate = "held_out") -> Choice:
         instead = best_round(history)
         return replace(instead, reason=f"the third split's answers are not known in every round; {instead.reason}")
     if (kept := kept_scores(history)) is not None:
-        told = f"mean confidence in round 00's modes ({kept[0].replace('_', '-')} prompts)"
+        told = f"mean {score_name(history)} ({kept[0].replace('_', '-')} prompts)"
         return _largest(kept[1], kept[0], told)
     if scores := in_every_round([_accuracy(one) for one in history]):
         kappas = [-_log_kappa(one) for one in history]

@@ -7,11 +7,12 @@ How often each one speaks on planted failures and on healthy runs is measured by
 `benchmarks/results/signatures.md`.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from srlm.measure import symptoms
-from srlm.measure.symptoms import Evidence, History, Thresholds
+from srlm.measure.symptoms import Evidence, History, Thresholds, of_answers
 from srlm.records.rounds import Signature
 
 
@@ -39,15 +40,34 @@ def signatures(history: History, thresholds: Thresholds | None = None) -> tuple[
         Signature(
             name=name,
             round=len(history) - 1,
-            definition=one.definition,
+            definition=_said(one.definition, history),
             evidence=evidence.sentence,
             values=dict(evidence.values),
-            advice=one.advice,
+            advice=_said(_ANSWER_ADVICE.get(name, one.advice) if of_answers(history) else one.advice, history),
         )
         for name, one, evidence in shown
         if evidence is not None
     )
 
+
+def _said(text: str, history: History) -> str:
+    """In the words of the level: majorities are what draws have for modes."""
+    if not of_answers(history):
+        return text
+    for word, instead in _WORDS.items():
+        text = re.sub(word, instead, text)
+    return text
+
+
+_WORDS = {r"\bModes\b": "Majorities", r"\bmodes\b": "majorities", r"\bmode\b": "majority", r"\(P5\)": "(P10)"}
+# Where the advice for responses names what the level of answers does not have.
+_ANSWER_ADVICE = {
+    "length_collapses": "The reward sees answers alone, so short reasoning is a side effect: lower the learning rate, "
+    "take fewer passes, or raise beta.",
+    "length_explodes": "The reward sees answers alone, so long reasoning is a side effect: lower the learning rate, or "
+    "allow more tokens if the answers need them.",
+    "informative_pairs_vanish": "The answers have converged: stop here, further rounds only add noise.",
+}
 
 SIGNATURES: dict[str, Definition] = {
     "kappa_rises": Definition(

@@ -20,7 +20,6 @@ def model_card(record: Mapping[str, Any], history: Sequence[RoundRecord], kept: 
     """
     configuration = record["configuration"]
     base = str(configuration["model"])
-    beta = configuration["beta"] or next((one.beta for one in reversed(history) if one.beta), 1.0)
     header = {
         "base_model": base,
         "library_name": "transformers",
@@ -33,16 +32,30 @@ def model_card(record: Mapping[str, Any], history: Sequence[RoundRecord], kept: 
         "",
         f"{base} after {kept} self-rewarding round{'' if kept == 1 else 's'} with srlm "
         f"{record.get('versions', {}).get('srlm', '')} (reward: {', '.join(configuration['rewards'])}; update: "
-        f"{configuration.get('loss_type')}; beta {beta:g}). Self-rewarding sharpens what the base "
-        "model already does; it adds no knowledge.",
+        f"{configuration.get('loss_type')}; beta {_beta(configuration, history)}). Self-rewarding sharpens what the "
+        "base model already does; it adds no knowledge.",
         "",
+        *(_of_answers(history, kept) if configuration.get("level") == "answer" else _of_responses(history, kept)),
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _beta(configuration: Mapping[str, Any], history: Sequence[RoundRecord]) -> str:
+    """As it was given, else as the last round had it."""
+    given = configuration.get("beta")
+    used = next((one.beta for one in reversed(history) if one.beta is not None), None) if given is None else given
+    return _number(used, "g") + (" (chosen)" if given is None else "")
+
+
+def _of_responses(history: Sequence[RoundRecord], kept: int) -> list[str]:
+    lines = [
         "| round | kappa | tau | failure rate | sample accuracy | held-out sample accuracy | mode drift |",
         "|---|---|---|---|---|---|---|",
     ]
     for one in history:
         train, held_out = one.train, one.held_out
         cells = [
-            f"{one.round}{' (this model)' if one.round == kept else ''}",
+            _round(one, kept),
             _kappa(train),
             _number(one.projection and one.projection.tau, ".2g"),
             _number(train and train.failure_rate.upper, ".2f"),
@@ -56,7 +69,47 @@ def model_card(record: Mapping[str, Any], history: Sequence[RoundRecord], kept: 
         "tau: the most that an exact round would have given to what the update left out. In parentheses: 95 % interval "
         "over prompts.",
     ]
-    return "\n".join([*lines, ""])
+    return lines
+
+
+def _of_answers(history: Sequence[RoundRecord], kept: int) -> list[str]:
+    lines = [
+        "| round | kappa_A, about | certified | held-out kappa_A, about | sample accuracy | held-out sample accuracy | "
+        "held-out majority accuracy | majorities moved |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for one in history:
+        train, held_out = one.train, one.held_out
+        cells = [
+            _round(one, kept),
+            _number(train and train.answers and train.answers.kappa_estimate, ".3g"),
+            _certified(train),
+            _number(held_out and held_out.answers and held_out.answers.kappa_estimate, ".3g"),
+            _accuracy(train),
+            _accuracy(held_out),
+            _number(held_out and held_out.accuracy.mode, ".2f"),
+            _number(train and train.mode_drift, ".2f"),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [
+        *lines,
+        "",
+        "kappa_A: the mean of one over the probability of a prompt's likeliest answer, estimated from the draws; "
+        "certified: between which ends it lies at the confidence given, on the prompts trained on. The ceiling is the "
+        "majorities' accuracy at round 0. In parentheses: 95 % interval over prompts.",
+    ]
+
+
+def _round(one: RoundRecord, kept: int) -> str:
+    return f"{one.round}{' (this model)' if one.round == kept else ''}"
+
+
+def _certified(split: SplitRecord | None) -> str:
+    if split is None or split.answers is None:
+        return "unknown"
+    low, high = split.kappa.lower, split.kappa.upper
+    ends = f"at least {_number(low, '.3g')}" if high is None else f"{_number(low, '.3g')} to {high:.3g}"
+    return f"{ends} ({100 * split.answers.confidence:g} %)"
 
 
 def _accuracy(split: SplitRecord | None) -> str:

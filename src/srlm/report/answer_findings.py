@@ -49,8 +49,8 @@ def standfirst(run: RunView) -> list[str]:
     if not run.rounds:
         return ["The page will fill as rounds complete."]
     return [
-        "This run sharpens answers, not strings: many samples share an answer, and the likeliest answer is the one they "
-        "vote for. Training makes the model give it more often; it cannot make the vote better.",
+        "This run sharpens answers, not strings: many samples share an answer, and the likeliest answer is the one "
+        "they vote for. Training makes the model give it more often; it cannot make the vote better.",
         "κ_A is the number of samples it takes, on average over prompts, to see the likeliest answer once; at 1 every "
         "sample gives it.",
     ]
@@ -107,15 +107,15 @@ def _fates_sentence(run: RunView, split: Split) -> str | None:
 
 
 def _certain_sentence(run: RunView, split: Split) -> str | None:
-    told = []
-    for number, one in dict((run.shown(split)[:1] + run.shown(split)[-1:])).items():
+    told, series = [], run.shown(split)
+    for number, one in dict([*series[:1], *series[-1:]]).items():
         if (of := one.answers) is None:
             continue
-        text = f"{of.certified} of {one.prompts} majorities were certified at {_level(of)} in round {number}"
-        text += f", {of.proved} of them proved by the responses seen" if of.proved else ""
+        text = f"in round {number} draws certified {_by_draws(of)} of {one.prompts} majorities at {_level(of)}"
+        text += f", and the responses seen proved {of.proved} more" if of.proved else ""
         if of.certified_accuracy is not None:
             right = numbers.over_prompts(numbers.share(of.certified_accuracy), of.certified_interval)
-            text += f", and {right} of the certified were right"
+            text += f"; of these {right} were right"
         told.append(text)
     return f"{NAMES[split].capitalize()}: {'; '.join(told)}." if told else None
 
@@ -148,13 +148,13 @@ def _narrower(run: RunView) -> str:
 
 
 def _unread_sentence(run: RunView, split: Split) -> str | None:
-    if not any(one.answers and one.answers.unparseable_share for _, one in run.shown(split)):
+    shares = [(of.answers.unparseable_share, number) for number, of in run.shown(split) if of.answers]
+    if not any(share for share, _ in shares):
         return None
-
-    def unread(one: SplitRecord) -> str:
-        return numbers.mass(one.answers.unparseable_share) if one.answers else "–"
-
-    return f"{NAMES[split].capitalize()}: {_went(run, split, unread)} of the responses."
+    (first, _), (last, _), (most, at) = shares[0], shares[-1], max(shares, key=lambda one: one[0])
+    went = " → ".join(dict.fromkeys(map(numbers.mass, (first, last))))
+    text = f"{NAMES[split].capitalize()}: {went} of the responses"
+    return text + (f"; most in round {at}, {numbers.mass(most)}." if most > max(first, last) else ".")
 
 
 def _draws(run: RunView) -> str:
@@ -204,9 +204,9 @@ _COLUMNS: dict[str, Callable[[SplitRecord, AnswersRecord], str]] = {
     "majorities right": lambda one, of: numbers.measured(one, "mode_accuracy"),
     "κ_A": lambda one, of: numbers.kappa(one),
     "failure rate": lambda one, of: numbers.measured(one, "failure_rate"),
-    "certified": lambda one, of: f"{of.certified} of {one.prompts}",
-    "of these proved": lambda one, of: str(of.proved),
-    "certified right": lambda one, of: numbers.over_prompts(
+    "certified by draws": lambda one, of: f"{_by_draws(of)} of {one.prompts}",
+    "proved by responses": lambda one, of: str(of.proved),
+    "of both right": lambda one, of: numbers.over_prompts(
         numbers.share(of.certified_accuracy, "–"), of.certified_interval
     ),
     "majorities moved": lambda one, of: numbers.measured(one, "mode_drift"),
@@ -242,9 +242,9 @@ def caveats(run: RunView) -> list[str]:
         f"least that probability, whenever sampling stopped (P11). Of the majorities listed as certified, at most "
         f"{numbers.number(100 * (1 - run.confidence))}% are wrong about which answer is likeliest, in expectation. It "
         "says nothing about whether that answer is right.",
-        "Majorities, their accuracy and κ_A outside the parentheses are estimates from the draws: near a tie draws alone "
-        "move a majority, and shares of majorities flatter a little. The ceiling is the accuracy of the majorities of "
-        "this many draws, not of infinitely many.",
+        "Majorities, their accuracy and κ_A outside the parentheses are estimates from the draws: near a tie draws "
+        "alone move a majority, and shares of majorities flatter a little. The ceiling is the accuracy of the "
+        "majorities of this many draws, not of infinitely many.",
     ]
     if any(one.answers and one.answers.proved for split in SPLITS for _, one in run.split(split)):
         notes.append(
@@ -263,6 +263,11 @@ def caveats(run: RunView) -> list[str]:
         "whose majority is wrong gets surer of it."
     )
     return notes
+
+
+def _by_draws(of: AnswersRecord) -> int:
+    """Majorities that draws certify and nothing proves."""
+    return of.certified - of.proved
 
 
 def _level(of: AnswersRecord) -> str:

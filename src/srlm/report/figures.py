@@ -55,15 +55,14 @@ class Figure:
     wide: bool = False
 
 
-def run_figures(run: RunView) -> list[Figure]:
-    """The figures of one run, in reading order; those without a measurement are left out."""
+def run_figures(run: RunView, beside: Sequence[Figure] = ()) -> list[Figure]:
+    """The figures of one run, in reading order, `beside` among them; those without a measurement are left out."""
     if not run.rounds:
         return []
     accuracy = [_accuracy(run, split) for split in SPLITS]
-    rest = [_moved(run), _sameness(run), _length(run), _time(run)]
-    figures = [_kappa(run), _failure(run), *accuracy, *rest]
-    if run.of_answers:
-        figures = [*reversed(accuracy), _kappa(run), _failure(run), _certain(run), _entropies(run), *rest]
+    condition = [_kappa(run), _failure(run)]
+    first = [*reversed(accuracy), *condition] if run.of_answers else [*condition, *accuracy]
+    figures = [*first, *beside, _moved(run), _sameness(run), _length(run), _time(run)]
     return [figure for figure in figures if figure is not None]
 
 
@@ -112,7 +111,7 @@ def _of_draws(run: RunView) -> str:
 
 def _kappa(run: RunView) -> Figure:
     figure, words = go.Figure(), []
-    for line in _by_split(run, _kappa_of, lambda one: one.kappa):
+    for line in by_split(run, _kappa_of, lambda one: one.kappa):
         if line.series:
             add_line(figure, line)
             words.append(f"on {line.name} {_from_to(line.series, numbers.kappa)}")
@@ -148,8 +147,8 @@ def _kappa(run: RunView) -> Figure:
 def _failure(run: RunView) -> Figure | None:
     caption = f"Prompts whose most probable {'answer' if run.of_answers else 'response'} has probability at most ½."
     caption += f"{_of_draws(run)}." if run.of_answers else ""
-    lines = _by_split(run, _failure_of, lambda one: one.failure_rate)
-    return _chart("failure", "Failure rate", caption, lines)
+    lines = by_split(run, _failure_of, lambda one: one.failure_rate)
+    return chart("failure", "Failure rate", caption, lines)
 
 
 def _accuracy(run: RunView, split: Split) -> Figure | None:
@@ -175,7 +174,7 @@ def _accuracy(run: RunView, split: Split) -> Figure | None:
     )
     if any(bars in one.intervals for _, one in series):
         caption += " Bars: 95% intervals over prompts like these."
-    return _chart(f"accuracy{split.replace('_', '')}", f"Accuracy, {NAMES[split]}", caption, lines, axis)
+    return chart(f"accuracy{split.replace('_', '')}", f"Accuracy, {NAMES[split]}", caption, lines, axis)
 
 
 def _length(run: RunView) -> Figure | None:
@@ -184,57 +183,21 @@ def _length(run: RunView) -> Figure | None:
     if run.of_answers:
         caption = "Mean length of a sample, in tokens. The reward sees the answer alone, whatever the length"
     caption += f"; {longest} tokens is the most allowed." if isinstance(longest, int) else "."
-    lines = _by_split(run, lambda one: one.mean_response_tokens)
+    lines = by_split(run, lambda one: one.mean_response_tokens)
 
     def axis(figure: go.Figure) -> None:
         figure.update_yaxes(rangemode="tozero", title="tokens")
 
-    return _chart("length", "Response length", caption, lines, axis, numbers.number)
+    return chart("length", "Response length", caption, lines, axis, numbers.number)
 
 
 def _moved(run: RunView) -> Figure | None:
-    lines = _by_split(run, lambda one: one.mode_drift, what="since round 0, ")
+    lines = by_split(run, lambda one: one.mode_drift, what="since round 0, ")
     lines.append(Line("since the round before", run.split(run.main_split()), lambda one: one.flips, GREY, "dot"))
     caption = "Exact rounds never move one (P10); near a tie draws alone do." if run.of_answers else ""
-    return _chart(
+    return chart(
         "moved", f"Share of {run.modes_name} that moved", caption or "Exact rounds never move one (P5).", lines
     )
-
-
-def _certain(run: RunView) -> Figure | None:
-    level = f"{numbers.number(100 * run.confidence)}%"
-    lines = [
-        *_by_split(run, lambda one: one.answers and one.prompts and one.answers.certified / one.prompts),
-        Line("without an answer", run.split(run.main_split()), _unread, GREY, "dot"),
-    ]
-    caption = (
-        f"Share of prompts whose majority is certified at {level}; dotted, responses in which no answer was found."
-    )
-    return _chart("certain", "Certified majorities", caption, lines)
-
-
-def _unread(one: SplitRecord) -> float | None:
-    return one.answers and one.answers.unparseable_share
-
-
-def _entropies(run: RunView) -> Figure | None:
-    lines = [
-        Line(f"{what}, {NAMES[split]}", run.split(split), value, colour, dash)
-        for split, colour in SPLIT_COLOURS.items()
-        for what, value, dash in (
-            ("answers", lambda one: one.answers and one.answers.entropy, "solid"),
-            ("reasoning", lambda one: one.answers and one.answers.entropy_within, "dot"),
-        )
-    ]
-
-    def axis(figure: go.Figure) -> None:
-        figure.update_yaxes(rangemode="tozero", title="nats")
-
-    caption = (
-        "Entropy of a prompt's answers, which sharpening takes away, and of the reasoning within an answer, which exact "
-        "rounds leave as it was (P10)."
-    )
-    return _chart("entropy", "Diversity of answers and of reasoning", caption, lines, axis, numbers.number)
 
 
 def _sameness(run: RunView) -> Figure | None:
@@ -243,10 +206,10 @@ def _sameness(run: RunView) -> Figure | None:
         "repeats itself."
     )
     lines = [
-        *_by_split(run, lambda one: one.distinct, what="distinct, "),
+        *by_split(run, lambda one: one.distinct, what="distinct, "),
         Line("pairs that differ", run.split(run.main_split()), lambda one: one.informative_pairs, GREY, "dot"),
     ]
-    return _chart("sameness", "How different samples are", caption, lines)
+    return chart("sameness", "How different samples are", caption, lines)
 
 
 def _time(run: RunView) -> Figure | None:
@@ -295,7 +258,7 @@ class Line:
         return [one for one in self.series if self.value(one[1]) is not None]
 
 
-def _by_split(
+def by_split(
     run: RunView,
     value: Callable[[SplitRecord], float | None],
     bracket: Callable[[SplitRecord], Bracket] | None = None,
@@ -311,7 +274,7 @@ def percent_axis(figure: go.Figure) -> None:
     figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
 
 
-def _chart(
+def chart(
     key: str,
     title: str,
     caption: str,

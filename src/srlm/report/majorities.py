@@ -6,6 +6,7 @@ how a page looks. What draws certify is called certified, at its confidence; pro
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from srlm.measure.fates import fates
@@ -86,7 +87,7 @@ def row(one: Question) -> dict[str, Any]:
         "tags": [tag for tag in tags if tag],
         "fate": fate and fate.replace("_", " "),
         "majority": None,
-        "flips": sum(now != then for then, now in zip(leaders, leaders[1:], strict=False)),
+        "flips": sum(now != then for then, now in pairwise(leaders)),
         "columns": [_column(at) for at in (one.rounds[0], one.rounds[-1])],
     }
 

@@ -81,7 +81,7 @@ def from_to(low: str, high: str) -> str:
 
 def chance(log_value: float) -> str:
     """A probability in percent from its logarithm (nats)."""
-    return share(math.exp(min(0.0, log_value)))
+    return share(theory.from_log(min(0.0, log_value)))
 
 
 def certified(estimate: str, ends: str, level: float) -> str:
@@ -119,8 +119,8 @@ def kappa_estimate(one: SplitRecord) -> str:
 
 
 def kappa(one: SplitRecord | DiagnosisRecord | Verdict) -> str:
-    """kappa as a bracket, from its logarithm where that is recorded (an older srlm cut kappa itself at exp(700)); at the
-    level of answers kappa_A as an estimate with what is certified.
+    """kappa as a bracket, from its logarithm where that is recorded (an older srlm cut kappa itself at exp(700)); at
+    the level of answers kappa_A as an estimate with what is certified.
     """
     if isinstance(one, SplitRecord) and one.answers is not None:
         ends = from_to(*log_ends(one.log_kappa)) if one.log_kappa else "not known"

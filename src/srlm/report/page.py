@@ -23,7 +23,7 @@ from srlm.records.atomic import write_text
 from srlm.records.responses import Response
 from srlm.records.rounds import SPLITS
 from srlm.records.text import visible
-from srlm.report import answer_findings, findings, forecasts, majorities, numbers, promises, updates
+from srlm.report import answer_figures, answer_findings, findings, forecasts, majorities, numbers, promises, updates
 from srlm.report._pieces import MOST_ROWS, NAMES, cut, filters, first_rows, flat
 from srlm.report.figures import comparison_figures, run_figures
 from srlm.report.reading import Answer, RunView, read_run
@@ -106,7 +106,7 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
     """
     target = html_target(out or run_folder / "report.html")
     run = read_run(run_folder)
-    figures, forecast = run_figures(run), forecasts.figures(run)
+    figures, forecast = run_figures(run, answer_figures.figures(run)), forecasts.figures(run)
     said, tags = _words(run), _ANSWER_TAGS if run.of_answers else _TAGS
     rows = [_row(one) for one in first_rows(run.answers, _changed)]
     rows += [majorities.row(one) for one in first_rows(run.questions, lambda one: one.changed)]

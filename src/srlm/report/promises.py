@@ -131,7 +131,10 @@ def theory_sentence(run: RunView) -> str:
     if not kept:
         return "With the base model alone there is nothing to hold the theory against yet."
     if run.off_theory:
-        return f"{_OF_ANSWERS if run.of_answers else _OF_RESPONSES}; this run had {visible(run.off_theory, 200)}. Its statements stand below for comparison only."
+        return (
+            f"{_OF_ANSWERS if run.of_answers else _OF_RESPONSES}; this run had {visible(run.off_theory, 200)}. Its "
+            "statements stand below for comparison only."
+        )
     if run.of_answers:
         return _of_answers(kept)
     bounds = [one for one in kept if one.statement == "contraction"]
