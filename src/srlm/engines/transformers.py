@@ -11,6 +11,7 @@ from typing import Any
 
 from srlm.engines.engine import Draw, Encoded, PolicyVersion
 from srlm.lm.loading import LoadedModel
+from srlm.lm.room import rows_that_fit
 from srlm.lm.sampling import draw_uniforms, sample_responses
 from srlm.records.progress import Progress
 from srlm.records.responses import Response, Rollout
@@ -29,7 +30,7 @@ class InProcess:
         model: the model that is run: the base model, or it with an adapter.
         tree_attention: it passed `has_tree_attention`: what prompts share is computed once.
         hold: the context within which `model` is the version asked for, in evaluation mode.
-        rows_per_pass: most sequences decoded at once.
+        rows_per_pass: most sequences decoded at once; fewer where memory would not hold them.
     """
 
     loaded: LoadedModel
@@ -67,7 +68,7 @@ class InProcessSampler:
 
     def draw(self, prompts: Sequence[Encoded], ask: Draw, progress: Progress | None = None) -> list[Rollout]:
         engine = self.engine
-        numbers = [one.number for one in prompts]
+        numbers, longest = [one.number for one in prompts], max((len(one.tokens) for one in prompts), default=0)
         with engine.hold(self.version):
             rollouts = sample_responses(
                 engine.model,
@@ -75,7 +76,7 @@ class InProcessSampler:
                 draw_uniforms(ask.seed, ask.stream, numbers, ask.skip + ask.count, ask.max_tokens)[:, ask.skip :],
                 greedy=ask.greedy,
                 end_token_ids=engine.loaded.end_token_ids,
-                rows_per_pass=engine.rows_per_pass,
+                rows_per_pass=rows_that_fit(engine.model, longest + ask.max_tokens, engine.rows_per_pass),
                 tree_attention=engine.tree_attention,
                 progress=progress,
             )

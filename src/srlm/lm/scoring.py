@@ -18,6 +18,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from srlm.lm.output_head import answering, edge_logprobs, frozen_head
 from srlm.lm.prefix_tree import PrefixTree, additive_mask
+from srlm.lm.room import tree_tokens
 from srlm.records.responses import TokenGroup
 
 
@@ -205,7 +206,7 @@ def score_responses(
     """
     found: list[list[float]] = []
     with torch.no_grad():  # in inference mode, weights gathered from other processes could not be trained afterwards
-        for batch in batches_of(groups, tokens_per_pass):
+        for batch in batches_of(groups, min(tokens_per_pass, tree_tokens(model))):
             flat = response_logprobs(model, pack(batch) if tree_attention else pad(batch), plain_head=plain_head)
             values = iter(flat.double().tolist())
             found.extend([next(values) for _ in replies] for _, replies in batch)

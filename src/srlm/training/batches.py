@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
+from srlm.lm.room import pieces
 from srlm.lm.scoring import pack, pad
 from srlm.training.update import Group
 
@@ -29,16 +30,18 @@ class GroupDataset(Dataset[Group]):
 
 @dataclass(frozen=True, slots=True)
 class Collator:
-    """Makes one batch of groups: their sequences (packed where the model has tree attention), references and
-    rewards.
+    """Makes one batch of groups: their sequences (packed where the model has tree attention; in pieces of at most
+    `tokens` tokens), references and rewards.
     """
 
     tree_attention: bool
+    tokens: int | None = None
 
     def __call__(self, groups: Sequence[Group]) -> dict[str, Any]:
         sequences = [(group.prompt, group.responses) for group in groups]
+        cut = [sequences] if self.tokens is None else pieces(sequences, self.tokens)
         return {
-            "sequences": pack(sequences) if self.tree_attention else pad(sequences),
+            "sequences": [pack(piece) if self.tree_attention else pad(piece) for piece in cut],
             "reference_logps": torch.tensor([value for group in groups for value in group.reference_logps]),
             "rewards": torch.tensor([value for group in groups for value in group.rewards]),
             "weights": torch.tensor([value for group in groups for value in group.weights]),

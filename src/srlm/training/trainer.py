@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback
 
 from srlm.engines.engine import PolicyVersion
@@ -20,6 +22,7 @@ from srlm.engines.search import certifier
 from srlm.engines.transformers import InProcess
 from srlm.lm.loading import LoadedModel, as_loaded
 from srlm.lm.mode_search import K_BEST
+from srlm.lm.room import keeps_activations, tree_tokens
 from srlm.lm.scoring import has_plain_head, has_tree_attention, response_logprobs, score_responses
 from srlm.records.progress import Observer, Progress
 from srlm.records.responses import TokenGroup
@@ -87,6 +90,8 @@ class SelfRewardingTrainer(Trainer):
             callbacks=[*(callbacks or []), self._pass_end],
         )
         require_supported(self.accelerator)
+        if not (self.is_fsdp_enabled or self.is_deepspeed_enabled):  # there all processes make the same passes
+            self.data_collator = Collator(self.tree_attention, tree_tokens(self.loaded.model))
         self.plain_head = self.tree_attention and has_plain_head(self.policy)
         self.processes = Processes(args.process_index, args.world_size)
         self.engine = InProcess(self.loaded, self.policy, self.tree_attention, self._holding, args.rows_per_pass)
@@ -179,6 +184,14 @@ class SelfRewardingTrainer(Trainer):
             stopped_early=self._pass_end.stopped_early,
         )
 
+    def _logprobs(self, policy: WrappedPolicy, sequences: list[Any]) -> Any:
+        """Of all responses; what the activations of all pieces would not fit into is computed again backwards."""
+        scored = partial(response_logprobs, policy, plain_head=self.plain_head)
+        tokens = sum(one.input_ids.numel() for one in sequences)
+        if len(sequences) == 1 or keeps_activations(self.policy, tokens):
+            return torch.cat([scored(one) for one in sequences])
+        return torch.cat([checkpoint(scored, one, use_reentrant=False) for one in sequences])
+
     def score(self, groups: Sequence[TokenGroup]) -> list[list[float]]:
         training = self.policy.training
         self.policy.eval()
@@ -213,7 +226,7 @@ class SelfRewardingTrainer(Trainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The update's loss on one batch made by `Collator`."""
-        logps = response_logprobs(WrappedPolicy(model, self.policy), inputs["sequences"], plain_head=self.plain_head)
+        logps = self._logprobs(WrappedPolicy(model, self.policy), inputs["sequences"])
         groups, count = inputs["groups"], int(inputs["groups"].max()) + 1
         batch = GroupedBatch(
             logps, inputs["reference_logps"], inputs["rewards"], groups, count, inputs["weights"].to(logps.dtype)
