@@ -9,7 +9,7 @@ import pytest
 from tests.training.fake_learner import SETTINGS, Table
 
 from srlm import theory
-from srlm.engines.drawing import draw_until_certain
+from srlm.engines.drawing import WAVE, draw_until_certain
 from srlm.engines.engine import Draw
 from srlm.records.progress import Observer
 from srlm.records.responses import Complete, Response
@@ -102,7 +102,7 @@ def test_until_certain_draws_the_beginning_of_a_fixed_number(tmp_path: Path) -> 
         assert stopped.tokens == whole.tokens[: len(stopped.tokens)]
     counts = [len(one.responses) for one in drawn]
     assert min(counts) < 96
-    assert all(count % 8 == 0 for count in counts)
+    assert all(count % WAVE == 0 for count in counts)
 
 
 def test_beta_makes_up_for_few_draws() -> None:

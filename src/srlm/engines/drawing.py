@@ -14,7 +14,7 @@ from srlm.tasks.answers import AnswerRule
 from srlm.tasks.prompts import Prompt
 
 # Draws between two looks at the certificates: they hold at every look, so more looks cost nothing but batches.
-WAVE = 8
+WAVE = 4
 
 
 def draw_until_certain(
