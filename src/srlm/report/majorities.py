@@ -79,7 +79,7 @@ def row(one: Question) -> dict[str, Any]:
     fate = fates([base.correct], [last.correct])[0] if len(one.rounds) > 1 else None
     leaders = [at.majority.leader for at in one.rounds]
     right = dict.fromkeys(name for at in one.rounds for name, correct in _marks(at).items() if correct)
-    tags = [one.split, fate, one.changed and "moved", last.certified and "certified"]
+    tags = [one.split, fate, one.changed and "moved", last.certified and "certain"]
     return {
         "prompt": cut(one.prompt),
         "known": visible(", ".join(right), 80),
