@@ -299,7 +299,7 @@ def make_answer_run() -> Callable[..., Path]:
             if number == 0:
                 for field, split in (("forecast", "train"), ("forecast_held_out", "held_out")):
                     of = [one for one, name in zip(drawn[0], splits, strict=True) if name == split]
-                    now = majorities(of, None, 0.9)
+                    now = majorities(of, None, 0.9) if of else []
                     told[field] = forecast_answers(now, of, 1.0, rounds, 0.9, draws=draws) or None
             record = measure_answer_round(
                 number, splits, drawn[number], base=drawn[0], previous=drawn[number - 1] if number else None,

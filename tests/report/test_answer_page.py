@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tests.report.test_page import ATTACK, read
 
 from srlm.cli._progress import _summary
 from srlm.errors import InputError
@@ -17,7 +18,6 @@ from srlm.records.rounds import RoundRecord
 from srlm.records.trackers import tracked
 from srlm.report.page import report, write_comparison, write_report
 from srlm.report.reading import read_run
-from tests.report.test_page import ATTACK, read
 
 MakeRun = Callable[..., Path]
 
