@@ -90,7 +90,8 @@ def _at(rollout: Rollout, one: Majority, right: float | None) -> QuestionAt:
 
 def row(one: Question) -> dict[str, Any]:
     """A question as the template shows it."""
-    base, last = one.rounds[0].majority, one.rounds[-1].majority
+    shown = one.rounds[0], one.rounds[-1]
+    base, last = (at.majority for at in shown)
     fate = fates([base.correct], [last.correct])[0] if len(one.rounds) > 1 else None
     leaders = [at.majority.leader for at in one.rounds]
     right = dict.fromkeys(name for at in one.rounds for name, correct in at.marks.items() if correct)
@@ -103,7 +104,7 @@ def row(one: Question) -> dict[str, Any]:
         "fate": fate and fate.replace("_", " "),
         "majority": None,
         "flips": sum(now != then for then, now in pairwise(leaders)),
-        "columns": [_column(at) for at in (one.rounds[0], one.rounds[-1])],
+        "columns": [_column(at) for at in shown],
     }
 
 
