@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from srlm.measure.answer_forecast import forecast_answers
+from srlm.measure.majorities import majorities
+from srlm.measure.round import measure_answer_round
 from srlm.records.responses import Complete, ModeBracket, Response, Rollout
-from srlm.records.rounds import SPLITS, Drift, Split
+from srlm.records.rounds import SPLITS, Drift, RoundRecord, Split
 from srlm.records.run_directory import RunDirectory
 from srlm.records.tables import modes_to_table, samples_to_table
 from srlm.tasks.prompts import Prompt
@@ -248,6 +251,66 @@ def make_run() -> Callable[..., Path]:
         run.update(status=status, reason=reason)
         if exported is not None:
             run.update(choice={"round": exported, "by": "held_out", "reason": f"round {exported} is kept {word}"})
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_answer_run() -> Callable[..., Path]:
+    """Writes a run at the level of answers: draws from laws of answers that P10 sharpens, measured as a run does."""
+
+    def make(
+        folder: Path,
+        rounds: int = 2,
+        held_out: bool = True,
+        word: str = "",
+        known: bool = True,
+        until_certain: bool = False,
+        unread: float = 0.0,
+        configuration: dict[str, Any] | None = None,
+    ) -> Path:
+        generator, draws = np.random.default_rng(7), 12
+        splits: list[Split] = [*["train"] * 16, *["held_out"] * (8 if held_out else 0)]
+        laws = generator.dirichlet((3.0, 1.5, 0.8, 0.4), size=len(splits))
+        settings = {
+            "model": f"toy {word}", "level": "answer", "beta": None, "rounds": rounds, "rewards": ["answer"],
+            "loss_type": "weighted", "num_generations": draws, "confidence": 0.9,
+        }  # fmt: skip
+        about = {"seed": 7, "prompts": {"train": 16, "held_out": 8}, "versions": {"srlm": "0.1.0"}}
+        run = RunDirectory.create(folder, settings | (configuration or {}), about)
+        prompts = [Prompt(f"question {at} {word}", split, ("0",)) for at, split in enumerate(splits)]
+        drawn: list[list[Rollout]] = []
+        history: list[RoundRecord] = []
+        for number in range(rounds + 1):
+            sharp = laws ** (2.0**number)
+            sharp /= sharp.sum(axis=1, keepdims=True)
+            drawn.append([])
+            for at, law in enumerate(sharp):
+                some = []
+                for answer in generator.choice(4, draws - (8 if until_certain and at % 2 else 0), p=law):
+                    way, lost = int(generator.integers(0, 90)), bool(generator.random() < unread)
+                    complete = Complete((int(answer), way, 0), float(np.log(law[answer] / 90)), True)
+                    text = f"because {way}, so {answer} {word}"
+                    right = bool(answer == 0 and not lost) if known else None
+                    some.append(Response(complete, text, right, 1.0, 1.0, None if lost else f"{answer}{word}"))
+                drawn[number].append(Rollout(at, tuple(some), some[0]))
+            told: dict[str, Any] = {"beta": 1.0}
+            if number == 0:
+                for field, split in (("forecast", "train"), ("forecast_held_out", "held_out")):
+                    of = [one for one, name in zip(drawn[0], splits, strict=True) if name == split]
+                    now = majorities(of, None, 0.9) if of else []
+                    told[field] = forecast_answers(now, of, 1.0, rounds, 0.9, draws=draws) or None
+            record = measure_answer_round(
+                number, splits, drawn[number], base=drawn[0], previous=drawn[number - 1] if number else None,
+                confidence=0.9, budget=draws if until_certain else None, history=history,
+                seconds={"sample": 3.0, "train": 5.0 if number else 0.0}, **told,
+            )  # fmt: skip
+            history.append(record)
+            place = run.round(number)
+            place.write_table("samples", samples_to_table(prompts, drawn[number], 3.0, DRIFT))
+            place.write_metrics(record.to_document())
+        run.update(status="done")
         return folder
 
     return make

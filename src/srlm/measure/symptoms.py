@@ -166,7 +166,8 @@ def modes_drift(history: History, limits: Thresholds) -> Evidence | None:
     accuracies = [one.accuracy.mode if one else None for one in (first, last)]
     if accuracies[0] is not None and accuracies[1] is not None:
         values |= {"mode_accuracy_base": accuracies[0], "mode_accuracy_now": accuracies[1]}
-        text += f"; the modes' accuracy went from {accuracies[0]:.2f} to {accuracies[1]:.2f}"
+        whose = "majorities'" if last.answers else "modes'"
+        text += f"; the {whose} accuracy went from {accuracies[0]:.2f} to {accuracies[1]:.2f}"
     return Evidence(text, values)
 
 

@@ -24,9 +24,10 @@ def _certain(run: RunView) -> Figure | None:
         Line("without an answer", run.split(run.main_split()), _unread, GREY, "dot"),
     ]
     caption = (
-        f"Share of prompts whose majority is certified at {level}; dotted, responses in which no answer was found."
+        f"Share of prompts whose majority is certified at {level} by the draws, or proved by the responses seen; "
+        "dotted, responses in which no answer was found."
     )
-    return chart("certain", "Certified majorities", caption, lines)
+    return chart("certain", "Certain majorities", caption, lines)
 
 
 def _unread(one: SplitRecord) -> float | None:

@@ -140,7 +140,7 @@ def _kappa(run: RunView) -> Figure:
         )
     return Figure(
         "kappa", f"Condition number {run.kappa_name} by round", caption, f"{run.kappa_name} went {'; '.join(words)}.",
-        finished_spec(figure, 400), wide=not run.of_answers,
+        finished_spec(figure, 320 if run.of_answers else 400), wide=not run.of_answers,
     )  # fmt: skip
 
 
@@ -161,7 +161,7 @@ def _accuracy(run: RunView, split: Split) -> Figure | None:
     ]  # fmt: skip
     ceiling = series[0][1].accuracy.mode if series else None
     if run.of_answers and ceiling is not None:
-        lines.insert(0, Line("ceiling: majorities before training", series, lambda one: ceiling, GREY, "longdash"))
+        lines.insert(0, Line("ceiling", series, lambda one: ceiling, GREY, "longdash"))
 
     def axis(figure: go.Figure) -> None:
         percent_axis(figure)

@@ -175,7 +175,8 @@ def _figure(run: RunView, split: Split) -> Figure:
     known = [one for one in band if one[1] is not None and one[2] is not None]
     if known:
         name = f"exact rounds, {numbers.proved(run.widened)}"
-        add_band(figure, *zip(*known, strict=True), name, "exact rounds")
+        rounds, low, high = zip(*known, strict=True)
+        add_band(figure, rounds, low, high, name, "exact rounds")
         caption.append("Band: where exact rounds would go on these prompts (P8).")
     lines: tuple[tuple[str, str, str, Callable[[ForecastRecord], float | None]], ...] = (
         ("estimate from samples", GREY, "dash", lambda one: one.kappa_point),

@@ -4,8 +4,8 @@ Knows: tables of samples through `srlm.records`, and certificates through `srlm.
 how a page looks. What draws certify is called certified, at its confidence; proved is what the responses prove.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -26,12 +26,20 @@ _SHOWN = 4  # answers of a prompt
 
 @dataclass(frozen=True, slots=True)
 class QuestionAt:
-    """What was drawn at one prompt at one round, what that says of its majority, and the share of right samples (None
-    where no answer is known).
+    """What was drawn at one prompt at one round, without the tokens, which may be many.
+
+    Attributes:
+        majority: what the draws say of it.
+        marks: every answer drawn, and whether it is right; None where no answer is known.
+        said: the first response with the majority's answer.
+        greedy: greedy decoding's answer.
+        sample_accuracy: share of right samples; None where no answer is known.
     """
 
-    rollout: Rollout
     majority: Majority
+    marks: Mapping[str, bool | None]
+    said: str | None
+    greedy: str | None
     sample_accuracy: float | None
 
 
@@ -63,8 +71,8 @@ def questions(rounds: Sequence[RoundDirectory], confidence: float) -> tuple[Ques
     for table in tables:
         drawn = samples_from_table(table)
         found = majorities(drawn, before, confidence)
-        told.append([QuestionAt(*one) for one in zip(drawn, found, right_shares(drawn), strict=True)])
-        before = drawn
+        told.append([_at(*one) for one in zip(drawn, found, right_shares(drawn), strict=True)])
+        before = [replace(one, responses=tuple(replace(of, complete=None) for of in one.responses)) for one in drawn]
     series = zip(*told, strict=True)
     return tuple(
         Question(texts[at]["prompt"], texts[at]["split"], of_rounds)
@@ -73,13 +81,21 @@ def questions(rounds: Sequence[RoundDirectory], confidence: float) -> tuple[Ques
     )
 
 
+def _at(rollout: Rollout, one: Majority, right: float | None) -> QuestionAt:
+    replies = [reply for reply in rollout.responses if reply.answer is not None]
+    marks = {reply.answer: reply.correct for reply in replies if reply.answer is not None}
+    said = next((reply.text for reply in replies if reply.answer == one.leader), None)
+    return QuestionAt(one, marks, said, rollout.greedy and (rollout.greedy.answer or "none"), right)
+
+
 def row(one: Question) -> dict[str, Any]:
     """A question as the template shows it."""
-    base, last = one.rounds[0].majority, one.rounds[-1].majority
+    shown = one.rounds[0], one.rounds[-1]
+    base, last = (at.majority for at in shown)
     fate = fates([base.correct], [last.correct])[0] if len(one.rounds) > 1 else None
     leaders = [at.majority.leader for at in one.rounds]
-    right = dict.fromkeys(name for at in one.rounds for name, correct in _marks(at).items() if correct)
-    tags = [one.split, fate, one.changed and "moved", last.certified and "certified"]
+    right = dict.fromkeys(name for at in one.rounds for name, correct in at.marks.items() if correct)
+    tags = [one.split, fate, one.changed and "moved", last.certified and "certain"]
     return {
         "prompt": cut(one.prompt),
         "known": visible(", ".join(right), 80),
@@ -88,21 +104,20 @@ def row(one: Question) -> dict[str, Any]:
         "fate": fate and fate.replace("_", " "),
         "majority": None,
         "flips": sum(now != then for then, now in pairwise(leaders)),
-        "columns": [_column(at) for at in (one.rounds[0], one.rounds[-1])],
+        "columns": [_column(at) for at in shown],
     }
 
 
-def _marks(at: QuestionAt) -> dict[str, bool | None]:
-    return {one.answer: one.correct for one in at.rollout.responses if one.answer is not None}
-
-
 def _column(at: QuestionAt) -> dict[str, Any]:
-    one, marks = at.majority, _marks(at)
-    said = next((reply.text for reply in at.rollout.responses if reply.answer == one.leader and one.leader), None)
-    greedy = at.rollout.greedy
+    one = at.majority
     return {
         "answers": [
-            {"text": visible(name, 60), "count": count, "width": round(100 * count / one.draws), "correct": marks[name]}
+            {
+                "text": visible(name, 60),
+                "count": count,
+                "width": round(100 * count / one.draws),
+                "correct": at.marks[name],
+            }
             for name, count in one.counts[:_SHOWN]
         ],
         "draws": one.draws,
@@ -110,7 +125,7 @@ def _column(at: QuestionAt) -> dict[str, Any]:
         "unread": one.draws - one.parsed,
         "certain": "proved" if one.proved else "certified" if one.certified else "not certified",
         "share": numbers.from_to(numbers.chance(one.log_lower), numbers.chance(one.log_upper)),
-        "said": None if said is None else cut(said),
-        "greedy": None if greedy is None else visible(greedy.answer or "none", 60),
+        "said": None if at.said is None else cut(at.said),
+        "greedy": at.greedy and visible(at.greedy, 60),
         "samples": at.sample_accuracy,
     }

@@ -38,7 +38,7 @@ _TAGS = (
 _ANSWER_TAGS = (
     *_TAGS[: len(FATES)],
     ("moved", "majority changed"),
-    ("certified", "majority certified"),
+    ("certain", "majority certain"),
     *_TAGS[-2:],
 )
 

@@ -125,7 +125,7 @@ class RunView:
     def controls(self) -> list[str]:
         """What this run is a control for, in words; empty for one that is none."""
         names = [self.loss, *map(str, self.record.configuration.get("rewards") or ())]
-        controls = _CONTROLS | ({"likelihood": _DRAWS_ALONE} if self.of_answers else {})
+        controls = dict(_CONTROLS) | ({"likelihood": _DRAWS_ALONE} if self.of_answers else {})
         return [f"a control ({name}): {controls[name]}" for name in names if name in controls]
 
     @property
