@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile --constraint constraints.txt
 OUT ?= demo
 
-.PHONY: install demo test test-slow lint bench docs clean
+.PHONY: install demo demo-answers test test-slow lint bench docs clean
 
 install: $(VENV)/.dev
 
@@ -33,6 +33,12 @@ $(VENV)/.dev $(VENV)/.docs $(VENV)/.bench: $(VENV)/.run
 
 demo: $(OUT)/.finished
 	@echo "Open $(OUT)/report.html in a browser. (To run the demo again: make demo OUT=another-folder)"
+
+# The same for answers after chains of steps, on the tiny reasoner that ships with srlm: three minutes.
+demo-answers: OUT = demo-answers
+demo-answers: | $(VENV)/.run
+	$(BIN)/srlm run --model tiny-reasoner --out $(OUT) --resume
+	@echo "Open $(OUT)/report.html in a browser."
 
 # A run that is finished stays finished when the set-up is renewed; one that was broken off goes on.
 $(OUT)/.finished: | $(VENV)/.run

@@ -40,3 +40,16 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"]
     subprocess.run(command, cwd=_ROOT, check=True)
     assert (tmp_path / "site" / "index.html").is_file()
+
+
+def test_the_tiny_reasoner_reaches_its_ceiling(tmp_path: Path) -> None:
+    out = tmp_path / "answers"
+    subprocess.run(
+        [sys.executable, "-m", "srlm", "run", "--model", "tiny-reasoner", "--out", out], cwd=_ROOT, check=True
+    )
+    held = [json.loads(path.read_text())["held_out"] for path in sorted((out / "rounds").glob("*/metrics.json"))]
+    right = [one["accuracy"]["sample"] for one in held]
+    assert len(right) == 5
+    assert right[-1] >= right[0] + 0.1
+    assert right[-1] >= held[0]["accuracy"]["mode"] - 0.05  # the majorities before training: the ceiling
+    assert min(right) >= right[0] - 0.02

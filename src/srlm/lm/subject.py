@@ -22,6 +22,7 @@ MODEL_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "answers": r"regex:(?:#|^)(\d+)$",
         "max_completion_length": 64,  # six long steps and their end take 52
         "num_generations": 16,
+        "rounds": 4,
         "use_peft": False,
         "learning_rate": 1e-3,
         "num_train_epochs": 2.0,
