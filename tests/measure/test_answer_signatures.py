@@ -8,7 +8,7 @@ import numpy as np
 
 from srlm.measure.round import measure_answer_round
 from srlm.records.responses import Complete, Response, Rollout
-from srlm.records.rounds import RoundRecord, Split
+from srlm.records.rounds import SPLITS, RoundRecord, Split
 
 PROMPTS, DRAWS = 48, 16
 Law = Callable[
@@ -35,7 +35,7 @@ def rollout(prompt: int, law: Sequence[float], generator: np.random.Generator, s
 
 def run(law: Law, rounds: int, seed: int, same_from: int = 99) -> list[RoundRecord]:
     generator, drawn, history = np.random.default_rng(seed), [], []
-    splits: list[Split] = [*["train"] * PROMPTS, *["held_out"] * PROMPTS]
+    splits: list[Split] = [name for name in SPLITS for _ in range(PROMPTS)]
     for number in range(rounds + 1):
         drawn.append([rollout(at, law(number, at), generator, number >= same_from) for at in range(2 * PROMPTS)])
         before = drawn[number - 1] if number else None

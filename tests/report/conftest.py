@@ -271,7 +271,9 @@ def make_answer_run() -> Callable[..., Path]:
         configuration: dict[str, Any] | None = None,
     ) -> Path:
         generator, draws = np.random.default_rng(7), 12
-        splits: list[Split] = [*["train"] * 16, *["held_out"] * (8 if held_out else 0)]
+        splits: list[Split] = [
+            name for name, count in zip(SPLITS, (16, 8 * held_out), strict=True) for _ in range(count)
+        ]
         laws = generator.dirichlet((3.0, 1.5, 0.8, 0.4), size=len(splits))
         settings = {
             "model": f"toy {word}", "level": "answer", "beta": None, "rounds": rounds, "rewards": ["answer"],
