@@ -2,8 +2,9 @@
 
 Usage: python benchmarks/until_certain.py [--budget 128]
 
-The held-out chains; a prompt is certified once the evidence for its majority reaches P/alpha (P11), or the responses seen
-prove it. Draws come from the same random numbers both ways, so that a stopped prompt's are the first of the fixed ones.
+The held-out chains; a prompt is certified once the evidence for its majority reaches P/alpha (P11), or what was
+seen proves it. Draws come from the same random numbers both ways: a stopped prompt's are the first of the
+fixed ones.
 """
 
 import argparse
@@ -50,7 +51,7 @@ def main() -> None:
             print(f"| {fixed} at every prompt | {fixed * count} | {reached} | {fixed * count / max(1, reached):.0f} |")
     least = budget if enough is None else enough
     print(
-        f"\nThe least fixed number that certifies as many is {least}: until certain spends {spent / least / count:.2f} of it."
+        f"\nLeast fixed number that certifies as many: {least}; until certain spends {spent / least / count:.2f} of it."
     )
 
 

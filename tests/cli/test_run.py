@@ -57,7 +57,7 @@ def test_a_folder_in_the_configuration_file_is_used_where_none_is_typed(
         (["--seed", "-1"], "seed is -1"),
         (
             ["--loss", "magic"],
-            "loss_type is 'magic'; use one of projection, regression, dpo, ipo, best_of_k, likelihood, mode_likelihood",
+            "loss_type is 'magic'; use one of projection, regression, dpo, ipo, best_of_k, weighted",
         ),
         (["--reference", "x"], "reference is 'x'; use one of previous, base"),
         (["--on-signature", "kappa_rises"], "on_signature has kappa_rises=''; use one of note, stop, rollback"),

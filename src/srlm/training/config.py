@@ -66,6 +66,10 @@ class SelfRewardingConfig(RunSettings, TrainingArguments):  # pyright: ignore[re
                     f"{searched.get(self.loss_type)}",
                 ),
                 (
+                    self.loss_type == "leave_one_out" and self.num_generations < 1 + 1 / (self.beta or 1.0),
+                    f"num_generations is {self.num_generations}; leave_one_out needs at least 1 + 1/beta draws (P10)",
+                ),
+                (
                     self.num_generations < 3 and self.loss_type == "weighted",
                     f"num_generations is {self.num_generations}; shares of fewer than 3 draws sharpen nothing (P10)",
                 ),

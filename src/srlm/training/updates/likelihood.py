@@ -85,18 +85,21 @@ def weighted_groups(measured: Sequence[MeasuredPrompt], beta: float) -> list[Gro
 
 def leave_one_out_groups(measured: Sequence[MeasuredPrompt], beta: float) -> list[Group]:
     """The samples of each prompt with the weights of `answer_weights` over K, not normalised: their expected target is
-    pi_A^s exactly, 1/beta whole (P10). A prompt without a repeated answer has no weight and is left out.
+    pi_A^s exactly, 1/beta whole (P10). A prompt with fewer than 1 + 1/beta answers, or none often enough, has no weight
+    and is left out.
 
     Raises:
-        InputError: 1/beta is not whole, or a prompt has fewer than 1 + 1/beta answers.
+        InputError: 1/beta is not whole.
     """
     groups = []
     for one in measured:
         answers = [response.answer for response in one.rollout.responses]
         told = [at for at, answer in enumerate(answers) if answer is not None]
+        if len(told) < 1 + 1 / beta - 1e-9:
+            continue
         times = Counter(answers[at] for at in told)
-        each = dict(zip(times, answer_weights(list(times.values()), beta).tolist(), strict=True)) if told else {}
-        weights = np.array([each[answers[at]] for at in told]) / max(1, len(told))
+        each = dict(zip(times, answer_weights(list(times.values()), beta).tolist(), strict=True))
+        weights = np.array([each[answers[at]] for at in told]) / len(told)
         if weights.any():
             near = np.array(one.reference)[told]
             groups.append(_summed(one, told, near, near, weights, normalised=False))
