@@ -49,10 +49,10 @@ def _sharpness(diagnosis: AnswerDiagnosis) -> Iterator[str]:
         )
     yield f"  failure rate {certified(diagnosis.failure_rate)}: prompts whose favourite has at most half the draws."
     if of is not None:
-        right = "" if accuracy.certified is None else f", of which {accuracy.certified:.0%} are right"
+        right = "" if accuracy.certified is None else f", {accuracy.certified:.0%} of them right"
         yield (
-            f"  {of.certified} of {len(diagnosis.prompts)} majorities are certified at {of.confidence:.0%} together"
-            f"{right}; {of.proved} are proved by the responses seen."
+            f"  {of.certified} of {len(diagnosis.prompts)} majorities are certain{right}: {of.certified - of.proved} "
+            f"certified by draws at {of.confidence:.0%} together, {of.proved} proved by the responses seen."
         )
         spent = "" if of.budget is None else f" of a budget of {of.budget}"
         yield f"  {of.draws} draws{spent}; {of.unparseable_share:.0%} without an answer, left out of all this."
@@ -67,7 +67,8 @@ def _votes(diagnosis: AnswerDiagnosis) -> Iterator[str]:
         return
     for name, values in (("maj@k ", accuracy.maj_at), ("pass@k", accuracy.pass_at)):
         yield f"  {name}  " + "  ".join(f"{k}: {value:.0%}" for k, value in values.items())
-    yield f"  greedy decoding {numbers.share(accuracy.greedy)}, agreeing with {numbers.share(accuracy.greedy_agrees)}."
+    agrees = numbers.share(accuracy.greedy_agrees)
+    yield f"  greedy decoding {numbers.share(accuracy.greedy)}; it agrees with the majority at {agrees} of the prompts."
     if words := break_even_words(diagnosis):
         yield f"  {words}."
         if diagnosis.break_even and diagnosis.break_even.votes:
@@ -92,7 +93,7 @@ def _wrong(diagnosis: AnswerDiagnosis) -> Iterator[str]:
     yield f"Where training makes the model surer of a wrong answer: {len(diagnosis.surer_of_wrong)} prompts"
     for at in diagnosis.surer_of_wrong[:_LISTED]:
         one = diagnosis.prompts[at]
-        sure = ", certified" if one.majority.certified else ""
+        sure = ", proved" if one.majority.proved else ", certified" if one.majority.certified else ""
         told = f"{visible(one.majority.answer or '', 40)!r}, {one.answers[0].count} of {one.draws} draws{sure}"
         yield f"  {visible(one.prompt, 60)}  ->  {told}; right: {visible(', '.join(one.accepted), 40)}"
     if len(diagnosis.surer_of_wrong) > _LISTED:

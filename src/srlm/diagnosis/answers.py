@@ -15,6 +15,7 @@ from srlm import theory
 from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.engines.drawing import draw_until_certain
 from srlm.engines.engine import Draw, Encoded, Sampler
+from srlm.lm.subject import settings_of
 from srlm.measure.answer_forecast import forecast_answers
 from srlm.measure.answers import measure_answers
 from srlm.measure.majorities import majorities
@@ -29,6 +30,7 @@ from srlm.tasks.prompts import Prompt
 from srlm.tasks.readable import require_answers, require_readable
 
 _GROUP = "kind"
+_PASSES = 4.0  # the default of `num_train_epochs`
 
 
 def diagnose_answers(
@@ -85,10 +87,16 @@ def diagnose_answers(
         accuracy=accuracy,
         surer_of_wrong=surer_of_wrong(now),
         forecast=forecast,
-        break_even=forecast and break_even(accuracy, forecast.rounds[-1], len(prompts), chosen.samples),
+        break_even=forecast
+        and break_even(accuracy, forecast.rounds[-1], len(prompts), chosen.samples, passes_of(about["model"])),
         verdict=judge_answers(now, drawn, accuracy, generator),
         seconds={"sample": sampled, "measure": time.perf_counter() - began},
     )
+
+
+def passes_of(model: str) -> float:
+    """Passes over a round's responses that a run of this model makes unless it is told otherwise."""
+    return settings_of(model).get("num_train_epochs", _PASSES)
 
 
 def setup_of(source: Any, gate: int, chosen: DiagnosisSettings, **facts: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ _PASS = 3
 
 def steps_of(draws: int) -> list[int]:
     """k of maj@k and pass@k: powers of two up to K, and K."""
-    return sorted({2**at for at in range(draws.bit_length()) if 2**at <= draws} | {draws})
+    return sorted({2**at for at in range(draws.bit_length()) if 2**at <= draws} | {draws} - {0})
 
 
 def accuracy_of_votes(now: Sequence[Majority], rollouts: Sequence[Rollout], split: SplitRecord) -> AnswerAccuracy:
@@ -114,7 +114,7 @@ def judge_answers(
         f"single draws are right {accuracy.sample:.0%} of the time, majorities {accuracy.majority:.0%}, so training "
         f"gains about {100 * (accuracy.majority - accuracy.sample):.0f} points (between {100 * gain.lower:+.0f} and "
         f"{100 * gain.upper:+.0f} at {gain.level:.0%} confidence) and makes the model surer of a wrong answer at "
-        f"{wrong} of {len(now)} prompts ({sure} of these majorities are certified)"
+        f"{wrong} of {len(now)} prompts (certain of it at {sure})"
     )
     if len(gains) < FEWEST_PROMPTS:
         remedy = f"give at least {FEWEST_PROMPTS} prompts with a known answer"

@@ -22,7 +22,7 @@ from srlm.report.page import render
 
 _TAGS = (
     ("wrong", "majority wrong"),
-    ("sure", "certified"),
+    ("sure", "majority certain"),
     ("differs", "greedy disagrees"),
     ("unread", "some without an answer"),
 )
@@ -124,9 +124,11 @@ def _facts(diagnosis: AnswerDiagnosis) -> list[tuple[str, str, str]]:
         ),
     ]
     if of is not None:
-        right = "" if accuracy.certified is None else f"; {numbers.share(accuracy.certified)} of these are right"
-        told = f"at {of.confidence:.0%} together{right}"
-        facts.append(("Majorities certified", f"{of.certified} of {count}", told))
+        right = "" if accuracy.certified is None else f"; {numbers.share(accuracy.certified)} of them right"
+        told = (
+            f"{of.certified - of.proved} certified by draws at {of.confidence:.0%} together, {of.proved} proved{right}"
+        )
+        facts.append(("Majorities certain", f"{of.certified} of {count}", told))
     facts.append(
         ("Without an answer", numbers.share(diagnosis.unparseable_share), "of the draws; left out of all else")
     )
