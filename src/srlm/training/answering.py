@@ -19,13 +19,13 @@ from srlm.training.work import Work
 
 def beta_of_answers(work: Work, base: Sequence[Rollout]) -> float:
     """The run's beta: as it was told, else the one at which plug-in weights of round 00's draws sharpen as much as an
-    exact round with beta 1 (`theory.matching_beta`).
+    exact round with beta 1 (`theory.matching_beta`); 1 for another update or reward.
     """
     if work.beta is not None:
         return work.beta
     trained = [one for one, prompt in zip(base, work.prompts, strict=True) if prompt.split == "train"]
     counts = [np.array([count for _, count in one.counts]) for one in majorities(trained) if one.counts]
-    if not counts or work.update.name != "weighted":
+    if not counts or work.update.name != "weighted" or not work.reward.is_answer:
         return 1.0
     draws = int(np.median([one.sum() for one in counts]))
     return theory.matching_beta([one / one.sum() for one in counts], draws)
