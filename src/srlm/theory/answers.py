@@ -155,9 +155,9 @@ def plugin_target(probabilities: ArrayLike, beta: float, draws: int) -> np.ndarr
     0.5806213765
     """
     law, number = _law(probabilities), int(real("draws", draws, 1))
+    power = float(real("1 + 1/beta", round_power(beta), 1, 100))
     if (law == law.max()).all():  # alone, or all alike
         return law
-    power = float(real("1 + 1/beta", round_power(beta), 1, 100))
     count = np.arange(number + 1)
     size = (count / number) ** power
     # In u = log t the integrand is a Gumbel density for each x in [K^(1-s), 1]: the trapezoid rule converges like
