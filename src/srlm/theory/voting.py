@@ -91,8 +91,8 @@ def matching_beta(laws: Sequence[ArrayLike], draws: int) -> float:
         laws: pi_A at each prompt, (A,) each, P >= 1.
         draws: K >= 3; fewer sharpen nothing.
 
-    >>> matching_beta([[0.5, 0.3, 0.2]], draws=8)
-    0.5
+    >>> matching_beta([[0.5, 0.3, 0.2]], draws=8), matching_beta([[0.5, 0.3, 0.2]], draws=64)
+    (0.2, 0.5)
     """
     number = int(real("draws", draws, 3))
     known = Counter(tuple(np.sort(real("laws", one, 0))[::-1]) for one in laws)  # few draws: laws repeat
