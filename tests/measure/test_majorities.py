@@ -98,6 +98,17 @@ def test_responses_without_an_answer_are_counted_and_left_out() -> None:
     assert moved(now, now) == [False, None]
 
 
+def test_what_is_kept_of_the_first_majorities_is_not_flattered_by_their_own_draws() -> None:
+    first, later = [drawn([1, 1, 1, 2]), drawn([3, 4])], [drawn([1, 2, 2, 2]), drawn([3, 3])]
+    base, now = majorities(first), majorities(later)
+    before = measure_answers(first, base, base, 0.95)
+    after = measure_answers(later, now, base, 0.95, previous=base)
+    assert before is not None
+    assert after is not None
+    assert before.kept_confidence == pytest.approx((2 / 3 + 0 / 1) / 2)
+    assert after.kept_confidence == pytest.approx((1 / 4 + 2 / 2) / 2)
+
+
 def test_calibration_is_the_gap_between_share_and_truth() -> None:
     # Share .75 right and .25 wrong: both a quarter away from the truth.
     rollouts = [drawn([1, 1, 1, 2], right=1)]

@@ -37,7 +37,8 @@ def measure_answers(
 
     Args:
         rollouts: one a prompt, answered.
-        now, base, previous: majorities of every prompt at this round, at round 00, and at the round before.
+        now, base, previous: majorities of every prompt at this round, at round 00, and at the round before; without the
+            last it is round 00.
         confidence: at which the majorities' ends hold at all prompts of the round at once.
         mass_slack: delta of the failure rate, in (0, 1).
         budget: draws at each prompt where sampling stopped as soon as a majority was certified.
@@ -46,7 +47,7 @@ def measure_answers(
         return None
     lower, upper = [one.log_lower for one in now], [one.log_upper for one in now]
     ends = mode_statistics(lower, upper, mass_slack, confidence)
-    drifted, kept = moved(now, base), _kept_shares(now, base)
+    drifted, kept = moved(now, base), _kept_shares(now, base, previous is None)
     outcome = {"majority": ([one.correct for one in base], [one.correct for one in now])}
     failing = (theory.mode_fails(of, mass_slack).tolist() for of in (upper, lower))
     least, most = (over_prompts(of) for of in failing)
@@ -93,12 +94,16 @@ def moved(now: Sequence[Majority], before: Sequence[Majority]) -> list[bool | No
     ]
 
 
-def _kept_shares(now: Sequence[Majority], base: Sequence[Majority]) -> list[float | None]:
-    """The share of answers that round 00's majority has where it still is the majority, 0 elsewhere."""
-    return [
-        None if then.leader is None else (one.share or 0.0) if one.leader == then.leader else 0.0
-        for one, then in zip(now, base, strict=True)
-    ]
+def _kept_shares(now: Sequence[Majority], base: Sequence[Majority], first: bool) -> list[float | None]:
+    """The share of answers that round 00's majority has, whether or not it still is one. At round 00 itself, where the
+    same draws chose it, the share among the other draws, (c - 1)/(n - 1): with its own draw it would look surer than
+    any later round's.
+    """
+    kept: list[float | None] = []
+    for one, then in zip(now, base, strict=True):
+        count, every = dict(one.counts).get(then.leader or "", 0) - first, one.parsed - first
+        kept.append(None if then.leader is None else count / every if every > 0 else 0.0)
+    return kept
 
 
 def _commonest(now: Sequence[Majority]) -> float:
