@@ -15,6 +15,8 @@ from srlm.records.answers import Majority
 from srlm.records.responses import Rollout
 
 CONFIDENCE = 0.95
+# A certain part below this makes of "no upper end" a number that nobody can use.
+_NEGLIGIBLE = 1e-3
 
 
 def answers_of(rollout: Rollout) -> list[str]:
@@ -88,6 +90,8 @@ def _majority(rollout: Rollout, answers: Sequence[str], found: theory.Majority, 
 def _with_known(one: Majority, rollout: Rollout) -> Majority:
     """With the certain part where it is the narrower one; where a certificate contradicts it, the certificate erred."""
     known = _known(rollout)
+    if known.lower < _NEGLIGIBLE:
+        return one
     with np.errstate(divide="ignore"):
         lower, upper = np.log([known.lower, known.upper]).tolist()
     low, high = max(one.log_lower, lower), min(one.log_upper, upper)
