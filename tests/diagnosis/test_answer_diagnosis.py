@@ -79,6 +79,10 @@ def test_the_command_keeps_its_contract(tmp_path: Path, capsys: pytest.CaptureFi
     assert {"sample", "greedy", "majority", "maj_at", "pass_at"} <= told["accuracy"].keys()
     assert told["measured"]["answers"]["draws"] == sum(one["draws"] for one in told["prompts"]) <= 6 * 32
     page = (tmp_path / "out" / "diagnosis.html").read_text(encoding="utf-8")
+    assert run(["report", str(tmp_path / "out"), "--out", str(tmp_path / "again.html")]) == 0
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
+    assert run(["plan", "--from", str(tmp_path / "out")]) == 2
+    assert "is a diagnosis of answers" in capsys.readouterr().err
     assert "What a vote buys" in page
     assert all(one["majority"]["answer"] in page for one in told["prompts"])
 

@@ -4,14 +4,16 @@ Knows: which fields there are, their units and domains. Ends that rest on draws 
 is None. Refuses to know: measuring.
 """
 
+import json
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from srlm.records.bracket import Bracket, Interval, Number, Record, Share
-from srlm.records.diagnosis import Judgement
+from srlm.records.diagnosis import DIAGNOSIS_FILE, Judgement
 from srlm.records.forecast import Forecast
-from srlm.records.rounds import SplitRecord
+from srlm.records.rounds import SplitRecord, parse
 
 
 class AnswerCount(Record):
@@ -150,3 +152,18 @@ class AnswerDiagnosis(Record):
     def as_dict(self) -> dict[str, Any]:
         """The document of `diagnosis.json`."""
         return self.model_dump(mode="json")
+
+
+def read_answer_diagnosis(path: Path) -> AnswerDiagnosis | None:
+    """The diagnosis of answers in a folder, or in the file itself; None where it is something else.
+
+    Raises:
+        InputError: fields of the wrong type (all named).
+    """
+    file = path / DIAGNOSIS_FILE if path.is_dir() else path
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    told = isinstance(document, dict) and document.get("level") == "answer"
+    return parse(AnswerDiagnosis, document, file) if told else None

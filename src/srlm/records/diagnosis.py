@@ -296,6 +296,10 @@ def read_diagnosis(path: Path) -> DiagnosisRecord:
     except (OSError, ValueError) as error:
         raise InputError(f"{str(file)!r} is no diagnosis ({error}); write one with srlm diagnose --out") from error
     held = document if isinstance(document, dict) else {}
+    if held.get("level") == "answer":
+        raise InputError(
+            f"{str(file)!r} is a diagnosis of answers; srlm report draws its page, no other command reads it"
+        )
     if missing := [
         name for name, one in DiagnosisRecord.model_fields.items() if one.is_required() and name not in held
     ]:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from srlm.errors import InputError
+from srlm.records.answer_diagnosis import read_answer_diagnosis
 from srlm.records.diagnosis import DiagnosisRecord, Judgement, PromptDiagnosis, Verdict, read_diagnosis
 from srlm.records.text import visible
 from srlm.report import numbers
 from srlm.report._pieces import MOST_ROWS, cut, filters, first_rows, flat
+from srlm.report.answers_page import headline, write_answers_page
 from srlm.report.diagnosis_figures import comparison_figures, diagnosis_figures
 from srlm.report.page import html_target, names_of, render
 
@@ -46,9 +48,13 @@ def report_diagnoses(folders: Sequence[Path], out: Path | None = None) -> dict[s
     """
     if len(folders) > 1 and out is None:
         raise InputError("several diagnoses have no folder of their own to put a page in; give --out FILE.html")
+    beside = folders[0] if folders[0].is_dir() else folders[0].parent
+    if len(folders) == 1 and (answers := read_answer_diagnosis(folders[0])) is not None:
+        page = write_answers_page(answers, html_target(out or beside / "diagnosis.html"))
+        told = {"diagnosis": str(folders[0]), "headline": headline(answers), "verdict": [answers.as_dict()["verdict"]]}
+        return {"report": str(page), "diagnoses": [told]}
     diagnoses = [read_diagnosis(folder) for folder in folders]
     if out is None or len(folders) == 1:
-        beside = folders[0] if folders[0].is_dir() else folders[0].parent
         page = write_diagnosis_page(diagnoses[0], html_target(out or beside / "diagnosis.html"))
     else:
         page = write_diagnosis_comparison(list(zip(names_of(folders), diagnoses, strict=True)), html_target(out))
