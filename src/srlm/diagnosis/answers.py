@@ -120,7 +120,8 @@ def _forecast(now: Sequence[Majority], drawn: Sequence[Rollout], chosen: Diagnos
         f"every round is a plug-in round: weights (c/K)^(1/beta) of K = {draws} draws, reached exactly (P10)",
         "estimates take shares of the draws for probabilities; kappa and failure rest on certificates, accuracy on a "
         "95% bootstrap over prompts like these",
-        "what training carries over from one prompt to others is not in it",
+        "what training carries over from one prompt to others is not in it; draws without an answer count as wrong "
+        "now, and are forecast to be gone after a round",
     )
     return Forecast(beta=beta, rounds=steps, assumes=assumes)
 

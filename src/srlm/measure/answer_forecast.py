@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from srlm import theory
-from srlm.measure.split import MASS_SLACK
+from srlm.measure.split import MASS_SLACK, right_shares, share
+from srlm.measure.uncertainty import over_prompts
 from srlm.records.answers import Majority
 from srlm.records.bracket import Bracket, Interval
 from srlm.records.forecast import ForecastRecord
@@ -44,7 +45,8 @@ def forecast_answers(
 
     Returns:
         One record a round. `kappa_point` and `sample_accuracy_point` take shares for probabilities. Brackets of kappa
-        and failure rest on certificates; that of accuracy is a bootstrap over prompts with their draws.
+        and failure rest on certificates; that of accuracy is a bootstrap over prompts with their draws. Round 0 counts
+        draws without an answer as wrong; later rounds are of answers alone, because an exact round leaves nothing else.
     """
     told = [(one, rollout) for one, rollout in zip(now, rollouts, strict=True) if one.counts]
     if not told:
@@ -56,7 +58,12 @@ def forecast_answers(
         laws, beta, rounds, draws=draws, right=right, ends=ends, mass_slack=mass_slack,
         rng=np.random.default_rng([seed, 4]),
     )  # fmt: skip
-    return tuple(_record(step, confidence) for step in steps)
+    first, *later = [_record(step, confidence) for step in steps]
+    right_now = right_shares(rollouts)
+    if (interval := over_prompts(right_now)) is not None:
+        measured = Bracket.of(interval.lower, interval.upper, interval.level)
+        first = first.model_copy(update={"sample_accuracy": measured, "sample_accuracy_point": share(right_now)})
+    return (first, *later)
 
 
 def _right(one: Majority, rollout: Rollout) -> int | None:
