@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from srlm import theory
 from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.engines.drawing import draw_until_certain
 from srlm.engines.engine import Draw, Encoded, Sampler
 from srlm.lm.subject import settings_of
-from srlm.measure.answer_forecast import forecast_answers
+from srlm.measure.answer_forecast import chosen_beta, forecast_answers
 from srlm.measure.answers import measure_answers
 from srlm.measure.majorities import majorities
 from srlm.measure.votes import accuracy_of_votes, break_even, judge_answers, probability_of, surer_of_wrong
@@ -107,15 +106,12 @@ def setup_of(source: Any, gate: int, chosen: DiagnosisSettings, **facts: Any) ->
 
 
 def _forecast(now: Sequence[Majority], drawn: Sequence[Rollout], chosen: DiagnosisSettings) -> Forecast | None:
-    laws = [np.array([count for _, count in one.counts]) / one.parsed for one in now if one.counts]
-    if not laws:
-        return None
-    beta, draws = chosen.beta, chosen.samples
-    if beta is None:
-        beta = theory.matching_beta(laws, draws) if draws > 2 else 1.0
+    beta, draws = chosen_beta(now) if chosen.beta is None else chosen.beta, chosen.samples
     steps = forecast_answers(
         now, drawn, beta, chosen.rounds, chosen.confidence, draws=draws, mass_slack=chosen.mass_slack, seed=chosen.seed
     )
+    if not steps:
+        return None
     assumes = (
         f"every round is a plug-in round: weights (c/K)^(1/beta) of K = {draws} draws, reached exactly (P10)",
         "estimates take shares of the draws for probabilities; kappa and failure rest on certificates, accuracy on a "

@@ -51,7 +51,7 @@ def forecast_answers(
     told = [(one, rollout) for one, rollout in zip(now, rollouts, strict=True) if one.counts]
     if not told:
         return ()
-    laws = [np.array([count for _, count in one.counts]) / one.parsed for one, _ in told]
+    laws = [one.law for one, _ in told]
     right = [_right(one, rollout) for one, rollout in told]
     ends = [(theory.from_log(one.log_lower) or 0.0, theory.from_log(one.log_upper) or 0.0) for one, _ in told]
     steps = theory.answer_forecast(
@@ -64,6 +64,15 @@ def forecast_answers(
         measured = Bracket.of(interval.lower, interval.upper, interval.level)
         first = first.model_copy(update={"sample_accuracy": measured, "sample_accuracy_point": share(right_now)})
     return (first, *later)
+
+
+def chosen_beta(now: Sequence[Majority]) -> float:
+    """The beta at which plug-in weights sharpen these draws as much as an exact round with beta 1
+    (`theory.matching_beta`), at the median number of draws with an answer; 1 where fewer than 3 sharpen nothing.
+    """
+    told = [one for one in now if one.counts]
+    draws = int(np.median([one.parsed for one in told])) if told else 0
+    return theory.matching_beta([one.law for one in told], draws) if draws > 2 else 1.0
 
 
 def _right(one: Majority, rollout: Rollout) -> int | None:

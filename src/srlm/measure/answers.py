@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import entr
 
 from srlm import theory
 from srlm.measure.fates import counts, fates
@@ -119,8 +120,7 @@ def _record(
     certified = [one for one in now if one.certified]
     right = [one.correct for one in certified]
     draws, parsed = sum(one.draws for one in now), sum(one.parsed for one in now)
-    laws = [np.array([count for _, count in one.counts]) / one.parsed for one in now if one.counts]
-    within = [_within(one) for one in rollouts]
+    laws = [one.law for one in now if one.counts]
     return AnswersRecord(
         confidence=confidence,
         draws=draws,
@@ -134,21 +134,18 @@ def _record(
         certified_accuracy=share(right),
         certified_interval=over_prompts(right),
         distinct=float(np.mean([len(one.counts) for one in now])),
-        entropy=float(np.mean([-(law * np.log(law)).sum() for law in laws])) if laws else None,
-        entropy_within=share([one for one in within if one is not None]),
+        entropy=share([float(entr(law).sum()) for law in laws]),
+        entropy_within=share([_within(*pair) for pair in zip(rollouts, now, strict=True)]),
         calibration_error=calibration_error(now, rollouts),
     )
 
 
-def _within(rollout: Rollout) -> float | None:
-    """H(y|answer) = E[-log pi(y)] - E[-log pi_A(answer)] over samples with an answer, at their shares (nats)."""
-    answered = [one for one in rollout.responses if one.answer is not None]
-    if not answered:
+def _within(rollout: Rollout, one: Majority) -> float | None:
+    """H(y|answer) = E[-log pi(y)] - H(answer) over samples with an answer, at their shares (nats)."""
+    logprobs = [each.logprob for each in rollout.responses if each.answer is not None]
+    if not logprobs:
         return None
-    times = Counter(one.answer for one in answered)
-    surprise = -math.fsum(one.logprob for one in answered) / len(answered)
-    of_answers = -math.fsum(math.log(times[one.answer] / len(answered)) for one in answered) / len(answered)
-    return surprise - of_answers
+    return -math.fsum(logprobs) / len(logprobs) - float(entr(one.law).sum())
 
 
 def calibration_error(now: Sequence[Majority], rollouts: Sequence[Rollout]) -> float | None:

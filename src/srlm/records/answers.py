@@ -47,6 +47,11 @@ class Majority:
         return sum(count for _, count in self.counts)
 
     @property
+    def law(self) -> list[float]:
+        """Every answer's share of the responses with an answer, in the order of `counts`."""
+        return [count / self.parsed for _, count in self.counts]
+
+    @property
     def share(self) -> float | None:
         """The leader's share of the responses with an answer: an estimate of its probability, biased upwards."""
         return self.counts[0][1] / self.parsed if self.counts else None

@@ -6,10 +6,7 @@ Knows: majorities, the choice of beta. Refuses to know: the order of stages, fil
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from srlm import theory
-from srlm.measure.answer_forecast import forecast_answers
+from srlm.measure.answer_forecast import chosen_beta, forecast_answers
 from srlm.measure.majorities import majorities
 from srlm.measure.round import measure_answer_round
 from srlm.records.responses import Rollout
@@ -19,16 +16,14 @@ from srlm.training.work import Work
 
 def beta_of_answers(work: Work, base: Sequence[Rollout]) -> float:
     """The run's beta: as it was told, else the one at which plug-in weights of round 00's draws sharpen as much as an
-    exact round with beta 1 (`theory.matching_beta`); 1 for another update or reward.
+    exact round with beta 1; 1 for another update or reward.
     """
     if work.beta is not None:
         return work.beta
-    trained = [one for one, prompt in zip(base, work.prompts, strict=True) if prompt.split == "train"]
-    counts = [np.array([count for _, count in one.counts]) for one in majorities(trained) if one.counts]
-    if not counts or work.update.name != "weighted" or not work.reward.is_answer:
+    if work.update.name != "weighted" or not work.reward.is_answer:
         return 1.0
-    draws = int(np.median([one.sum() for one in counts]))
-    return theory.matching_beta([one / one.sum() for one in counts], draws)
+    trained = [one for one, prompt in zip(base, work.prompts, strict=True) if prompt.split == "train"]
+    return chosen_beta(majorities(trained))
 
 
 def measured_answers(

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from srlm.measure.majorities import leader
 from srlm.theory import answer_weights, projection_weights
 from srlm.training.update import Group, MeasuredPrompt
 from srlm.training.updates.groups import GroupedBatch
@@ -112,9 +113,8 @@ def majority_groups(measured: Sequence[MeasuredPrompt], beta: float) -> list[Gro
     """
     groups = []
     for one in measured:
-        answers = [response.answer for response in one.rollout.responses]
-        if times := Counter(answer for answer in answers if answer is not None):
-            told = [at for at, answer in enumerate(answers) if answer == max(times, key=times.__getitem__)]
+        if (vote := leader(one.rollout)) is not None:
+            told = [at for at, response in enumerate(one.rollout.responses) if response.answer == vote]
             near = np.array(one.reference)[told]
             groups.append(_summed(one, told, near, near, np.full(len(told), 1 / len(told))))
     return groups
