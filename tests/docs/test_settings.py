@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from srlm.diagnosis.settings import DiagnosisSettings
+from srlm.diagnosis.settings import Cluster, DiagnosisSettings
 from srlm.lm.subject import Subject
 from srlm.records.options import facts_of
 from srlm.training.settings import Request, RunSettings
@@ -26,7 +26,8 @@ def table(*groups: type) -> str:
 
 
 @pytest.mark.parametrize(
-    ("page", "groups"), [("training.md", (Request, RunSettings)), ("diagnosis.md", (Subject, DiagnosisSettings))]
+    ("page", "groups"),
+    [("training.md", (Request, RunSettings)), ("diagnosis.md", (Subject, DiagnosisSettings, Cluster))],
 )
 def test_the_table_of_settings_is_that_of_the_fields(page: str, groups: tuple[type, ...]) -> None:
     written = re.search(r"^\| option \|(.|\n)*?(?=\n\n|\n?\Z)", (_DOCS / page).read_text("utf-8"), flags=re.MULTILINE)

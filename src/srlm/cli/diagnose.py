@@ -3,6 +3,7 @@
 Knows: the words around the options, and how progress is drawn. Refuses to know: any default or domain of a setting.
 """
 
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,14 +11,15 @@ from typing import Annotated, Any
 import typer
 
 from srlm.cli._options import with_options
-from srlm.diagnosis.settings import DiagnosisSettings, settings_for
+from srlm.diagnosis.settings import Cluster, DiagnosisSettings, settings_for
 from srlm.lm.subject import EMBEDDED_MODEL, Subject
 
 
-@with_options(subject=Subject, settings=DiagnosisSettings)
+@with_options(subject=Subject, settings=DiagnosisSettings, cluster=Cluster)
 def command(
     subject: dict[str, Any],
     settings: dict[str, Any],
+    cluster: dict[str, Any],
     models: Annotated[
         list[str] | None, typer.Argument(help="With --compare: the models to put side by side.", show_default=False)
     ] = None,
@@ -57,6 +59,9 @@ def command(
     chosen = settings_for(subject.get("model", EMBEDDED_MODEL), settings)
     if chosen.level == "answer" and (compare or families):
         raise InputError("--compare and --families look at responses; leave out --level answer")
+    where, parts = Cluster(**cluster), out and out / "parts"
+    if where.ray and (compare or families):
+        raise InputError("--compare and --families look at one model after the other here; leave out --ray")
     with DiagnosisProgress() as progress:
         if compare or families:
             from srlm.diagnosis.comparison import compare as compare_models
@@ -73,7 +78,7 @@ def command(
             text = comparison_text(several, document["notes"], out)
             draw = partial(write_diagnosis_comparison, several, notes=document["notes"])
         else:
-            diagnosis = diagnose(settings=chosen, observer=progress, **subject)
+            diagnosis = diagnose(settings=chosen, observer=progress, cluster=where, parts=parts, **subject)
             document, stem = diagnosis.as_dict(), "diagnosis"
             if isinstance(diagnosis, AnswerDiagnosis):
                 text, draw = answers_text(diagnosis, out), partial(write_answers_page, diagnosis)
@@ -82,6 +87,8 @@ def command(
     if out is not None:
         write_json(out / f"{stem}.json", document)
         draw(out=out / f"{stem}.html")
+        if where.ray and parts is not None:
+            shutil.rmtree(parts, ignore_errors=True)
     if json_output:
         print_json(document)
     else:

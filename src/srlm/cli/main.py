@@ -64,8 +64,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """The exit code of one command line (`arguments` default to `sys.argv[1:]`)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for at, (one, following) in enumerate(zip(given, [*given[1:], "-"], strict=True)):
+        if one == "--ray" and following.startswith("-"):  # its address may be left out
+            given[at] = "--ray=auto"
     try:
-        code = app(args=arguments, prog_name="srlm", standalone_mode=False)
+        code = app(args=given, prog_name="srlm", standalone_mode=False)
     except InputError as error:
         return _complain(str(error), 2)
     except TyperException as error:

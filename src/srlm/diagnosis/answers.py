@@ -26,48 +26,62 @@ from srlm.records.progress import Observer
 from srlm.records.responses import Rollout
 from srlm.tasks.answers import answer_rule
 from srlm.tasks.prompts import Prompt
-from srlm.tasks.readable import require_answers, require_readable
+from srlm.tasks.readable import require_answers
 
 _GROUP = "kind"
 _PASSES = 4.0  # the default of `num_train_epochs`
 
 
-def diagnose_answers(
+def draw_answers(
     sampler: Sampler,
     prompts: Sequence[Prompt],
     encoded: Sequence[Encoded],
     chosen: DiagnosisSettings,
-    about: dict[str, Any],
+    total: int,
     observer: Observer,
-) -> AnswerDiagnosis:
-    """The diagnosis of what a sampler draws.
+) -> list[Rollout]:
+    """What a sampler draws at some prompts.
 
     Args:
         sampler: of the policy.
-        prompts, encoded: to draw at, P >= 1.
+        prompts, encoded: to draw at.
         chosen: how to measure.
-        about: `model`, `checksum` and `settings` of the record.
-        observer: is told about every stage.
-
-    Raises:
-        InputError: an accepted answer that its rule cannot read; no answer in more than half of the responses.
+        total: P, prompts of the whole diagnosis.
+        observer: is told about the stage.
     """
     rule = answer_rule(chosen.answers or "auto")
-    require_readable(prompts, rule)
-    began = time.perf_counter()
     observer.stage(0, "sample", len(prompts))
     ask = Draw(chosen.samples, chosen.max_new_tokens, chosen.seed, 0, greedy=True)
-    if chosen.until_certain:
-        drawn = draw_until_certain(
-            sampler, prompts, encoded, ask, rule, [None] * len(prompts), chosen.confidence, len(prompts),
-            observer.advance,
-        )  # fmt: skip
-    else:
-        drawn = sampler.draw(encoded, ask, observer.advance)
-        drawn = [prompt.answered_rollout(one, rule) for prompt, one in zip(prompts, drawn, strict=True)]
-    sampled = time.perf_counter() - began
+    if not chosen.until_certain:
+        return sampler.draw(encoded, ask, observer.advance)
+    nothing = [None] * len(prompts)
+    return draw_until_certain(sampler, prompts, encoded, ask, rule, nothing, chosen.confidence, total, observer.advance)
+
+
+def diagnose_answers(
+    prompts: Sequence[Prompt],
+    rollouts: Sequence[Rollout],
+    chosen: DiagnosisSettings,
+    about: dict[str, Any],
+    seconds: float,
+) -> AnswerDiagnosis:
+    """The diagnosis of what was drawn.
+
+    Args:
+        prompts: P >= 1.
+        rollouts: what was drawn at each, decoded.
+        chosen: how to measure.
+        about: `model`, `checksum` and `settings` of the record.
+        seconds: of drawing.
+
+    Raises:
+        InputError: no answer in more than half of the responses.
+    """
+    rule = answer_rule(chosen.answers or "auto")
+    began = time.perf_counter()
+    drawn = [prompt.answered_rollout(one, rule) for prompt, one in zip(prompts, rollouts, strict=True)]
     require_answers(drawn, rule, go_on=chosen.accept_unreadable)
-    began, now = time.perf_counter(), majorities(drawn, None, chosen.confidence)
+    now = majorities(drawn, None, chosen.confidence)
     budget = chosen.samples if chosen.until_certain else None
     split = measure_answers(drawn, now, now, chosen.confidence, chosen.mass_slack, budget=budget)
     if split is None or split.answers is None:
@@ -89,7 +103,7 @@ def diagnose_answers(
         break_even=forecast
         and break_even(accuracy, forecast.rounds[-1], len(prompts), chosen.samples, passes_of(about["model"])),
         verdict=judge_answers(now, drawn, accuracy, generator),
-        seconds={"sample": sampled, "measure": time.perf_counter() - began},
+        seconds={"sample": seconds, "measure": time.perf_counter() - began},
     )
 
 

@@ -1,28 +1,23 @@
 """Diagnose: sample, find the modes, look at the features, and say whether self-rewarding will help. No training.
 
-Knows: the order of the work. Refuses to know: how anything is measured or judged (`srlm.measure`).
+Knows: what comes before and after a look at a model. Refuses to know: how anything is measured or judged
+(`srlm.measure`), who looks.
 """
 
 import platform
-import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from srlm.diagnosis.answers import diagnose_answers, setup_of
-from srlm.diagnosis.settings import DiagnosisSettings, settings_for
-from srlm.diagnosis.spectra import describe_spectra
-from srlm.engines.engine import Draw, Encoded, PolicyVersion
-from srlm.engines.search import Search
-from srlm.engines.transformers import InProcess
+from srlm.diagnosis.look import Look, look_at
+from srlm.diagnosis.settings import Cluster, DiagnosisSettings, settings_for
 from srlm.errors import InputError
-from srlm.lm.encoding import encode_prompts
 from srlm.lm.loading import LoadedModel, as_loaded, load_model
-from srlm.lm.precision import locate_nan
-from srlm.lm.scoring import has_tree_attention
 from srlm.lm.subject import BUNDLED, EMBEDDED_MODEL, prompts_of
 from srlm.measure.forecast import forecast_of
 from srlm.measure.prompt import EVERYTHING, diagnose_prompt, sample_facts
@@ -31,12 +26,10 @@ from srlm.measure.verdict import accuracy_of, bootstrap_of, judge_group, statist
 from srlm.records.answer_diagnosis import AnswerDiagnosis
 from srlm.records.diagnosis import MARKS, DiagnosisRecord, DiagnosisSetup, PromptDiagnosis
 from srlm.records.progress import Observer
-from srlm.records.responses import ModeBracket, Rollout, widen
-from srlm.records.spectra import EffectiveDimension
+from srlm.records.responses import widen
+from srlm.tasks.answers import answer_rule
 from srlm.tasks.prompts import Prompt, as_prompts, load_prompts, without_gate
-
-# That of round 00: with a run's seed, K and L a diagnosis draws what the run's first round will.
-_STREAM = 0
+from srlm.tasks.readable import require_readable
 
 
 def diagnose(
@@ -50,6 +43,8 @@ def diagnose(
     trust_remote_code: bool = False,
     processing_class: Any = None,
     observer: Observer | None = None,
+    cluster: Cluster | None = None,
+    parts: Path | None = None,
 ) -> DiagnosisRecord | AnswerDiagnosis:
     """Say before any training what self-rewarding would make of a model on these prompts.
 
@@ -62,6 +57,8 @@ def diagnose(
         dtype, device, trust_remote_code: as for `load_model`, where `model` is a name.
         processing_class: the tokenizer of a bare model.
         observer: is told about every stage.
+        cluster: where to look, if not in this process; features are then left out.
+        parts: a folder in which the parts of a cluster's look are kept until all are there.
 
     Returns:
         The diagnosis, of the settings' level; brackets are honest whatever the budget was.
@@ -74,92 +71,45 @@ def diagnose(
     asked = [one for one in without_gate(given) if chosen.split in (None, one.split)][:limit]
     if not asked:
         raise InputError(f"no prompt is marked {chosen.split}; leave --split out, or mark some")
-    loaded = (
-        load_model(model, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
-        if isinstance(model, str)
-        else as_loaded(model, processing_class)
-    )
-    encoded = encode_prompts(asked, loaded, max_new_tokens=chosen.max_new_tokens, raw=chosen.raw_prompts)
-    gate, dtype_of = sum(one.split == "gate" for one in given), str(loaded.model.dtype).removeprefix("torch.")
     if chosen.level == "answer":
-        engine = InProcess(loaded, loaded.model, has_tree_attention(loaded.model))
-        about: dict[str, Any] = {"model": loaded.name, "checksum": loaded.checksum}
-        about["settings"] = setup_of(source, gate, chosen, engine=engine.name, dtype=dtype_of)
-        numbered = [Encoded(number, tuple(ids)) for number, ids in enumerate(encoded)]
-        try:
-            sampler = engine.at(PolicyVersion(0))
-            return diagnose_answers(sampler, asked, numbered, chosen, about, observer or Observer())
-        except FloatingPointError as error:
-            raise InputError(_what_is_nan(loaded, encoded)) from error
-    look = _look(loaded, encoded, chosen, observer or Observer())
+        require_readable(asked, answer_rule(chosen.answers or "auto"))
+    if cluster is not None and cluster.ray:
+        if not isinstance(model, str):
+            raise InputError("--ray needs a model that every worker can load by its name; give a folder or a hub name")
+        named = {"name": model, "dtype": dtype, "device": device, "trust_remote_code": trust_remote_code}
+        from srlm.diagnosis.cluster import look_on_cluster
+
+        look = look_on_cluster(named, asked, chosen, cluster, parts, observer or Observer())
+        chosen = replace(chosen, spectra=False)
+    else:
+        loaded = (
+            load_model(model, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
+            if isinstance(model, str)
+            else as_loaded(model, processing_class)
+        )
+        look = look_at(loaded, asked, range(len(asked)), chosen, len(asked), observer or Observer())
+    facts, gate = look.facts, sum(one.split == "gate" for one in given)
+    if chosen.level == "answer":
+        about = {name: facts[name] for name in ("model", "checksum")}
+        about["settings"] = setup_of(source, gate, chosen, engine=facts["engine"], dtype=facts["dtype"])
+        return diagnose_answers(asked, look.rollouts, chosen, about, look.seconds["sample"])
     setup = DiagnosisSetup(
         prompts=source if isinstance(source, str) else "records",
         gate_prompts=gate,
         **{name: value for name, value in asdict(chosen).items() if name in DiagnosisSetup.model_fields},
-        dtype=dtype_of,
-        parameters=sum(one.numel() for one in loaded.model.parameters()),
-        architecture=type(loaded.model).__name__,
+        **{name: facts[name] for name in ("dtype", "parameters", "architecture")},
         versions={
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "transformers", "numpy")},
         },
     )
-    return _judge(loaded, asked, look, setup)
+    return _judge(asked, look, setup)
 
 
-class _Look(NamedTuple):
-    """Everything that was run: rollouts and modes, spectra, seconds by stage."""
-
-    rollouts: list[Rollout]
-    modes: list[ModeBracket]
-    spectra: EffectiveDimension | None
-    seconds: dict[str, float]
-
-
-def _look(
-    loaded: LoadedModel, encoded: Sequence[Sequence[int]], chosen: DiagnosisSettings, observer: Observer
-) -> _Look:
-    """Everything that runs the model."""
-    seconds: dict[str, float] = {}
-    version, asked = PolicyVersion(0), [Encoded(number, tuple(ids)) for number, ids in enumerate(encoded)]
-    try:
-        began = time.perf_counter()
-        observer.stage(0, "sample", len(encoded))
-        engine = InProcess(loaded, loaded.model, has_tree_attention(loaded.model))
-        draw = Draw(chosen.samples, chosen.max_new_tokens, chosen.seed, _STREAM)
-        rollouts = engine.at(version).draw(asked, draw, observer.advance)
-        seconds["sample"], began = time.perf_counter() - began, time.perf_counter()
-        observer.stage(0, "certify", len(encoded))
-        certifier = Search(engine, chosen.max_new_tokens, chosen.expansions)
-        modes = widen(certifier.certify(version, asked, rollouts, observer.advance))
-        seconds["certify"], began = time.perf_counter() - began, time.perf_counter()
-        spectra = None
-        if chosen.spectra:
-            observer.stage(0, "spectra", len(encoded))
-            groups = [(ids, rollout.tokens) for ids, rollout in zip(encoded, rollouts, strict=True)]
-            spectra = describe_spectra(
-                loaded.model, groups, tree_attention=engine.tree_attention, progress=observer.advance
-            )
-            seconds["spectra"] = time.perf_counter() - began
-    except FloatingPointError as error:
-        raise InputError(_what_is_nan(loaded, encoded)) from error
-    return _Look(rollouts, modes, spectra, seconds)
-
-
-def _what_is_nan(loaded: LoadedModel, encoded: Sequence[Sequence[int]]) -> str:
-    place = locate_nan(loaded.model, encoded)
-    where = f"after prompt {place.prompt}" if place else "after some response"
-    layer = f"; the first such values come from {place.module}" if place and place.module else ""
-    return (
-        f"model {loaded.name!r} returns logits that are not numbers {where}{layer}; check its weights, or use "
-        "--dtype float32"
-    )
-
-
-def _judge(loaded: LoadedModel, prompts: Sequence[Prompt], look: _Look, setup: DiagnosisSetup) -> DiagnosisRecord:
+def _judge(prompts: Sequence[Prompt], look: Look, setup: DiagnosisSetup) -> DiagnosisRecord:
     """The record of what was run."""
     rollouts = [prompt.graded_rollout(one) for prompt, one in zip(prompts, look.rollouts, strict=True)]
-    modes = [prompt.graded_bracket(one) for prompt, one in zip(prompts, look.modes, strict=True)]
+    modes = [prompt.graded_bracket(one) for prompt, one in zip(prompts, widen(look.modes), strict=True)]
     diagnosed = [
         diagnose_prompt(prompt, rollout, mode) for prompt, rollout, mode in zip(prompts, rollouts, modes, strict=True)
     ]
@@ -169,8 +119,8 @@ def _judge(loaded: LoadedModel, prompts: Sequence[Prompt], look: _Look, setup: D
     named = [(EVERYTHING, diagnosed), *(groups.items() if set(groups) != {EVERYTHING} else ())]
     slack, generator = setup.mass_slack, np.random.default_rng([setup.seed, 1])
     record = DiagnosisRecord(
-        model=loaded.name,
-        checksum=loaded.checksum,
+        model=look.facts["model"],
+        checksum=look.facts["checksum"],
         settings=setup,
         prompts=tuple(diagnosed),
         **asdict(statistics_of(diagnosed, slack)),
@@ -182,7 +132,7 @@ def _judge(loaded: LoadedModel, prompts: Sequence[Prompt], look: _Look, setup: D
         accuracy=accuracy_of(diagnosed),
         self_reward_against_correctness=self_judgement(rollouts),
         effective_dimension=look.spectra,
-        numeric_error=max(one.widening for one in look.modes),
+        numeric_error=max(one.error for one in look.modes),
         verdict=tuple(judge_group(name, members, generator, slack) for name, members in named),
         seconds=look.seconds,
     )

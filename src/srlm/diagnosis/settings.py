@@ -67,6 +67,33 @@ class DiagnosisSettings:
             raise InputError(wrong)
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The machines that look.
+
+    Raises:
+        InputError: as `DiagnosisSettings`.
+    """
+
+    ray: str | None = option(
+        None,
+        "Deal prompts out over a Ray cluster: its address, auto (the one that runs here, or RAY_ADDRESS), or local.",
+        "ray",
+        shown="this process alone",
+    )
+    ray_workers: int | None = option(
+        None,
+        "Workers of the cluster, each with the model.",
+        "ray-workers",
+        low=1,
+        shown="one a GPU, else one a machine",
+    )
+
+    def __post_init__(self) -> None:
+        if wrong := problems(self):
+            raise InputError(wrong)
+
+
 def settings_for(model: Any, given: Mapping[str, Any]) -> DiagnosisSettings:
     """The settings that come with a model, and what was given."""
     brought = settings_of(model, given.get("level"))

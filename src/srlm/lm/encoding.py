@@ -15,7 +15,12 @@ from srlm.tasks.prompts import Prompt
 
 
 def encode_prompts(
-    prompts: Sequence[Prompt], loaded: LoadedModel, *, max_new_tokens: int, raw: bool = False
+    prompts: Sequence[Prompt],
+    loaded: LoadedModel,
+    *,
+    max_new_tokens: int,
+    raw: bool = False,
+    numbers: Sequence[int] | None = None,
 ) -> list[list[int]]:
     """Token ids of every prompt, ready for a response: chat template applied, generation prompt added.
 
@@ -24,6 +29,7 @@ def encode_prompts(
         loaded: the model that will answer.
         max_new_tokens: longest response, L >= 1.
         raw: send string prompts as they are, without the chat template.
+        numbers: of the prompts among all, from 0; by default these are all.
 
     Raises:
         InputError: messages for a model without a chat template; a prompt that with its response would not fit the
@@ -33,7 +39,8 @@ def encode_prompts(
     tokenizer: Any = loaded.tokenizer
     encoded: list[list[int]] = []
     problems: list[str] = []
-    for number, prompt in enumerate(prompts, start=1):
+    for at, prompt in enumerate(prompts):
+        number = 1 + (numbers[at] if numbers is not None else at)
         if isinstance(prompt.content, str) and (raw or not tokenizer.chat_template):
             ids = tokenizer(prompt.content)["input_ids"]
         elif not tokenizer.chat_template:

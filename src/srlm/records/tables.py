@@ -35,7 +35,7 @@ def samples_to_table(
     prompts: Sequence[PromptText],
     rollouts: Sequence[Rollout],
     seconds: float,
-    drift: Drift,
+    drift: Drift | None = None,
     beside: Mapping[str, Any] | None = None,
 ) -> pa.Table:
     """One row a response, prompts in order.
@@ -44,7 +44,7 @@ def samples_to_table(
         prompts: the run's prompts.
         rollouts: one a prompt, decoded and graded.
         seconds: the time it took to draw them.
-        drift: how far the training numerics are from the sampling ones.
+        drift: how far the training numerics are from the sampling ones, where that was measured.
         beside: JSON values to keep with the samples.
     """
     rows = [
@@ -64,8 +64,9 @@ def samples_to_table(
         for number, (prompt, rollout) in enumerate(zip(prompts, rollouts, strict=True))
         for response in rollout.responses
     ]
-    facts = {_SECONDS: repr(seconds).encode(), _DRIFT: drift.model_dump_json().encode()}
-    facts[_BESIDE] = json.dumps(beside or {}).encode()
+    facts = {_SECONDS: repr(seconds).encode(), _BESIDE: json.dumps(beside or {}).encode()}
+    if drift is not None:
+        facts[_DRIFT] = drift.model_dump_json().encode()
     greedy = [(one.greedy, one.first_token_bound) for one in rollouts if one.greedy is not None]
     if greedy:
         answers = [
