@@ -11,7 +11,7 @@ import numpy as np
 from srlm.records.progress import Observer
 from srlm.records.responses import Complete, ModeBracket, Response, Rollout
 from srlm.records.rounds import UpdateRecord
-from srlm.records.run_directory import RunDirectory
+from srlm.records.run_directory import RUN_FILE, RunDirectory
 from srlm.rewards.mixture import RewardContext, reward_mixture
 from srlm.tasks.prompts import Prompt
 from srlm.training.processes import Processes
@@ -79,7 +79,7 @@ class Table:
 
 def run(folder, policy, rounds, beta=1.0):
     prompts = [Prompt(f"question {x}", "held_out" if x % 4 == 3 else "train") for x in range(len(policy))]
-    directory = RunDirectory.open(folder) if folder.exists() else RunDirectory.create(folder, SETTINGS, {})
+    directory = RunDirectory.open(folder) if (folder / RUN_FILE).exists() else RunDirectory.create(folder, SETTINGS, {})
     table = Table(policy, beta)
     work = Work(
         learner=table, engine=table, certifier=table, reward=reward_mixture(), update=EXACT, prompts=prompts,

@@ -80,9 +80,22 @@ def replace_folder(folder: Path) -> Iterator[Path]:
     _sync_folder(folder.parent)
 
 
+def is_empty(folder: Path) -> bool:
+    """Whether nothing but what a crash left behind is in an existing folder."""
+    return all(_MARK in one.name for one in folder.iterdir())
+
+
+def recover(folder: Path) -> None:
+    """Put a folder back that a crash caught while it was being replaced, between two renames."""
+    old = folder.with_name(f"{folder.name}{_MARK}old")
+    if old.is_dir() and not folder.exists():
+        old.replace(folder)
+
+
 def _remove_leftovers(path: Path) -> None:
     if not path.parent.is_dir():
         return
+    recover(path)
     for leftover in path.parent.glob(f"{_glob_escape(path.name)}{_MARK}*"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from srlm.errors import InputError
-from srlm.records.atomic import replace_folder, write_bytes, write_json
+from srlm.records.atomic import is_empty, recover, replace_folder, write_bytes, write_json
 from srlm.records.rounds import RoundRecord, parse
 
 RUN_FILE = "run.json"
@@ -47,7 +47,7 @@ class RunDirectory:
         """
         if (path / RUN_FILE).is_file():
             raise InputError(f"{path} holds a run already; add --resume to go on with it, or give another --out")
-        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        if path.is_file() or (path.is_dir() and not is_empty(path)):
             raise InputError(f"{path} exists and is no run; give an --out that is new or empty")
         directory = cls(path)
         now = _now()
@@ -72,6 +72,7 @@ class RunDirectory:
             InputError: there is no run, or one of a newer format.
         """
         directory = cls(path)
+        recover(path / "model")
         form = directory.record().get("format")
         if form != FORMAT:
             raise InputError(

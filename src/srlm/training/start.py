@@ -12,6 +12,7 @@ from typing import Any
 from srlm.errors import InputError
 from srlm.lm.loading import LoadedModel, load_model
 from srlm.lm.subject import prompts_of, settings_of
+from srlm.records.atomic import is_empty
 from srlm.records.options import problems
 from srlm.records.progress import Observer
 from srlm.records.run_directory import RUN_FILE, RunDirectory
@@ -36,7 +37,7 @@ def prepared(request: Request) -> tuple[SelfRewardingConfig, list[Prompt], Loade
     config = _configuration(request)
     path = Path(config.output_dir or ".")
     # With several processes the main one may have made the folder already.
-    if is_main_process() and not request.resume and path.exists() and (path.is_file() or any(path.iterdir())):
+    if is_main_process() and not request.resume and path.exists() and (path.is_file() or not is_empty(path)):
         what = "holds a run already" if (path / RUN_FILE).is_file() else "exists and is not empty"
         raise InputError(f"{path} {what}; add --resume to go on with a run, or give another --out")
     prompts = load_prompts(
