@@ -142,6 +142,15 @@ def test_malformed_files_name_the_line(tmp_path: Path, lines: list[Any], message
         load_prompts(write(tmp_path / "p.jsonl", *lines))
 
 
+def test_only_ends_of_lines_end_lines_whatever_system_wrote_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_bytes('\ufeff{"prompt": "a\u2028b"}\r\n\r\n{"prompt": "c\u0085d"}\r\n'.encode())
+    assert [one.content for one in load_prompts(str(path), held_out=0)] == ["a\u2028b", "c\u0085d"]
+    path.write_text('{"prompt": ' + "[" * 100_000, encoding="utf-8")
+    with pytest.raises(InputError, match="line 1 is not JSON"):
+        load_prompts(str(path))
+
+
 def test_missing_files_unknown_tasks_and_wrong_shares_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         load_prompts(str(tmp_path / "missing.jsonl"))

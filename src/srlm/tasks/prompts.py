@@ -175,7 +175,7 @@ def without_gate(prompts: Sequence[Prompt]) -> list[Prompt]:
 
 def _from_file(path: Path) -> list[Prompt]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"prompts file {str(path)!r} is not UTF-8 text (byte {error.start})") from error
     except OSError as error:
@@ -185,13 +185,13 @@ def _from_file(path: Path) -> list[Prompt]:
 
 def _from_json_lines(text: str, name: str) -> list[Prompt]:
     prompts = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # other ends of lines may stand inside a string
         if not line.strip():
             continue
         where = f"{name}, line {number}"
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 f'{where} is not JSON ({error}); write one object such as {{"prompt": "..."}} on every line'
             ) from error
