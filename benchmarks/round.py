@@ -43,14 +43,15 @@ class Counting(SelfRewardingTrainer):
     operations = 0.0
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], **rest: Any) -> Any:
-        tree: PackedTree = inputs["sequences"]
+        trees: list[PackedTree] = inputs["sequences"]
         config = self.loaded.model.config
         head = config.vocab_size * config.hidden_size
         outside = ("embed", "lm_head")
         matrices = [(n, p) for n, p in model.named_parameters() if p.ndim == 2]
         body = sum(p.numel() for n, p in matrices if not any(o in n for o in outside))
         adapter = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        nodes, scored = len(tree.input_ids), len(tree.parents.unique())
+        nodes = sum(one.input_ids.numel() for one in trees)
+        scored = sum(len(one.parents.unique()) for one in trees)
         # 2 operations a weight and token forward, as many backward for activations, once more for adapter weights.
         self.operations += nodes * (4 * body + 2 * adapter) + scored * 4 * head
         return super().compute_loss(model, inputs, **rest)
