@@ -47,8 +47,6 @@ TABLE: list[tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[float, flo
      {"margin": AT_LEAST_0, "beta": POSITIVE, "rounds": AT_LEAST_0}),
     (theory.population_kappa_bound_by_prompt, {"mode_logprobs": -1.0, "margins": 1.0, "beta": 1},
      {"mode_logprobs": LOGPROB, "margins": MARGIN, "beta": POSITIVE}),
-    (theory.exact_round_kappa_estimate, {"mode_logprobs": [-1.0], "sample_logprobs": [[-2.0]], "beta": 1},
-     {"beta": POSITIVE}),
     (theory.certified_log_factor, {"margin": 1, "beta": 1, "error": 0.1},
      {"margin": MARGIN, "beta": POSITIVE, "error": AT_LEAST_0}),
     (theory.log_ratio_error, {"before": [-1.0], "after": [-1.0], "beta": 1}, {"beta": POSITIVE}),
@@ -243,7 +241,6 @@ def test_the_sentence_names_argument_value_and_interval() -> None:
         (lambda: theory.sharpen([math.nan], 1.0), "each at most 0"),
         (lambda: theory.sharpen([-math.inf, -math.inf], 1.0), "impossible responses"),
         (lambda: theory.population_kappa_bound_by_prompt([-1.0, -1.0], [1.0], 1.0), "margins have shape"),
-        (lambda: theory.exact_round_kappa_estimate([-1.0], [-1.0, -2.0], 1.0), "sample_logprobs have shape"),
         (lambda: theory.log_ratio_error([-1.0], [-1.0, -2.0], 1.0), "the mode first"),
         (lambda: theory.log_ratio_error([], [], 1.0), "the mode first"),
         (lambda: theory.recurrence(1e200, 1, 1e-200, 0.5), "slope exceeds the float range"),
@@ -333,7 +330,6 @@ def test_extreme_tables_are_refused_or_answered_without_nan() -> None:
         lambda logs, scale: theory.effective_dimension_bound(-logs.ravel(), scale, 1),
         lambda logs, scale: theory.fisher_spectrum(scale * rng.uniform(-1, 1, (*logs.shape, 2)), np.log(softmax(logs))),
         lambda logs, scale: theory.population_kappa_bound_by_prompt(logs[0], -logs[-1], scale),
-        lambda logs, scale: theory.exact_round_kappa_estimate(logs[:, 0], logs, scale),
         lambda logs, scale: theory.log_mean_exp(logs),
     ]
     for call in calls:

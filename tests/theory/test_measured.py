@@ -103,20 +103,6 @@ def test_p3_prompt_by_prompt_at_the_ends_of_its_domain() -> None:
 
 
 @given(SEEDS, BETA)
-def test_the_estimate_of_the_exact_round_is_the_mean_written_out(seed: int, beta: float) -> None:
-    rng = np.random.default_rng(seed)
-    modes = -rng.exponential(2, 5)
-    samples = modes[:, None] - rng.exponential(3, (5, 7)) + 1e-9
-    terms = [np.mean([math.exp(min(0.0, one - m) / beta) for one in row]) / math.exp(m)
-             for m, row in zip(modes, samples, strict=True)]  # fmt: skip
-    found = theory.exact_round_kappa_estimate(modes, samples, beta)
-    assert found == pytest.approx(math.fsum(terms) / 5, rel=1e-12)
-    log = theory.log_exact_round_kappa_estimate(modes, samples, beta)
-    assert log == pytest.approx(math.log(found), rel=1e-12, abs=1e-12)
-    assert theory.log_exact_round_kappa_estimate([-3000.0], [[-3000.0]], beta) == 3000.0
-
-
-@given(SEEDS, BETA)
 def test_the_error_of_p4_vanishes_at_the_exact_round_only(seed: int, beta: float) -> None:
     rng = np.random.default_rng(seed)
     before = -np.sort(rng.exponential(3, 6))

@@ -58,7 +58,6 @@ FORMULAS = [
             "failure_from_suboptimality", "change_of_measure_bound", "statistical_error", "failure_coefficient",
             "one_round_failure_bound", "tail_integral_bound", "recurrence", "expansions_bound", "certified_log_factor",
             "population_kappa_bound_by_prompt", "log_population_kappa_bound_by_prompt", "log_ratio_error",
-            "exact_round_kappa_estimate", "log_exact_round_kappa_estimate",
         )
     ),
     *(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
-from srlm.theory._domain import ROUNDING, Array, real, result, whole
+from srlm.theory._domain import Array, real, result, whole
 from srlm.theory.conditioning import checked, log_mean_exp
 
 _ROUNDS = 1e6  # a list of bounds is no place for more
@@ -81,36 +81,6 @@ def population_kappa_bound_by_prompt(
     """
     with np.errstate(over="ignore"):
         return result(np.exp(log_population_kappa_bound_by_prompt(mode_logprobs, margins, beta, weights)))
-
-
-def log_exact_round_kappa_estimate(mode_logprobs: ArrayLike, sample_logprobs: ArrayLike, beta: float) -> float:
-    """log of `exact_round_kappa_estimate`, which it never overflows."""
-    logs, _ = checked(mode_logprobs, None)
-    samples = real("sample_logprobs", sample_logprobs, high=ROUNDING)
-    if samples.ndim != 2 or samples.shape[0] != len(logs) or samples.size == 0:
-        raise InputError(f"sample_logprobs have shape {samples.shape}; give ({len(logs)}, K), K >= 1")
-    strength = float(real("beta", beta, 0, open_low=True))
-    distance = np.minimum(samples - logs[:, None], 0.0)  # a sample is never likelier than the mode
-    return float(log_mean_exp((distance / strength - logs[:, None]).ravel()))
-
-
-def exact_round_kappa_estimate(mode_logprobs: ArrayLike, sample_logprobs: ArrayLike, beta: float) -> float:
-    """Monte-Carlo value of kappa after an exact round, E_x[sum_y (pi(y)/pi(y*))^s], s = 1 + 1/beta.
-
-    The sum is E_{y~pi}[(pi(y)/pi(y*))^(1/beta)] / pi(y*), whose summands lie in [0, 1]. An estimate, not a bound:
-    unbiased where pi(y*) is known, but skewed, so that with few samples it is mostly too low (rare responses near the
-    mode carry the mean), and its logarithm is biased low.
-
-    Args:
-        mode_logprobs: (P,) log pi(y*|x) in nats; a lower end gives a larger value.
-        sample_logprobs: (P, K) log pi(y_i|x) of independent samples.
-        beta: KL strength > 0.
-
-    Returns:
-        The estimate, > 0 (it can fall below 1); inf where it exceeds the float range.
-    """
-    with np.errstate(over="ignore"):
-        return float(np.exp(log_exact_round_kappa_estimate(mode_logprobs, sample_logprobs, beta)))
 
 
 def population_kappa_bounds(kappa0: float, margin: float, beta: float, rounds: int) -> np.ndarray:

@@ -56,8 +56,7 @@ _ROWS: dict[str, tuple[tuple[str, Kind, str, str], ...]] = {
     ),
     "sharpening": (
         ("section 2", "definition", "What exact rounds do.", ""),
-        ("eq. 12-14", "identity", "An exact round is pi_t to the power s = 1 + 1/beta, normalised.",
-         "sharpen exact_round_kappa_estimate log_exact_round_kappa_estimate"),
+        ("eq. 12-14", "identity", "An exact round is pi_t to the power s = 1 + 1/beta, normalised.", "sharpen"),
         ("P3", "bound", "An exact round shrinks kappa - 1 by exp(-gamma/beta); gamma grows by s.",
          "population_kappa_bound population_kappa_bounds population_margin population_kappa_bound_by_prompt "
          "log_population_kappa_bound_by_prompt"),
