@@ -35,6 +35,7 @@ class Response:
             nobody read it.
         entropy: mean entropy of the next-token distributions along it (nats a token).
         self_certainty: mean KL(uniform || next-token distribution) along it (nats a token).
+        stopped: of a text alone, whether it ended by itself, False where it was cut; None: nobody said.
     """
 
     complete: Complete | None
@@ -43,6 +44,7 @@ class Response:
     entropy: float | None = None
     self_certainty: float | None = None
     answer: str | None = None
+    stopped: bool | None = None
 
     @property
     def known(self) -> Complete:
