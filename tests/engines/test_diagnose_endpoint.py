@@ -12,7 +12,7 @@ import pytest
 from tests.engines.stub import MODEL, Stub, Table, table_draw
 
 from srlm.cli.main import run
-from srlm.diagnosis.answers import diagnose_answers
+from srlm.diagnosis.answers import diagnose_answers, draw_answers
 from srlm.diagnosis.preflight import diagnose
 from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.engines.engine import Draw, Encoded
@@ -129,7 +129,8 @@ def test_brackets_are_those_of_another_engine_on_the_same_samples(
     ]
     numbered = [Encoded(number, ()) for number in range(len(asked))]
     about = {"model": MODEL, "checksum": "", "settings": {}}
-    other = diagnose_answers(TableSampler(drawn), asked, numbered, settings, about, Observer())
+    again = draw_answers(TableSampler(drawn), asked, numbered, settings, len(asked), Observer())
+    other = diagnose_answers(asked, again, settings, about, 0.0)
     for name in ("prompts", "kappa", "log_kappa", "failure_rate", "accuracy", "forecast", "verdict", "surer_of_wrong"):
         assert getattr(found, name) == getattr(other, name), name
     assert found.accuracy.sample is not None
