@@ -34,7 +34,8 @@ def measure_drift(rollouts: Sequence[Rollout], trained: Sequence[Sequence[float]
     Raises:
         InputError: a log-probability is not a number.
     """
-    recorded = np.array([response.logprob for rollout in rollouts for response in rollout.responses])
+    responses = [response for rollout in rollouts for response in rollout.responses]
+    recorded = np.array([response.logprob for response in responses])
     apart = np.array([value for values in trained for value in values]) - recorded
     if not np.isfinite(apart).all():
         raise InputError("the training forward gives log-probabilities that are not numbers; use --dtype float32")
@@ -44,6 +45,7 @@ def measure_drift(rollouts: Sequence[Rollout], trained: Sequence[Sequence[float]
         mean=float(np.abs(apart).mean()),
         bias=float(apart.mean()),
         rescored=rescored,
+        token=float((np.abs(apart) / [max(1, len(response.tokens)) for response in responses]).max()),
     )
 
 
