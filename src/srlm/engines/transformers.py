@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from srlm.engines.engine import Draw, Encoded, PolicyVersion
+from srlm.engines.engine import Draw, Encoded, Gives, PolicyVersion
 from srlm.lm.loading import LoadedModel
 from srlm.lm.room import rows_that_fit
 from srlm.lm.sampling import draw_uniforms, sample_responses
@@ -48,6 +48,11 @@ class InProcess:
     def dtype(self) -> str:
         """How the weights are held."""
         return self.loaded.weights
+
+    @property
+    def gives(self) -> Gives:
+        """Everything."""
+        return Gives(logprobs=True, tokens=True, greedy=True, scores=True, repeatable=True)
 
     def at(self, version: PolicyVersion) -> "InProcessSampler":
         return InProcessSampler(self, version)
