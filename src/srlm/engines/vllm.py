@@ -13,13 +13,15 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from srlm.engines.engine import Draw, Encoded, Gives, PolicyVersion
 from srlm.engines.http import Ask, Client, Failure
+from srlm.engines.serving import WAY_OUT, Adapter, refusal
 from srlm.errors import InputError
 from srlm.lm.loading import LoadedModel
 from srlm.records.progress import Progress
@@ -29,9 +31,12 @@ from srlm.records.text import visible
 # Seeds of one prompt, and so the most draws at one. On a CPU torch seeds with 32 bits, which leaves a million prompts.
 SEEDS = 4096
 _IN_FLIGHT = 64  # requests under way at a server
-_BUSY = 3  # attempts before a server is given up for now
-_TEMPERED = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0}
-_WAY_OUT = "use --engine transformers"
+_ATTEMPTS = 3  # before a server counts as away
+# The plain policy, whatever the server's generation settings say, and what is told of every response.
+_PLAIN: Mapping[str, Any] = {
+    "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0,
+    "frequency_penalty": 0.0, "logprobs": 0, "return_token_ids": True,
+}  # fmt: skip
 
 Score = Callable[[Sequence[TokenGroup]], list[list[float]]]
 
@@ -42,21 +47,6 @@ def seed_of(ask: Draw, number: int) -> int:
     """
     digest = hashlib.sha256(f"{ask.seed}/{ask.stream}".encode()).digest()
     return (int.from_bytes(digest[:8], "big") >> 2) + number * SEEDS + ask.skip  # below 2^63
-
-
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """What a server is told of a policy: the adapter's folder, under a name that says its contents."""
-
-    name: str
-    folder: Path
-
-    @classmethod
-    def of(cls, folder: Path, number: int) -> "Adapter":
-        whole = hashlib.sha256(str(folder.resolve()).encode())
-        for path in sorted(folder.glob("adapter_*")):
-            whole.update(path.name.encode() + path.read_bytes())
-        return cls(f"srlm-{whole.hexdigest()[:12]}-r{number:02d}", folder.resolve())
 
 
 @dataclass(slots=True)
@@ -111,11 +101,14 @@ class VllmServers:
                 self._holding.discard((address, name))
                 self.ask(address, "/v1/unload_lora_adapter", {"lora_name": name}, plain=True)
 
+    @property
+    def timeout(self) -> float:
+        """Seconds within which a reply must be there: many responses take longer than an empty server's patience."""
+        return max(600.0, self.patience)
+
     def ask(self, address: str, path: str, body: Mapping[str, Any] | None = None, plain: bool = False) -> Any:
-        """One attempt at one reply, or the `Failure`."""
-        client = Client(attempts=1, timeout=max(60.0, self.patience))
-        (reply,) = client.send([Ask(address + path, body, plain)])
-        return reply
+        """The reply to one attempt, or the `Failure`."""
+        return Client(attempts=1, timeout=self.timeout).send([Ask(address + path, body, plain)])[0]
 
     def cards(self, address: str) -> Any:
         """What `/v1/models` lists, the base model first; or the `Failure`."""
@@ -144,12 +137,12 @@ class VllmServers:
             body = {"lora_name": adapter.name, "lora_path": str(adapter.folder)}
             reply = self.ask(address, "/v1/load_lora_adapter", body, plain=True)
             if isinstance(reply, Failure):
-                already = reply.status == 400 and "already been loaded" in str(reply)
-                if reply.status in (None, 502, 503, 504):
+                # 500 is what vLLM says of an adapter that it cannot use.
+                if reply.kind == "unreachable" and reply.status != HTTPStatus.INTERNAL_SERVER_ERROR:
                     self.away[address] = reply
                     return None
-                if not already:
-                    raise InputError(_refused(address, adapter, reply)) from reply
+                if "already been loaded" not in str(reply):
+                    raise InputError(refusal(address, adapter, reply)) from reply
             self._holding.add((address, adapter.name))
         self.away.pop(address, None)
         return self._bases[address] if adapter is None else adapter.name
@@ -161,19 +154,18 @@ class VllmServers:
             self._holding.discard((address, adapter.name))
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """One request: the samples at a prompt, or greedy decoding."""
-
-    at: int
-    prompt: Encoded
-    greedy: bool
+# One request: a prompt's number, and whether for greedy decoding or for its samples.
+_Key = tuple[int, bool]
 
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """The reply to one request: which server gave it, tokens and log-probability of every response (None: not said),
-    and that of the first token of the first one.
+    """The reply to one request.
+
+    Attributes:
+        server: who gave it.
+        choices: of every response its tokens and its log-probability (nats); None: not said.
+        first: log-probability of the first token of the first one.
     """
 
     server: str
@@ -196,32 +188,34 @@ class VllmSampler:
     keep: Path | None = None
 
     def draw(self, prompts: Sequence[Encoded], ask: Draw, progress: Progress | None = None) -> list[Rollout]:
-        """As `Sampler.draw`, up to rounding: what is drawn depends on what else its server does, as far as that rounds.
+        """As `Sampler.draw`, but for rounding, which depends on what else a server does at the time.
 
         Raises:
             InputError: a server refused, answered what cannot be right, or none answered for too long.
         """
         if ask.skip + ask.count > SEEDS:
-            raise InputError(f"at most {SEEDS} responses to a prompt are drawn through servers; {_WAY_OUT}")
-        pieces = [_Piece(at, one, g) for at, one in enumerate(prompts) for g in ((False, True)[: 1 + ask.greedy])]
-        found = self._kept(pieces, ask)
-        missing = [one for one in pieces if one not in found]
+            raise InputError(f"at most {SEEDS} responses to a prompt are drawn through servers; {WAY_OUT}")
+        tokens = {one.number: one.tokens for one in prompts}
+        wanted = [(number, greedy) for number in tokens for greedy in ((False, True) if ask.greedy else (False,))]
+        found = {key: one for key, one in self._kept(ask) if key in wanted}
+        since = time.monotonic()
         with self._keeping(ask) as keep:
-            last = time.monotonic()
-            while missing:
-                names = self._names(last)
-                before = len(found)
-                failure = self._send(missing, names, ask, found, keep, progress)
-                missing = [one for one in missing if one not in found]
-                if len(found) > before:
-                    last = time.monotonic()
-                elif missing and failure is not None:
-                    self._give_up(last, failure)
-                    time.sleep(min(1.0, self.servers.patience / 20))
-        return self._rollouts(prompts, ask, found)
+
+            def take(key: _Key, drawn: _Drawn) -> None:
+                nonlocal since
+                found[key], since = drawn, time.monotonic()
+                keep(key, drawn)
+                if progress is not None:
+                    progress(len(found) * len(tokens) // len(wanted), len(tokens))
+
+            while missing := [key for key in wanted if key not in found]:
+                names = self._names(since)
+                if why := self._send(missing, tokens, names, ask, take):
+                    self._wait(since, why)
+        return [self._rollout(one, ask, found) for one in prompts]
 
     def _names(self, since: float) -> dict[str, str]:
-        """Servers that have the policy, and by which name; waits until there is one."""
+        """The servers that have the policy, each with its name there; waits until there is one."""
         servers, told = self.servers, False
         while True:
             known = {address: servers.prepare(address, self.adapter) for address in servers.addresses}
@@ -230,170 +224,134 @@ class VllmSampler:
                     servers.tell(f"{', '.join(names)} answers again; sampling goes on")
                 return names
             why = next(iter(servers.away.values()))
-            self._give_up(since, why)
             if not told:
                 servers.tell(f"no server answers ({why}); waiting up to {servers.patience:g} s for one")
                 told = True
-            time.sleep(min(2.0, servers.patience / 20))
+            self._wait(since, why)
 
-    def _give_up(self, since: float, why: Failure) -> None:
-        if time.monotonic() - since > self.servers.patience:
+    def _wait(self, since: float, why: Failure) -> None:
+        patience = self.servers.patience
+        if time.monotonic() - since > patience:
             raise InputError(
-                f"no server got anything done for {self.servers.patience:g} s ({why}); start one and resume: what was "
-                "drawn is kept"
+                f"no server got anything done for {patience:g} s ({why}); start one and resume the run: what was drawn "
+                "is kept"
             ) from why
+        time.sleep(min(1.0, patience / 20))
 
     def _send(
         self,
-        missing: Sequence[_Piece],
+        missing: Sequence[_Key],
+        tokens: Mapping[int, Sequence[int]],
         names: Mapping[str, str],
         ask: Draw,
-        found: dict[_Piece, _Drawn],
-        keep: Callable[[_Piece, _Drawn], None],
-        progress: Progress | None,
+        take: Callable[[_Key, _Drawn], None],
     ) -> Failure | None:
-        """Ask for all that is missing, each at its own server, until a server goes away; then the reason."""
-        places = [_place(names, one.prompt.number) for one in missing]
-        asks = [
-            Ask(f"{address}/v1/completions", self._body(one, names[address], ask))
-            for one, address in zip(missing, places, strict=True)
+        """Ask for what is missing, for each prompt at its own server, until one goes away: then the reason."""
+        places = [_place(names, number) for number, _ in missing]
+        bodies = [
+            self._body(key, tokens[key[0]], names[place], ask) for key, place in zip(missing, places, strict=True)
         ]
         failures: list[Failure] = []
 
         def hear(at: int, reply: Any) -> bool:
-            piece, address = missing[at], places[at]
             if not isinstance(reply, Failure):
-                drawn = self._read(piece, address, reply, ask)
-                if not isinstance(drawn, Failure):
-                    found[piece] = drawn
-                    keep(piece, drawn)
-                    if progress is not None:
-                        done = {one.at for one in found} - {one.at for one in missing if one not in found}
-                        progress(len(done), len({one.at for one in (*found, *missing)}))
-                    return False
-                reply = drawn
-            if reply.kind == "refused" and not (self.adapter and reply.status == 404):
+                reply = self._read(places[at], bodies[at], reply)
+            if not isinstance(reply, Failure):
+                take(missing[at], reply)
+                return False
+            if reply.kind == "refused" and not (self.adapter and reply.status == HTTPStatus.NOT_FOUND):
                 raise reply
             if reply.kind != "unsent":
                 failures.append(reply)
-                self.servers.lost(address, self.adapter, reply)
+                self.servers.lost(places[at], self.adapter, reply)
             return True
 
-        client = Client(in_flight=_IN_FLIGHT * len(names), attempts=_BUSY, timeout=max(600.0, self.servers.patience))
+        client = Client(in_flight=_IN_FLIGHT * len(names), attempts=_ATTEMPTS, timeout=self.servers.timeout)
+        asks = [Ask(f"{place}/v1/completions", body) for place, body in zip(places, bodies, strict=True)]
         client.send(asks, hear)
         return failures[0] if failures else None
 
-    def _body(self, piece: _Piece, name: str, ask: Draw) -> dict[str, Any]:
-        """The plain policy, whatever the server's generation settings say."""
-        one = {"n": 1, "temperature": 0.0} if piece.greedy else {"n": ask.count, "temperature": 1.0}
-        return {
-            "model": name, "prompt": list(piece.prompt.tokens), "max_tokens": ask.max_tokens, "logprobs": 0, **one,
-            "seed": seed_of(ask, piece.prompt.number), "return_token_ids": True, **_TEMPERED,
-            "stop_token_ids": list(self.servers.loaded.end_token_ids),
-        }  # fmt: skip
+    def _body(self, key: _Key, prompt: Sequence[int], name: str, ask: Draw) -> dict[str, Any]:
+        number, greedy = key
+        one = {"n": 1, "temperature": 0.0} if greedy else {"n": ask.count, "temperature": 1.0}
+        one |= {"seed": seed_of(ask, number), "stop_token_ids": list(self.servers.loaded.end_token_ids)}
+        return {"model": name, "prompt": list(prompt), "max_tokens": ask.max_tokens, **one, **_PLAIN}
 
-    def _read(self, piece: _Piece, address: str, reply: Any, ask: Draw) -> "_Drawn | Failure":
-        """A reply's responses; a `Failure` where the server broke it off.
+    def _read(self, server: str, body: Mapping[str, Any], reply: Any) -> _Drawn | Failure:
+        """A reply's responses; a `Failure` where the server broke them off.
 
         Raises:
             InputError: it cannot be right.
         """
-        count, ends = 1 if piece.greedy else ask.count, self.servers.loaded.end_token_ids
+        drawn, first = [], None
         try:
             choices = sorted(reply["choices"], key=lambda one: one["index"])
             if any(one.get("finish_reason") == "abort" for one in choices):
-                return Failure(f"{address} broke responses off", "unreachable")
-            if [one["index"] for one in choices] != list(range(count)):
-                raise ValueError(f"{len(choices)} responses instead of {count}")
-            drawn, firsts = [], []
+                return Failure(f"{server} broke responses off", "unreachable")
+            if [one["index"] for one in choices] != list(range(body["n"])):
+                raise ValueError(f"{len(choices)} responses instead of {body['n']}")
             for one in choices:
                 tokens, said = tuple(one["token_ids"]), one["logprobs"]["token_logprobs"]
-                if list(one.get("prompt_token_ids") or piece.prompt.tokens) != list(piece.prompt.tokens):
+                if (one.get("prompt_token_ids") or body["prompt"]) != body["prompt"]:
                     raise ValueError("another prompt than the one that was sent")
                 if not tokens or len(said) != len(tokens):
                     raise ValueError(f"{len(said)} log-probabilities of {len(tokens)} tokens")
-                if tokens[-1] not in ends and len(tokens) != ask.max_tokens:
-                    raise ValueError(f"a response of {len(tokens)} tokens that ends with token {tokens[-1]}")
-                sure = all(isinstance(value, int | float) and math.isfinite(value) and value <= 0 for value in said)
+                if tokens[-1] not in body["stop_token_ids"] and len(tokens) != body["max_tokens"]:
+                    raise ValueError(f"a response that ends after {len(tokens)} tokens with token {tokens[-1]}")
+                # A token of probability near 1 may come back as null, NaN or a little above 0 (trl 6166).
+                sure = all(isinstance(value, int | float) and -math.inf < value <= 0 for value in said)
+                first = said[0] if sure and not drawn else first
                 drawn.append((tokens, float(sum(said)) if sure else None))
-                firsts.append(said[0] if sure else None)
         except (KeyError, TypeError, ValueError) as error:
             told = visible(str(error) or "nothing that can be read", 200)
-            raise InputError(f"{address} answered what vLLM does not ({told}); {_WAY_OUT}") from error
-        return _Drawn(address, drawn, firsts[0])
+            raise InputError(f"{server} answered what vLLM does not ({told}); {WAY_OUT}") from error
+        return _Drawn(server, drawn, first)
 
-    def _rollouts(self, prompts: Sequence[Encoded], ask: Draw, found: Mapping[_Piece, _Drawn]) -> list[Rollout]:
-        """What was found, with the training forward's values where a server did not say one."""
-        unsaid = [
-            (one, [tokens for tokens, value in drawn.choices if value is None])
-            for one, drawn in found.items()
-            if any(value is None for _, value in drawn.choices)
-        ]
-        scored = self.servers.score([(one.prompt.tokens, some) for one, some in unsaid]) if unsaid else []
-        values = {
-            one.at * 2 + one.greedy: dict(zip(some, row, strict=True))
-            for (one, some), row in zip(unsaid, scored, strict=True)
-        }
-        loaded, rollouts = self.servers.loaded, []
+    def _rollout(self, prompt: Encoded, ask: Draw, found: Mapping[_Key, _Drawn]) -> Rollout:
+        samples = found[prompt.number, False]
+        unsaid = sum(value is None for _, value in samples.choices)
+        rollout = Rollout(prompt.number, self._responses(prompt, samples), server=samples.server, unsaid=unsaid)
+        if not ask.greedy:
+            return rollout
+        greedy = found[prompt.number, True]
+        # No token is likelier than 1.
+        return replace(rollout, greedy=self._responses(prompt, greedy)[0], first_token_bound=greedy.first or 0.0)
 
-        def responses(piece: _Piece) -> tuple[Response, ...]:
-            known = values.get(piece.at * 2 + piece.greedy, {})
-            complete = (
-                Complete(tokens, known[tokens] if value is None else value, tokens[-1] in loaded.end_token_ids)
-                for tokens, value in found[piece].choices
-            )
-            return tuple(Response(one, loaded.text(one.tokens)) for one in complete)
-
-        for at, prompt in enumerate(prompts):
-            piece = _Piece(at, prompt, False)
-            drawn = found[piece]
-            none = sum(value is None for _, value in drawn.choices)
-            rollout = Rollout(prompt.number, responses(piece), server=drawn.server, unsaid=none)
-            if ask.greedy:
-                piece = _Piece(at, prompt, True)
-                # No token is likelier than 1.
-                rollout = replace(rollout, greedy=responses(piece)[0], first_token_bound=found[piece].first or 0.0)
-            rollouts.append(rollout)
-        return rollouts
+    def _responses(self, prompt: Encoded, drawn: _Drawn) -> tuple[Response, ...]:
+        """Decoded; a log-probability that was not said is the training forward's."""
+        loaded, unsaid = self.servers.loaded, [tokens for tokens, value in drawn.choices if value is None]
+        scored = iter(self.servers.score([(prompt.tokens, unsaid)])[0] if unsaid else ())
+        values = [(tokens, next(scored) if value is None else value) for tokens, value in drawn.choices]
+        ends = loaded.end_token_ids
+        return tuple(Response(Complete(one, value, one[-1] in ends), loaded.text(one)) for one, value in values)
 
     # What is drawn is kept as it comes, so that a killed run does not draw it again.
 
     def _mark(self, ask: Draw) -> list[Any]:
-        """What a kept line must have been drawn from, and as which part of the stream."""
+        """What a line is kept for: which policy, which part of which stream."""
         return [self.adapter and self.adapter.name, ask.count, ask.max_tokens, ask.seed, ask.stream, ask.skip]
 
-    def _kept(self, pieces: Sequence[_Piece], ask: Draw) -> dict[_Piece, _Drawn]:
-        by_key = {(one.prompt.number, one.greedy): one for one in pieces}
-        found: dict[_Piece, _Drawn] = {}
+    def _kept(self, ask: Draw) -> Iterator[tuple[_Key, _Drawn]]:
         for path in sorted(self.keep.glob("*.jsonl")) if self.keep else ():
             for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    mark, number, greedy, server, choices, first = json.loads(line)
-                except ValueError:  # cut short with the run
-                    continue
-                if mark == self._mark(ask) and (piece := by_key.get((number, greedy))):
-                    found[piece] = _Drawn(server, [(tuple(tokens), value) for tokens, value in choices], first)
-        return found
+                with suppress(ValueError):  # cut short with the run
+                    mark, key, server, choices, first = json.loads(line)
+                    if mark == self._mark(ask):
+                        yield tuple(key), _Drawn(server, [(tuple(tokens), value) for tokens, value in choices], first)
 
     @contextmanager
-    def _keeping(self, ask: Draw) -> Iterator[Callable[[_Piece, _Drawn], None]]:
+    def _keeping(self, ask: Draw) -> Iterator[Callable[[_Key, _Drawn], None]]:
         if self.keep is None:
-            yield lambda piece, drawn: None
+            yield lambda key, drawn: None
             return
         self.keep.mkdir(parents=True, exist_ok=True)
+        # A file of its own for every call: several processes may keep beside one another.
         with (self.keep / f"{uuid.uuid4().hex[:12]}.jsonl").open("w", encoding="utf-8") as file:
-
-            def keep(piece: _Piece, drawn: _Drawn) -> None:
-                line = [self._mark(ask), piece.prompt.number, piece.greedy, drawn.server, drawn.choices, drawn.first]
-                print(json.dumps(line), file=file, flush=True)
-
-            yield keep
+            yield lambda key, one: print(
+                json.dumps([self._mark(ask), key, one.server, one.choices, one.first]), file=file, flush=True
+            )
 
 
 def _place(addresses: Mapping[str, Any], number: int) -> str:
     """The server of a prompt: when one goes away, only its own prompts move."""
     return min(addresses, key=lambda address: hashlib.sha256(f"{address}/{number}".encode()).digest())
-
-
-def _refused(address: str, adapter: Adapter, why: Failure) -> str:
-    return f"{address} does not load the adapter in {visible(str(adapter.folder), 200)}: {why}"

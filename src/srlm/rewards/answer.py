@@ -17,7 +17,8 @@ def answer(
 ) -> list[float | None]:
     """log(c_a/K): a the answer of a response, c_a its count among the K samples of the prompt that have one.
 
-    A response without an answer gets None. What was `searched`, not drawn, has no vote, and no reward where nothing drawn has its answer.
+    A response without an answer gets None. What was `searched`, not drawn, has no vote, and no reward where nothing
+    drawn has its answer.
     """
     keys = [json.dumps(prompt, sort_keys=True) for prompt in prompts]
     drawn = [True] * len(keys) if searched is None else [not one for one in searched]
