@@ -208,9 +208,14 @@ class VllmSampler:
                 if progress is not None:
                     progress(len(found) * len(tokens) // len(wanted), len(tokens))
 
+            failed: set[str] = set()  # servers that may say they are well, and answer nothing all the same
             while missing := [key for key in wanted if key not in found]:
                 names = self._names(since)
+                if not (names.keys() - failed):
+                    failed.clear()
+                names = {address: name for address, name in names.items() if address not in failed}
                 if why := self._send(missing, tokens, names, ask, take):
+                    failed |= self.servers.away.keys()
                     self._wait(since, why)
         return [self._rollout(one, ask, found) for one in prompts]
 
