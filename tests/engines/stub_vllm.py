@@ -4,7 +4,10 @@ adapters loaded by peft, and with faults on demand.
 
 import copy
 import json
+import sys
 import threading
+import traceback
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +45,9 @@ class StubVllm:
     @property
     def drawn(self) -> Counter[tuple[int, ...]]:
         """How often each prompt was drawn at, by sampling."""
-        return Counter(tuple(one["prompt"]) for one in self.asked if one["temperature"] and "prompt_logprobs" not in one)
+        return Counter(
+            tuple(one["prompt"]) for one in self.asked if one["temperature"] and "prompt_logprobs" not in one
+        )
 
     @contextmanager
     def running(self) -> Iterator["StubVllm"]:
@@ -81,10 +86,14 @@ class StubVllm:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self.server.daemon_threads = True
-        self.server.handle_error = lambda *_: None  # clients that hang up are part of the tests
+        self.server.handle_error = self.failed
         self.port = self.server.server_port
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
+
+    def failed(self, *_: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # clients that hang up are part of the tests
+            traceback.print_exc()
 
     def stop(self) -> None:
         self.server.shutdown()
@@ -128,7 +137,10 @@ class StubVllm:
         if rank > self.max_rank:
             return error(500, f"Call to add_lora method failed: LoRA rank {rank} is greater than max_lora_rank "
                               f"{self.max_rank}.")  # fmt: skip
-        self.adapters[name] = PeftModel.from_pretrained(copy.deepcopy(self.model), str(folder)).eval()
+        with warnings.catch_warnings():
+            # peft 0.21 asks for a property that transformers 5.23 deprecates.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+            self.adapters[name] = PeftModel.from_pretrained(copy.deepcopy(self.model), str(folder)).eval()
         self.loaded.append(name)
         return 200, f"Success: LoRA adapter '{name}' added successfully."
 

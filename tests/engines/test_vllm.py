@@ -90,7 +90,7 @@ def test_seeds_stay_apart_and_within_what_vllm_takes() -> None:
         starts = sorted(seed_of(Draw(1, 1, seed, stream), number) for number in numbers)
         assert all(b - a >= SEEDS for a, b in itertools.pairwise(starts))
         assert len({one % 2**32 // SEEDS for one in starts}) == len(starts)  # torch on a CPU takes 32 bits
-        assert 0 < starts[0]
+        assert starts[0] > 0
         assert starts[-1] + SEEDS < 2**63
     assert len({seed_of(Draw(1, 1, seed, stream), 3) for seed in range(20) for stream in range(20)}) == 400
 

@@ -151,8 +151,9 @@ def proved(widened: float) -> str:
 def widening(dtype: str, widened: float) -> str:
     """What is to be said wherever `proved` says "settled"."""
     return (
-        f"Computed in {visible(dtype, 20)}: brackets are widened by {number(widened)} nats, the largest difference from "
-        "float32, or of sampling from training, that was measured. They are estimates: what is called settled is so within it, and not proved."
+        f"Computed in {visible(dtype, 20)}: brackets are widened by {number(widened)} nats, the largest difference "
+        "from float32, or of sampling from training, that was measured. They are estimates: what is called settled is "
+        "so within it, and not proved."
     )
 
 
