@@ -141,6 +141,8 @@ def _summary(record: RoundRecord) -> str:
         if record.round and split.mode_drift is not None:
             parts.append(f"modes moved {split.mode_drift:.2f}")
         parts.append(f"{split.mean_response_tokens:.1f} tokens")
+    if gap := numbers.apart(record):
+        parts.append(f"samples up to {gap} off training")
     return f"round {record.round}: {' | '.join(parts)} | {sum(record.seconds.values()):.0f} s"
 
 

@@ -28,10 +28,12 @@ class PolicyVersion:
     Attributes:
         number: 0 is the untouched base model.
         checkpoint: the folder with what training changed; None for a model that was never trained.
+        keep: a folder in which an engine may keep what it drew until all is drawn; None: it may not.
     """
 
     number: int
     checkpoint: Path | None = None
+    keep: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

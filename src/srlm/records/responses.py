@@ -36,6 +36,7 @@ class Response:
         entropy: mean entropy of the next-token distributions along it (nats a token).
         self_certainty: mean KL(uniform || next-token distribution) along it (nats a token).
         stopped: of a text alone, whether it ended by itself, False where it was cut; None: nobody said.
+        searched: a search came upon it; nothing drew it.
     """
 
     complete: Complete | None
@@ -45,6 +46,7 @@ class Response:
     self_certainty: float | None = None
     answer: str | None = None
     stopped: bool | None = None
+    searched: bool = False
 
     @property
     def known(self) -> Complete:
@@ -86,12 +88,16 @@ class Rollout:
         responses: K independent samples, in order.
         greedy: what greedy decoding answers, where it went along with the samples.
         first_token_bound: log-probability of the likeliest first token (nats): no response is likelier. Beside greedy.
+        server: which of several drew it; None where there is none.
+        unsaid: responses whose log-probability the engine did not say: it is the training forward's.
     """
 
     prompt: int
     responses: tuple[Response, ...]
     greedy: Response | None = None
     first_token_bound: float | None = None
+    server: str | None = None
+    unsaid: int = 0
 
     @property
     def logprobs(self) -> list[float]:
@@ -230,7 +236,12 @@ class ModeBracket:
         return replace(self, best=best, logprob_lower=top, logprob_upper=max(top, self.logprob_upper))
 
 
-def widen(brackets: Sequence[ModeBracket]) -> list[ModeBracket]:
-    """All brackets widened by the largest error measured at any of them; unchanged where none was."""
+def widen(brackets: Sequence[ModeBracket], sampled: float = 0.0) -> list[ModeBracket]:
+    """All brackets widened by the largest error measured at any of them; unchanged where none was.
+
+    Args:
+        brackets: of the modes at a round's prompts.
+        sampled: nats by which log-probabilities of samples may be off: a bracket that is not proved rests on them.
+    """
     largest = max((one.error for one in brackets), default=0.0)
-    return [one.widened(largest) for one in brackets]
+    return [one.widened(largest if one.certified else largest + sampled) for one in brackets]

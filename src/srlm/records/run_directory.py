@@ -7,6 +7,7 @@ it. Refuses to know: what a stage does.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -143,6 +144,11 @@ class RoundDirectory:
     path: Path
     number: int
 
+    @property
+    def drawn(self) -> Path:
+        """Where an engine keeps what it drew until the samples are in place."""
+        return self.path / "drawn"
+
     def is_complete(self, stage: Stage) -> bool:
         """Whether the stage's manifest is in place."""
         return self._manifest_path(stage).is_file()
@@ -154,6 +160,8 @@ class RoundDirectory:
         name = f"{stage}.parquet"
         write_bytes(self.path / name, sink.getvalue().to_pybytes())
         self._seal(stage, [self.path / name], {"rows": table.num_rows})
+        if stage == "samples":
+            shutil.rmtree(self.drawn, ignore_errors=True)
 
     def read_table(self, stage: Stage) -> pa.Table:
         """Read a table back, checked against its manifest."""

@@ -18,6 +18,7 @@ _SECONDS = b"seconds"
 _DRIFT = b"drift"
 _GREEDY = b"greedy"
 _BESIDE = b"beside"
+_SERVERS = b"servers"
 
 
 class PromptText(Protocol):
@@ -38,7 +39,7 @@ def samples_to_table(
     drift: Drift | None = None,
     beside: Mapping[str, Any] | None = None,
 ) -> pa.Table:
-    """One row a response, prompts in order.
+    """One row a response, prompts in order; in the metadata, where servers drew, which one at each prompt ("servers").
 
     Args:
         prompts: the run's prompts.
@@ -67,6 +68,8 @@ def samples_to_table(
     facts = {_SECONDS: repr(seconds).encode(), _BESIDE: json.dumps(beside or {}).encode()}
     if drift is not None:
         facts[_DRIFT] = drift.model_dump_json().encode()
+    if any(one.server for one in rollouts):
+        facts[_SERVERS] = json.dumps([one.server for one in rollouts]).encode()
     greedy = [(one.greedy, one.first_token_bound) for one in rollouts if one.greedy is not None]
     if greedy:
         answers = [

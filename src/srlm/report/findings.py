@@ -271,6 +271,7 @@ def caveats(run: RunView) -> list[str]:
             "Where every mode was proved by exhaustive search, κ and the failure rate are exact for these prompts, "
             "not estimates; other prompts would give other numbers."
         )
+    notes += _of_sampling(run)
     if not run.split("held_out"):
         notes.append("No prompts were held out: nothing here says how the model does on prompts it was not trained on.")
     notes.append(
@@ -278,3 +279,20 @@ def caveats(run: RunView) -> list[str]:
         "training by gradient steps on a few responses is not exact, and the page says where it shows."
     )
     return notes
+
+
+def _of_sampling(run: RunView) -> list[str]:
+    """Who drew, where it was not this process, and how far its log-probabilities are from training's, where that is
+    more than rounding.
+    """
+    engines = sorted({visible(one.numerics.engine, 40) for one in run.rounds if one.numerics} - {"transformers"})
+    gaps = [f"up to {gap} in round {one.round}" for one in run.rounds if (gap := numbers.apart(one))]
+    unsaid = sum(one.drift.unsaid for one in run.rounds if one.drift)
+    if not (engines or gaps or unsaid):
+        return []
+    who = f"Samples were drawn by {', '.join(engines)}" if engines else "Samples were drawn in this process"
+    known = f"; what it did not say of {unsaid} responses is the training forward's" if unsaid else ""
+    return [
+        f"{who}. Where their log-probabilities were compared with the training forward's, they differ by "
+        f"{'; '.join(gaps) or 'rounding'}{known}."
+    ]

@@ -10,9 +10,10 @@ from srlm import theory
 from srlm.records.bracket import Bracket, Interval
 from srlm.records.diagnosis import DiagnosisRecord, Verdict
 from srlm.records.forecast import ForecastRecord
-from srlm.records.rounds import SplitRecord
+from srlm.records.rounds import RoundRecord, SplitRecord
 from srlm.records.text import visible
 
+_ROUNDING = 1e-3  # nats a response: what float32 does to a long one
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -151,8 +152,17 @@ def widening(dtype: str, widened: float) -> str:
     """What is to be said wherever `proved` says "settled"."""
     return (
         f"Computed in {visible(dtype, 20)}: brackets are widened by {number(widened)} nats, the largest difference "
-        "from float32 that was measured. They are estimates: what is called settled is so within it, and not proved."
+        "from float32, or of sampling from training, that was measured. They are estimates: what is called settled is "
+        "so within it, and not proved."
     )
+
+
+def apart(record: RoundRecord) -> str:
+    """How far the samples' log-probabilities are from the training forward's; "" where that is rounding."""
+    parity = record.numerics and record.numerics.parity
+    if not parity or parity.response <= _ROUNDING:
+        return ""
+    return f"{number(parity.response)} nats a response ({number(parity.token)} a token)"
 
 
 def forecast_rows(rounds: Sequence[ForecastRecord]) -> list[tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """Rewards: what a response is worth. One file each, all with trl's signature, named in `REWARDS`.
 
-    reward(prompts, completions, *, completion_ids, logps, base_logps, entropies, self_certainties, given_answers,
-           **columns)
+    reward(prompts, completions, *, completion_ids, logps, base_logps, entropies, self_certainties, searched,
+           given_answers, **columns)
         -> list[float | None]
 
 Every argument is a list with one entry a response; responses to one prompt stand together. `None` means that the reward

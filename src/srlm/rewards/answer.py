@@ -12,16 +12,16 @@ def answer(
     completions: Sequence[Any],
     *,
     given_answers: Sequence[str | None],
-    entropies: Sequence[float | None] | None = None,
+    searched: Sequence[bool] | None = None,
     **_: Any,
 ) -> list[float | None]:
     """log(c_a/K): a the answer of a response, c_a its count among the K samples of the prompt that have one.
 
-    A response without an answer gets None. What was searched, not drawn (it has no entropy), has no vote, and no reward
-    where nothing drawn has its answer.
+    A response without an answer gets None. What was `searched`, not drawn, has no vote, and no reward where nothing
+    drawn has its answer.
     """
     keys = [json.dumps(prompt, sort_keys=True) for prompt in prompts]
-    drawn = [True] * len(keys) if entropies is None else [value is not None for value in entropies]
+    drawn = [True] * len(keys) if searched is None else [not one for one in searched]
     pairs = list(zip(keys, given_answers, strict=True))
     votes = Counter(pair for pair, counts in zip(pairs, drawn, strict=True) if counts and pair[1] is not None)
     sizes: Counter[str] = Counter()

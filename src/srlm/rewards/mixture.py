@@ -94,6 +94,7 @@ class RewardMixture:
             ],
             "entropies": [r.entropy for _, r in flat],
             "self_certainties": [r.self_certainty for _, r in flat],
+            "searched": [r.searched for _, r in flat],
             "given_answers": [r.answer for _, r in flat],
             # As the record had it, for functions written for trl; a list where prompts were made in code.
             "answer": [p.columns.get("answer", list(p.answers)) for p, _ in flat],

@@ -10,6 +10,7 @@ from typing import Any
 
 from transformers import TrainingArguments
 
+from srlm.engines.names import parse_engine
 from srlm.errors import InputError
 from srlm.measure.decision import checked_actions
 from srlm.records.options import facts_of, problems, resolve
@@ -39,6 +40,13 @@ class SelfRewardingConfig(RunSettings, TrainingArguments):  # pyright: ignore[re
         wrong = problems(self)
         try:
             checked_actions(self.on_signature)
+        except InputError as error:
+            wrong.extend(error.problems)
+        try:
+            if parse_engine(self.engine).kind == "openai":
+                wrong.append(
+                    "engine openai: only diagnoses, for nothing can be trained there; use transformers or vllm:URL"
+                )
         except InputError as error:
             wrong.extend(error.problems)
         if self.k_best is not None and self.max_expansions == 0:

@@ -106,6 +106,7 @@ def _estimate(loaded: LoadedModel, config: SelfRewardingConfig, prompts: Sequenc
     began = time.perf_counter()
     _reset_peak()
     trainer = SelfRewardingTrainer(loaded, config, list(prompts))
+    trainer.check_servers(adapters=False)
     work, base = trainer.work(), PolicyVersion(0)
     trained = [one for one in work.encoded if work.prompts[one.number].split == "train"]
     # Trained prompts first: training is calibrated on the samples.

@@ -29,7 +29,7 @@ from srlm.engines.engine import Draw, Encoded, PolicyVersion, Sampler
 from srlm.errors import InputError
 from srlm.measure.decision import Decision, best_round, decide, diverged, round_to_return_to
 from srlm.measure.forecast import forecast_run
-from srlm.measure.numerics import PROMPTS_COMPARED, measure_drift, require_small, rescore, spread
+from srlm.measure.numerics import measure_drift, parity_of, require_small, rescore, some_of_every_server
 from srlm.measure.round import measure_round
 from srlm.records.atomic import replace_folder
 from srlm.records.model_card import model_card
@@ -155,7 +155,8 @@ class _Run:
         told = {name: facts.get(name) for name in names} | {name: beside.get(name) for name in ("retention", "gate")}
         told |= {"history": history, "loss": facts["loss"], "drift": drift_of(samples), "seconds": seconds}
         told |= {"tokens": {"sampled": tokens, "trained": facts["tokens"]}}
-        told |= {"numerics": NumericsRecord(engine=engine.name, dtype=engine.dtype)}
+        parity = parity_of(told["drift"])
+        told |= {"numerics": NumericsRecord(engine=engine.name, dtype=engine.dtype, parity=parity)}
         if self._work.answers is None:
             record = self._measured_responses(number, rollouts, told)
         else:
@@ -203,7 +204,8 @@ class _Run:
         return modes_from_table(self._directory.round(number).read_table("modes"))
 
     def _version(self, number: int) -> PolicyVersion:
-        return PolicyVersion(number, self._directory.round(number).checkpoint())
+        folder = self._directory.round(number)
+        return PolicyVersion(number, folder.checkpoint(), folder.drawn)
 
     def _enter(self, number: int, stage: str, total: int) -> None:
         self.number, self.stage = number, stage
@@ -283,18 +285,19 @@ class _Run:
         version = self._version(number)
         self._enter(number, "sample", len(prompts))
         began = time.perf_counter()
+        work.learner.restore(version)  # before sampling: an engine may have responses scored
         ask, sampler, mine = work.ask(number), work.engine.at(version), self._processes.share(work.encoded)
         rollouts = self._processes.gather(lambda: self._drawn(number, sampler, mine, ask))
-        work.learner.restore(version)
         if settings.rescore:
             compared = list(range(len(rollouts)))
             again = self._scored(rollouts, compared)
         else:  # too few to be dealt out
-            compared = spread(len(rollouts), PROMPTS_COMPARED)
+            compared = some_of_every_server(rollouts)
             some = [(work.encoded[at].tokens, rollouts[at].tokens) for at in compared]
             again = self._processes.on_main(lambda: work.learner.score(some))
         drift = measure_drift([rollouts[at] for at in compared], again, settings.rescore)
-        require_small(drift, settings.max_drift, number)
+        drift = drift.model_copy(update={"unsaid": sum(one.unsaid for one in rollouts)})
+        require_small(drift, settings.max_drift, number, served=not work.engine.gives.scores)
         if settings.rescore:
             rollouts = rescore(rollouts, again)
         graded = work.graded(rollouts, self._rollouts(number - 1) if number and work.answers else None)
@@ -351,7 +354,11 @@ class _Run:
         brackets = self._processes.gather(
             lambda: work.certifier.certify(version, encoded, known, self._observer.advance)
         )
-        graded = [prompt.graded_bracket(one) for prompt, one in zip(work.prompts, widen(brackets), strict=True)]
+        drift = drift_of(self._directory.round(number).read_table("samples"))
+        # In this process samples and search share their numerics.
+        sampled = 0.0 if work.engine.gives.scores or drift is None or drift.rescored else drift.max
+        widened = widen(brackets, sampled)
+        graded = [prompt.graded_bracket(one) for prompt, one in zip(work.prompts, widened, strict=True)]
         table = modes_to_table(work.prompts, graded, time.perf_counter() - began)
         self._processes.on_main(lambda: self._directory.round(number).write_table("modes", table))
 

@@ -49,6 +49,13 @@ class RunSettings:
     accept_unreadable: bool = option(
         False, "Go on where more than half of the responses have no answer.", "accept-unreadable", on_resume="free"
     )
+    engine: str = option(
+        "transformers", "What draws: transformers (in this process), or vllm:URL[,URL...], roots of servers.", "engine",
+        on_resume="free",
+    )  # fmt: skip
+    server_patience: float = option(
+        600.0, "Seconds to wait while no server gets anything done.", "server-patience", above=0, on_resume="free"
+    )
     max_completion_length: int = option(12, "Longest response in tokens; longer ones are cut.", "max-new-tokens", low=1)
     beta: float = option(
         None, "KL strength; an exact round is pi_t to the power 1 + 1/beta.", "beta", above=0,

@@ -20,6 +20,7 @@ from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallb
 from srlm.engines.engine import PolicyVersion
 from srlm.engines.search import certifier
 from srlm.engines.transformers import InProcess
+from srlm.engines.vllm import VllmServers
 from srlm.lm.loading import LoadedModel, as_loaded
 from srlm.lm.mode_search import K_BEST
 from srlm.lm.room import keeps_activations, tree_tokens
@@ -34,6 +35,7 @@ from srlm.rewards.mixture import RewardContext
 from srlm.training.assembly import assemble, open_folder
 from srlm.training.batches import Collator, GroupDataset
 from srlm.training.config import SelfRewardingConfig
+from srlm.training.drawing import engine_of, require_servers
 from srlm.training.early_stopping import PassEnd, held_out_residual
 from srlm.training.memory import explanation
 from srlm.training.processes import Processes
@@ -94,8 +96,9 @@ class SelfRewardingTrainer(Trainer):
             self.data_collator = Collator(self.tree_attention, tree_tokens(self.loaded.model))
         self.plain_head = self.tree_attention and has_plain_head(self.policy)
         self.processes = Processes(args.process_index, args.world_size)
-        self.engine = InProcess(self.loaded, self.policy, self.tree_attention, self._holding, args.rows_per_pass)
-        self.certifier = certifier(self.engine, args.max_completion_length, args.max_expansions, args.k_best or K_BEST)
+        own = InProcess(self.loaded, self.policy, self.tree_attention, self._holding, args.rows_per_pass)
+        self.engine = engine_of(args, own, self.parts, self.score)
+        self.certifier = certifier(own, args.max_completion_length, args.max_expansions, args.k_best or K_BEST)
         # What the steps log goes to trackers and to the round's record; printing it would break the progress display.
         self.remove_callback(PrinterCallback)
 
@@ -116,11 +119,29 @@ class SelfRewardingTrainer(Trainer):
         Raises:
             InputError: the folder holds another run, or this run with another configuration; or memory ran out.
         """
+        self.check_servers()
         directory = self.processes.on_main(
             lambda: open_folder(self.args, self.loaded, self.parts, resume_from_checkpoint)
         )
-        run_rounds(self.work(), directory, observer if observer is not None and self.processes.main else Observer())
+        try:
+            run_rounds(self.work(), directory, observer if observer is not None and self.processes.main else Observer())
+        finally:
+            if isinstance(self.engine, VllmServers):
+                self.engine.close()
         return directory
+
+    def check_servers(self, adapters: bool = True) -> None:
+        """Find out, before anything is written, whether the servers that draw, if there are any, will do.
+
+        Args:
+            adapters: they will be asked to load some.
+
+        Raises:
+            InputError: they will not.
+        """
+        if isinstance(engine := self.engine, VllmServers):
+            write = partial(save_policy, self.policy, trained_state(self.policy)) if adapters else None
+            self.processes.on_main(lambda: require_servers(engine, self.work(), self.certifier.engine, write))
 
     def work(self) -> Work:
         """What the run is made of."""

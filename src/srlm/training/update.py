@@ -79,7 +79,7 @@ class Update:
         if "k_best" not in self.needs or mode is None:
             return rollout
         seen = {one.tokens for one in rollout.responses}
-        more = tuple(one for one in mode.best if one.tokens not in seen)
+        more = tuple(replace(one, searched=True) for one in mode.best if one.tokens not in seen)
         return replace(rollout, responses=rollout.responses + more)
 
 
