@@ -62,6 +62,13 @@ class DiagnosisProgress(Observer):
         text = self._prefix + _DOING.get(name, name)
         self._bar.update(self._task, description=text, total=total, completed=0, left=self._left())
 
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        self.say(text)
+
     def advance(self, done: int, total: int) -> None:
         self._bar.update(self._task, completed=done, total=total, left=self._left())
 
@@ -82,10 +89,6 @@ class RoundProgress(DiagnosisProgress):
         self._spent: dict[str, list[float]] = defaultdict(list)
         self._stage: tuple[int, str] | None = None
         self._began = 0.0
-
-    def say(self, text: str) -> None:
-        """Print a line above the bar."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def begin(self, rounds: int) -> None:
         self._rounds = rounds

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from srlm.diagnosis.settings import DiagnosisSettings
+from srlm.diagnosis.settings import ENDPOINT, DiagnosisSettings
 from srlm.engines.drawing import draw_until_certain
 from srlm.engines.engine import Draw, Encoded, Sampler
 from srlm.lm.subject import settings_of
@@ -100,7 +100,7 @@ def passes_of(model: str) -> float:
 
 def setup_of(source: Any, gate: int, chosen: DiagnosisSettings, **facts: Any) -> dict[str, Any]:
     """What a diagnosis of answers says of how it was made."""
-    left_out = ("expansions", "spectra")
+    left_out = ("expansions", "spectra", *ENDPOINT)
     told = {name: value for name, value in asdict(chosen).items() if name not in left_out}
     return {"prompts": source if isinstance(source, str) else "records", "gate_prompts": gate, **told, **facts}
 

@@ -1,42 +1,25 @@
 """Diagnose: sample, find the modes, look at the features, and say whether self-rewarding will help. No training.
 
-Knows: the order of the work. Refuses to know: how anything is measured or judged (`srlm.measure`).
+Knows: which prompts are looked at, and who draws. Refuses to know: how anything is measured or judged (`srlm.measure`),
+and torch, unless the model is run in this process.
 """
 
-import platform
-import time
+from __future__ import annotations
+
 from collections.abc import Sequence
-from dataclasses import asdict
-from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from srlm.diagnosis.answers import diagnose_answers, setup_of
 from srlm.diagnosis.settings import DiagnosisSettings, settings_for
-from srlm.diagnosis.spectra import describe_spectra
-from srlm.engines.engine import Draw, Encoded, PolicyVersion
-from srlm.engines.search import Search
-from srlm.engines.transformers import InProcess
+from srlm.engines.names import parse_engine
 from srlm.errors import InputError
-from srlm.lm.encoding import encode_prompts
-from srlm.lm.loading import LoadedModel, as_loaded, load_model
-from srlm.lm.precision import locate_nan
-from srlm.lm.scoring import has_tree_attention
 from srlm.lm.subject import BUNDLED, EMBEDDED_MODEL, prompts_of
-from srlm.measure.forecast import forecast_of
-from srlm.measure.prompt import EVERYTHING, diagnose_prompt, sample_facts
-from srlm.measure.strategies import self_judgement
-from srlm.measure.verdict import accuracy_of, bootstrap_of, judge_group, statistics_of
 from srlm.records.answer_diagnosis import AnswerDiagnosis
-from srlm.records.diagnosis import MARKS, DiagnosisRecord, DiagnosisSetup, PromptDiagnosis
+from srlm.records.diagnosis import DiagnosisRecord
 from srlm.records.progress import Observer
-from srlm.records.responses import ModeBracket, Rollout, widen
-from srlm.records.spectra import EffectiveDimension
-from srlm.tasks.prompts import Prompt, as_prompts, load_prompts, without_gate
+from srlm.tasks.prompts import as_prompts, load_prompts, without_gate
 
-# That of round 00: with a run's seed, K and L a diagnosis draws what the run's first round will.
-_STREAM = 0
+if TYPE_CHECKING:
+    from srlm.lm.loading import LoadedModel
 
 
 def diagnose(
@@ -54,7 +37,8 @@ def diagnose(
     """Say before any training what self-rewarding would make of a model on these prompts.
 
     Args:
-        model: a name for `load_model`, a `LoadedModel`, or a bare model with its tokenizer in `processing_class`.
+        model: a name for `load_model`, a `LoadedModel`, or a bare model with its tokenizer in `processing_class`; with
+            an endpoint, the name that it has there.
         prompts: a source for `load_prompts`, or records with a `prompt`; those marked `gate` are left out, as in a
             run, and counted.
         settings: how to measure.
@@ -74,116 +58,17 @@ def diagnose(
     asked = [one for one in without_gate(given) if chosen.split in (None, one.split)][:limit]
     if not asked:
         raise InputError(f"no prompt is marked {chosen.split}; leave --split out, or mark some")
+    gate, told = sum(one.split == "gate" for one in given), observer or Observer()
+    if parse_engine(chosen.engine).kind == "openai":
+        from srlm.diagnosis.endpoint import diagnose_endpoint
+
+        return diagnose_endpoint(model, asked, source, gate, chosen, told)
+    from srlm.diagnosis.in_process import diagnose_loaded
+    from srlm.lm.loading import as_loaded, load_model
+
     loaded = (
         load_model(model, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
         if isinstance(model, str)
         else as_loaded(model, processing_class)
     )
-    encoded = encode_prompts(asked, loaded, max_new_tokens=chosen.max_new_tokens, raw=chosen.raw_prompts)
-    gate, dtype_of = sum(one.split == "gate" for one in given), str(loaded.model.dtype).removeprefix("torch.")
-    if chosen.level == "answer":
-        engine = InProcess(loaded, loaded.model, has_tree_attention(loaded.model))
-        about: dict[str, Any] = {"model": loaded.name, "checksum": loaded.checksum}
-        about["settings"] = setup_of(source, gate, chosen, engine=engine.name, dtype=dtype_of)
-        numbered = [Encoded(number, tuple(ids)) for number, ids in enumerate(encoded)]
-        try:
-            sampler = engine.at(PolicyVersion(0))
-            return diagnose_answers(sampler, asked, numbered, chosen, about, observer or Observer())
-        except FloatingPointError as error:
-            raise InputError(_what_is_nan(loaded, encoded)) from error
-    look = _look(loaded, encoded, chosen, observer or Observer())
-    setup = DiagnosisSetup(
-        prompts=source if isinstance(source, str) else "records",
-        gate_prompts=gate,
-        **{name: value for name, value in asdict(chosen).items() if name in DiagnosisSetup.model_fields},
-        dtype=dtype_of,
-        parameters=sum(one.numel() for one in loaded.model.parameters()),
-        architecture=type(loaded.model).__name__,
-        versions={
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "transformers", "numpy")},
-        },
-    )
-    return _judge(loaded, asked, look, setup)
-
-
-class _Look(NamedTuple):
-    """Everything that was run: rollouts and modes, spectra, seconds by stage."""
-
-    rollouts: list[Rollout]
-    modes: list[ModeBracket]
-    spectra: EffectiveDimension | None
-    seconds: dict[str, float]
-
-
-def _look(
-    loaded: LoadedModel, encoded: Sequence[Sequence[int]], chosen: DiagnosisSettings, observer: Observer
-) -> _Look:
-    """Everything that runs the model."""
-    seconds: dict[str, float] = {}
-    version, asked = PolicyVersion(0), [Encoded(number, tuple(ids)) for number, ids in enumerate(encoded)]
-    try:
-        began = time.perf_counter()
-        observer.stage(0, "sample", len(encoded))
-        engine = InProcess(loaded, loaded.model, has_tree_attention(loaded.model))
-        draw = Draw(chosen.samples, chosen.max_new_tokens, chosen.seed, _STREAM)
-        rollouts = engine.at(version).draw(asked, draw, observer.advance)
-        seconds["sample"], began = time.perf_counter() - began, time.perf_counter()
-        observer.stage(0, "certify", len(encoded))
-        certifier = Search(engine, chosen.max_new_tokens, chosen.expansions)
-        modes = widen(certifier.certify(version, asked, rollouts, observer.advance))
-        seconds["certify"], began = time.perf_counter() - began, time.perf_counter()
-        spectra = None
-        if chosen.spectra:
-            observer.stage(0, "spectra", len(encoded))
-            groups = [(ids, rollout.tokens) for ids, rollout in zip(encoded, rollouts, strict=True)]
-            spectra = describe_spectra(
-                loaded.model, groups, tree_attention=engine.tree_attention, progress=observer.advance
-            )
-            seconds["spectra"] = time.perf_counter() - began
-    except FloatingPointError as error:
-        raise InputError(_what_is_nan(loaded, encoded)) from error
-    return _Look(rollouts, modes, spectra, seconds)
-
-
-def _what_is_nan(loaded: LoadedModel, encoded: Sequence[Sequence[int]]) -> str:
-    place = locate_nan(loaded.model, encoded)
-    where = f"after prompt {place.prompt}" if place else "after some response"
-    layer = f"; the first such values come from {place.module}" if place and place.module else ""
-    return (
-        f"model {loaded.name!r} returns logits that are not numbers {where}{layer}; check its weights, or use "
-        "--dtype float32"
-    )
-
-
-def _judge(loaded: LoadedModel, prompts: Sequence[Prompt], look: _Look, setup: DiagnosisSetup) -> DiagnosisRecord:
-    """The record of what was run."""
-    rollouts = [prompt.graded_rollout(one) for prompt, one in zip(prompts, look.rollouts, strict=True)]
-    modes = [prompt.graded_bracket(one) for prompt, one in zip(prompts, look.modes, strict=True)]
-    diagnosed = [
-        diagnose_prompt(prompt, rollout, mode) for prompt, rollout, mode in zip(prompts, rollouts, modes, strict=True)
-    ]
-    groups: dict[str, list[PromptDiagnosis]] = {}
-    for one in diagnosed:
-        groups.setdefault(one.group, []).append(one)
-    named = [(EVERYTHING, diagnosed), *(groups.items() if set(groups) != {EVERYTHING} else ())]
-    slack, generator = setup.mass_slack, np.random.default_rng([setup.seed, 1])
-    record = DiagnosisRecord(
-        model=loaded.name,
-        checksum=loaded.checksum,
-        settings=setup,
-        prompts=tuple(diagnosed),
-        **asdict(statistics_of(diagnosed, slack)),
-        bootstrap=bootstrap_of(diagnosed, slack, generator),
-        certified=sum(one.mode.certified for one in diagnosed),
-        greedy_failures=sum(one.greedy_is_mode is False for one in diagnosed),
-        degenerate_modes={mark: sum(mark in one.mode.marks for one in diagnosed) for mark in MARKS},
-        samples=sample_facts(rollouts),
-        accuracy=accuracy_of(diagnosed),
-        self_reward_against_correctness=self_judgement(rollouts),
-        effective_dimension=look.spectra,
-        numeric_error=max(one.widening for one in look.modes),
-        verdict=tuple(judge_group(name, members, generator, slack) for name, members in named),
-        seconds=look.seconds,
-    )
-    return record.model_copy(update={"forecast": forecast_of(record)})
+    return diagnose_loaded(loaded, asked, source, gate, chosen, told)

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from srlm.engines.names import TRANSFORMERS, parse_engine
 from srlm.errors import InputError
 from srlm.lm.subject import LEVELS, settings_of
 from srlm.records.options import option, problems, resolve
 
 # What None stands for at each level.
 _BY_LEVEL = {"response": {"samples": 8, "beta": 1.0}, "answer": {"samples": 16}}
+# Of an endpoint alone.
+ENDPOINT = ("endpoint", "api_key_env", "max_requests", "max_tokens", "in_flight", "cache")
+_IN_FLIGHT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +60,48 @@ class DiagnosisSettings:
     seed: int = option(0, "Everything random follows from it.", "seed", low=0)
     raw_prompts: bool = option(False, "Send string prompts without the chat template.", "raw-prompts")
     spectra: bool = option(True, "Leave out features and weights.", "no-spectra")
+    engine: str = option(
+        TRANSFORMERS, "What draws: transformers, vllm:URL[,URL...] or openai:URL, which ends in /v1.", "engine"
+    )
+    endpoint: str | None = option(
+        None, "How an endpoint is asked.", "endpoint", choices=("chat", "completions"),
+        shown="chat; of raw prompts completions",
+    )  # fmt: skip
+    api_key_env: str | None = option(
+        None, "The environment variable that holds the endpoint's key.", "api-key-env", shown="OPENAI_API_KEY, if set"
+    )
+    max_requests: int | None = option(None, "Most requests to send to an endpoint.", "max-requests", low=1, shown="any")
+    max_tokens: int | None = option(
+        None, "Most tokens of responses to have from an endpoint.", "max-tokens", low=1, shown="any"
+    )
+    in_flight: int = option(_IN_FLIGHT, "Requests to an endpoint under way at once.", "in-flight", low=1)
+    cache: str | None = option(
+        None, "Folder of what an endpoint answered before, which is not paid for again; none keeps nothing.", "cache",
+        shown="srlm in the user's cache",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         resolve(self, _BY_LEVEL)
-        wrong = problems(self)
+        wrong = problems(self) + self._of_engine()
         only = [name for name in ("answers", "until_certain", "accept_unreadable") if getattr(self, name)]
         if self.level == "response" and only:
             wrong.append(f"{', '.join(only)}: of level answer; give --level answer, or leave it out")
         if wrong:
             raise InputError(wrong)
+
+    def _of_engine(self) -> list[str]:
+        """What the engine cannot do, or the others have no use for."""
+        kind = parse_engine(self.engine).kind
+        if kind != "openai":
+            if kind == "vllm" and self.level == "response":
+                return ["engine vllm gives no next-token tables, so modes cannot be proved; use --level answer"]
+            only = [name for name in ENDPOINT if getattr(self, name) not in (None, _IN_FLIGHT)]
+            return [f"{', '.join(only)}: of an endpoint; give --engine openai:URL, or leave it out"] if only else []
+        if self.level == "response":
+            return [f"engine {kind} gives no next-token tables, so modes cannot be proved; use --level answer"]
+        if self.raw_prompts and self.endpoint == "chat":
+            return ["raw_prompts: chat puts every prompt into a template; use --endpoint completions"]
+        return []
 
 
 def settings_for(model: Any, given: Mapping[str, Any]) -> DiagnosisSettings:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -139,6 +140,7 @@ class _Sending:
             limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
             follow_redirects=False,
             mounts=direct,
+            verify=_authorities(),
         )
         waiting = iter(enumerate(self.asks))
         async with http:
@@ -246,6 +248,14 @@ def _wait(told: str | None) -> float:
         date = parsedate_to_datetime(told or "")
         return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
     return 0.0
+
+
+@cache
+def _authorities() -> Any:
+    """Whom to trust; read once, because that takes longer than many a request."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
 
 
 def _outside(work: Coroutine[Any, Any, list[Any]]) -> list[Any]:

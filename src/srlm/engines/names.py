@@ -70,6 +70,8 @@ def _problem(parts: SplitResult, kind: Kind) -> str | None:
     """What is wrong with an address beside its form."""
     if "@" in parts.netloc:
         return "holds a name or a key, which would be written down with it; give keys in the environment"
+    if "," in parts.netloc + parts.path:
+        return "holds a comma; give one address"
     if parts.query or parts.fragment:
         return "has a ? or #; give the address alone"
     path = parts.path.rstrip("/")

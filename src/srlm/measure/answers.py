@@ -142,8 +142,9 @@ def _record(
 
 def _within(rollout: Rollout, one: Majority) -> float | None:
     """H(y|answer) = E[-log pi(y)] - H(answer) over samples with an answer, at their shares (nats)."""
-    logprobs = [each.logprob for each in rollout.responses if each.answer is not None]
-    if not logprobs:
+    answered = [each for each in rollout.responses if each.answer is not None]
+    logprobs = [each.logprob for each in answered if each.complete is not None]
+    if not logprobs or len(logprobs) < len(answered):
         return None
     return -math.fsum(logprobs) / len(logprobs) - float(entr(one.law).sum())
 

@@ -73,7 +73,8 @@ def settled(
     enough = -np.log((1 - confidence) / prompts)
     pairs = list(zip(rollouts, previous, strict=True))
     return [
-        theory.majority_evidence(answers_of(one), named_beforehand(one, before)) >= enough or _known(one).proved
+        theory.majority_evidence(answers_of(one), named_beforehand(one, before)) >= enough
+        or (all(each.complete is not None for each in one.responses) and _known(one).proved)
         for one, before in pairs
     ]
 
@@ -89,6 +90,8 @@ def _majority(rollout: Rollout, answers: Sequence[str], found: theory.Majority, 
 
 def _with_known(one: Majority, rollout: Rollout) -> Majority:
     """With the certain part where it is the narrower one; where a certificate contradicts it, the certificate erred."""
+    if any(each.complete is None for each in rollout.responses):
+        return one  # texts alone prove nothing
     known = _known(rollout)
     if known.lower < _NEGLIGIBLE:
         return one

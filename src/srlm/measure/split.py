@@ -159,8 +159,16 @@ def measure_samples(rollouts: Sequence[Rollout]) -> SplitRecord | None:
 
 
 def of_samples(rollouts: Sequence[Rollout]) -> dict[str, Any]:
-    """The fields of a `SplitRecord` that need neither modes nor answers."""
+    """The fields of a `SplitRecord` that need neither modes nor answers; of texts alone there are fewer."""
     responses = [response for rollout in rollouts for response in rollout.responses]
+    if any(one.complete is None for one in responses):
+        texts = [[one.text for one in rollout.responses] for rollout in rollouts]
+        return {
+            "prompts": len(rollouts),
+            "informative_pairs": share([a != b for of in texts for a, b in combinations(of, 2)]),
+            "distinct": float(np.mean([len(set(of)) / len(of) for of in texts])),
+            "cut_share": share([None if one.stopped is None else not one.stopped for one in responses]),
+        }
     return {
         "prompts": len(rollouts),
         "informative_pairs": _informative_pairs(rollouts),

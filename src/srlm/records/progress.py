@@ -22,6 +22,9 @@ class Observer:
     def stage(self, round_number: int, name: str, total: int) -> None:
         """A stage ("sample", "certify", "train", "save", "spectra") of a round begins, with `total` steps before it."""
 
+    def note(self, text: str) -> None:
+        """Something, on one line, that whoever waits should know."""
+
     def advance(self, done: int, total: int) -> None:
         """`done` of `total` steps of the stage are done."""
 

@@ -36,6 +36,7 @@ class Response:
         entropy: mean entropy of the next-token distributions along it (nats a token).
         self_certainty: mean KL(uniform || next-token distribution) along it (nats a token).
         searched: a search came upon it; nothing drew it.
+        stopped: of a text alone, whether it ended by itself, False where it was cut; None: nobody said.
     """
 
     complete: Complete | None
@@ -45,6 +46,7 @@ class Response:
     self_certainty: float | None = None
     answer: str | None = None
     searched: bool = False
+    stopped: bool | None = None
 
     @property
     def known(self) -> Complete:
