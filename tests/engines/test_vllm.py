@@ -12,11 +12,14 @@ import pytest
 import torch
 from tests.engines.stub_vllm import StubVllm, error
 
+from srlm.diagnosis.preflight import diagnose
+from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.engines.engine import Draw, Encoded, PolicyVersion
 from srlm.engines.vllm import SEEDS, VllmServers, seed_of
 from srlm.errors import InputError
 from srlm.lm.loading import LoadedModel, load_model
 from srlm.lm.scoring import score_responses
+from srlm.records.answer_diagnosis import AnswerDiagnosis
 
 PROMPTS = [Encoded(number, (2, 4 + number, 5 + number, 3)) for number in range(6)]
 ASK = Draw(count=3, max_tokens=4, seed=7, stream=2)
@@ -233,3 +236,23 @@ def test_a_server_that_breaks_off_is_asked_again(loaded: LoadedModel, stub: Stub
 
     stub.answer = once
     assert answers(servers(loaded, stub).at(PolicyVersion(0)).draw(PROMPTS, ASK)) == whole
+
+
+def test_a_diagnosis_of_answers_draws_through_the_server(
+    tiny_model_folder: Path, prompts_file: str, stub: StubVllm, loaded: LoadedModel
+) -> None:
+    chosen = DiagnosisSettings(
+        level="answer", answers="words", samples=6, max_new_tokens=3, engine=f"vllm:{stub.url}", accept_unreadable=True
+    )
+    found = diagnose(str(tiny_model_folder), prompts_file, settings=chosen, device="cpu")
+    assert isinstance(found, AnswerDiagnosis)
+    assert found.settings["engine"] == "vllm"
+    drawn = [one for one in stub.asked if one["temperature"] and one["n"] == 6]
+    assert len(drawn) == len(found.prompts) == 8
+    for prompt in found.prompts:
+        assert sum(one.count for one in prompt.answers) + prompt.unparseable == 6
+    with pytest.raises(InputError, match="modes cannot be proved; use --level answer"):
+        DiagnosisSettings(engine=f"vllm:{stub.url}")
+    stub.model.lm_head.weight.data.mul_(5.0)
+    with pytest.raises(InputError, match="holds another model"):
+        diagnose(str(tiny_model_folder), prompts_file, settings=chosen, device="cpu")

@@ -144,7 +144,7 @@ def test_a_server_that_comes_back_has_the_adapter_loaded_again(
 
 def test_unsaid_log_probabilities_are_counted(start: Callable[..., Any], stub: StubVllm, tmp_path: Path) -> None:
     stub.null = (0, 2)
-    directory = start(tmp_path / "run", engine=engine(stub), rounds=0)
+    directory = start(tmp_path / "run", engine=engine(stub), rounds=1)
     assert directory.round(0).metrics()["drift"]["unsaid"] == 16
     assert "of 16 responses is the training forward's" in " ".join(caveats(read_run(tmp_path / "run")))
 

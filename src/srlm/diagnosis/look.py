@@ -8,19 +8,24 @@ them can be looked at anywhere. Refuses to know: what is made of it (`preflight`
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from srlm.diagnosis.answers import draw_answers
 from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.diagnosis.spectra import describe_spectra
 from srlm.engines.engine import Draw, Encoded, PolicyVersion
+from srlm.engines.handshake import shake_hands
+from srlm.engines.names import parse_engine
 from srlm.engines.search import Search
+from srlm.engines.serving import Serving
 from srlm.engines.transformers import InProcess
+from srlm.engines.vllm import VllmServers
 from srlm.errors import InputError
 from srlm.lm.encoding import encode_prompts
 from srlm.lm.loading import LoadedModel
 from srlm.lm.precision import locate_nan
-from srlm.lm.scoring import has_tree_attention
+from srlm.lm.scoring import has_tree_attention, score_responses
 from srlm.records.progress import Observer
 from srlm.records.responses import ModeBracket, Rollout
 from srlm.records.spectra import EffectiveDimension
@@ -28,6 +33,7 @@ from srlm.tasks.prompts import Prompt
 
 # That of round 00: with a run's seed, K and L a diagnosis draws what the run's first round will.
 _STREAM = 0
+_APART = 0.5  # nats by which a server may contradict the model here on a response: the default of a run's max_drift
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +94,32 @@ def _answers(
     total: int,
     observer: Observer,
 ) -> Look:
-    sampler, began = engine.at(PolicyVersion(0)), time.perf_counter()
-    rollouts = draw_answers(sampler, prompts, encoded, chosen, total, observer)
-    return Look(rollouts, seconds={"sample": time.perf_counter() - began}, facts=_facts(engine))
+    addresses = parse_engine(chosen.engine).addresses
+    drawing = _served(addresses, engine, encoded, chosen, observer) if addresses else engine
+    began = time.perf_counter()
+    rollouts = draw_answers(drawing.at(PolicyVersion(0)), prompts, encoded, chosen, total, observer)
+    seconds = {"sample": time.perf_counter() - began}
+    return Look(rollouts, seconds=seconds, facts=_facts(engine) | {"engine": drawing.name})
+
+
+def _served(
+    addresses: tuple[str, ...],
+    own: InProcess,
+    encoded: Sequence[Encoded],
+    chosen: DiagnosisSettings,
+    observer: Observer,
+) -> VllmServers:
+    """vLLM servers that draw from this model.
+
+    Raises:
+        InputError: they hold another one.
+    """
+    score = partial(score_responses, own.model, tree_attention=own.tree_attention)
+    servers = VllmServers(addresses, own.loaded, score, tell=observer.note)
+    longest = max(len(one.tokens) for one in encoded) + chosen.max_new_tokens
+    serving = Serving(str(own.model.name_or_path or own.loaded.name), own.loaded.weights, longest)
+    shake_hands(servers, serving, encoded, Draw(1, chosen.max_new_tokens, chosen.seed, _STREAM), _APART)
+    return servers
 
 
 def _responses(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srlm.diagnosis.settings import Cluster, DiagnosisSettings, settings_for
-from srlm.engines.names import TRANSFORMERS
+from srlm.engines.names import TRANSFORMERS, parse_engine
 from srlm.errors import InputError
 from srlm.lm.subject import BUNDLED, EMBEDDED_MODEL, prompts_of
 from srlm.records.answer_diagnosis import AnswerDiagnosis
@@ -69,9 +69,10 @@ def diagnose(
     if chosen.level == "answer":
         require_readable(asked, answer_rule(chosen.answers or "auto"))
     gate, told = sum(one.split == "gate" for one in given), observer or Observer()
-    if chosen.engine != TRANSFORMERS:
-        if cluster is not None and cluster.ray:
-            raise InputError(f"--ray deals out what runs here; leave it out with --engine {chosen.engine}")
+    drawing = parse_engine(chosen.engine).kind
+    if drawing != TRANSFORMERS and cluster is not None and cluster.ray:
+        raise InputError(f"--ray deals out what runs in its workers; leave it out with engine {drawing}")
+    if drawing == "openai":
         from srlm.diagnosis.endpoint import diagnose_endpoint
 
         return diagnose_endpoint(model, asked, source, gate, chosen, told)

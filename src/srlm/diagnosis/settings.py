@@ -60,7 +60,9 @@ class DiagnosisSettings:
     seed: int = option(0, "Everything random follows from it.", "seed", low=0)
     raw_prompts: bool = option(False, "Send string prompts without the chat template.", "raw-prompts")
     spectra: bool = option(True, "Leave out features and weights.", "no-spectra")
-    engine: str = option(TRANSFORMERS, "What draws: transformers, or openai:URL, where URL ends in /v1.", "engine")
+    engine: str = option(
+        TRANSFORMERS, "What draws: transformers, vllm:URL[,URL...] or openai:URL, which ends in /v1.", "engine"
+    )
     endpoint: str | None = option(
         None, "How an endpoint is asked.", "endpoint", choices=("chat", "completions"),
         shown="chat; of raw prompts completions",
@@ -90,9 +92,9 @@ class DiagnosisSettings:
     def _of_engine(self) -> list[str]:
         """What the engine cannot do, or the others have no use for."""
         kind = parse_engine(self.engine).kind
-        if kind == "vllm":
-            return ["engine vllm samples for srlm run; a diagnosis reaches the same server as openai:URL/v1"]
-        if kind == TRANSFORMERS:
+        if kind != "openai":
+            if kind == "vllm" and self.level == "response":
+                return ["engine vllm gives no next-token tables, so modes cannot be proved; use --level answer"]
             only = [name for name in ENDPOINT if getattr(self, name) not in (None, _IN_FLIGHT)]
             return [f"{', '.join(only)}: of an endpoint; give --engine openai:URL, or leave it out"] if only else []
         if self.level == "response":

@@ -119,6 +119,8 @@ class SelfRewardingTrainer(Trainer):
         Raises:
             InputError: the folder holds another run, or this run with another configuration; or memory ran out.
         """
+        if isinstance(self.engine, VllmServers) and observer is not None:
+            self.engine.tell = observer.note
         self.check_servers()
         directory = self.processes.on_main(
             lambda: open_folder(self.args, self.loaded, self.parts, resume_from_checkpoint)
