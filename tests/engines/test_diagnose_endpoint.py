@@ -147,10 +147,7 @@ def test_the_settings_say_what_cannot_be(server: Stub, prompts: str, capsys: pyt
             ["--level", "response"],
             "engine openai gives no next-token tables, so modes cannot be proved; use --level answer",
         ),
-        (
-            ["--engine", "vllm:http://a:1"],
-            "engine vllm gives no next-token tables, so modes cannot be proved; use --level answer",
-        ),
+        (["--engine", "vllm:http://a:1"], "cache: of an endpoint; give --engine openai:URL"),
         (
             ["--engine", "transformers", "--max-requests", "3"],
             "max_requests, cache: of an endpoint; give --engine openai:URL",

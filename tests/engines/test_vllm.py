@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.engines.stub_vllm import StubVllm, error
+from tests.engines.stub_vllm import StubVllm, error, next_token
 
 from srlm.diagnosis.preflight import diagnose
 from srlm.diagnosis.settings import DiagnosisSettings
@@ -254,5 +254,6 @@ def test_a_diagnosis_of_answers_draws_through_the_server(
     with pytest.raises(InputError, match="modes cannot be proved; use --level answer"):
         DiagnosisSettings(engine=f"vllm:{stub.url}")
     stub.model.lm_head.weight.data.mul_(5.0)
+    next_token.cache_clear()
     with pytest.raises(InputError, match="holds another model"):
         diagnose(str(tiny_model_folder), prompts_file, settings=chosen, device="cpu")

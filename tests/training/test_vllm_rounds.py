@@ -146,7 +146,7 @@ def test_unsaid_log_probabilities_are_counted(start: Callable[..., Any], stub: S
     stub.null = (0, 2)
     directory = start(tmp_path / "run", engine=engine(stub), rounds=1)
     assert directory.round(0).metrics()["drift"]["unsaid"] == 16
-    assert "of 16 responses is the training forward's" in " ".join(caveats(read_run(tmp_path / "run")))
+    assert "of 32 responses is the training forward's" in " ".join(caveats(read_run(tmp_path / "run")))
 
 
 @pytest.fixture
