@@ -1,9 +1,9 @@
 """Alarms: what each means and advises, and the sequential test behind it.
 
 Knows: levels of the prompts of a step beside what was expected of them. A test bets on harm: e_t = prod(1 + b*d) over
-the step's differences d, fair or losing where the mean of d is not positive, and M_t = e_t*(1 + M_{t-1}) (Shiryaev and
-Roberts; e-detectors, arXiv 2203.03532) has E M_t <= t there: the mean number of steps before a false alarm is at least
-the threshold, however often one looks. That holds where a step's prompts are independent; the rates printed beside an
+the step's differences d, fair or losing where the mean of d is not positive, and M_t = e_t*max(1, M_{t-1}) (CUSUM; an
+e-detector, arXiv 2203.03532) has E M_t <= t there: the mean number of steps before a false alarm is at least the
+threshold, however often one looks. That holds where a step's prompts are independent; the rates printed beside an
 alarm are measured (`benchmarks/alarms.py`), not that bound. Refuses to know: prompts, texts, trainers.
 """
 
@@ -15,7 +15,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-THRESHOLD = 10_000.0
+THRESHOLD = 1000.0
 # At which harm makes an alarm of what is otherwise a note.
 WITH_HARM = 100.0
 # Steps of silence after an alarm.
@@ -115,12 +115,12 @@ class Test:
         """Bet on one step's pairs (expected, seen), stakes in this unit."""
         if not pairs:
             return
-        self.sums = self.sums or [0.0] * len(self.bets)
+        self.sums = self.sums or [1.0] * len(self.bets)
         power = min(1.0, _INDEPENDENT / len(pairs))
         fairs = (math.prod(1 + unit * bet * (now - then) for then, now in pairs) ** power for bet in self.bets)
-        if self.statistic < 1:
+        if self.statistic <= 1:
             self.start, self.count, self.expected, self.seen = step, 0, 0.0, 0.0
-        self.sums = [fair * (1 + before) for fair, before in zip(fairs, self.sums, strict=True)]
+        self.sums = [fair * max(1.0, before) for fair, before in zip(fairs, self.sums, strict=True)]
         self.count += len(pairs)
         self.expected += math.fsum(then for then, _ in pairs)
         self.seen += math.fsum(now for _, now in pairs)

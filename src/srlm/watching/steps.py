@@ -58,7 +58,7 @@ class Watcher:
         self._notes: dict[str, str] = {}
         self.memory = Memory(self.settings.prompts)
         self.windows = Windows(self.settings.windows, self.settings.shown, self.settings.confidence)
-        self._tests = {name: Test(one.bets) for name, one in ALARMS.items()}
+        self.tests = {name: Test(one.bets) for name, one in ALARMS.items()}
         self._rising = Test(ALARMS["accuracy_falls"].bets)
         self._quiet_until = dict.fromkeys(ALARMS, -1)
         self._run_levels: tuple[float | None, ...] = (None,) * len(LEVELS)
@@ -115,6 +115,16 @@ class Watcher:
             more["labels"] = f"no answers are known, so these alarms are silent: {silent}"
         return [*more.values(), *self.windows.notes]
 
+    @property
+    def score(self) -> float | None:
+        """How good the policy is by its answers: the running accuracy; without known answers the last step before any
+        sign of harm is the best. None where there is such a sign.
+        """
+        if any(self.tests[name].statistic >= WITH_HARM for name in (*HARM, "one_answer")):
+            return None
+        error = self._run_levels[2]
+        return float(self.last_step) if error is None else 1 - error
+
     def rounds(self) -> list[RoundRecord]:
         """Windows of steps as the rounds of a run directory."""
         return self.windows.records()
@@ -156,8 +166,10 @@ class Watcher:
             "commonest_majority": max(leaders.values()) / len(answered) if answered else None,
             "length": _mean(lengths),
             "cut_share": _mean(cut),
-            "zero_variance": _mean([min(some) == max(some) for some in rewarded]),
-            "reward": _mean([each for some in rewarded for each in some]),
+            "zero_variance": _mean([min(some) == max(some) for some in rewarded])
+            if rewarded
+            else metrics.get("zero_variance"),
+            "reward": _mean([each for some in rewarded for each in some]) if rewarded else metrics.get("reward"),
             "accuracy": _mean([one.accuracy for one in groups if one.accuracy is not None]),
             "label_accuracy": _mean([one.leader_correct for one in groups if one.leader_correct is not None]),
             "mismatch": metrics.get("mismatch", _mean([one.mismatch for one in groups if one.mismatch is not None])),
@@ -166,19 +178,18 @@ class Watcher:
         return {name: float(value) for name, value in known.items() if value is not None and math.isfinite(value)}
 
     def _test(self, step: int, groups: Sequence[Group], visits: Sequence[Visit | None], moved: Sequence[bool]) -> None:
-        tests, levels = self._tests, [levels_of(one) for one in groups]
+        tests, levels = self.tests, [levels_of(one) for one in groups]
         for name, at in (("corrupted_grow", 0), ("majority_wrong", 1), ("accuracy_falls", 2), ("answers_narrow", 3)):
             tests[name].take(step, self._pairs(levels, visits, at))
-        for one in groups:
-            if one.rewards:
-                self._rewards = min(self._rewards[0], *one.rewards), max(self._rewards[1], *one.rewards)
-        low, high = self._rewards
+        rewards = self._pairs(levels, visits, 4)
+        if not rewards and self._run_levels[4] is not None and "reward" in self.facts:
+            rewards = [(self._run_levels[4], self.facts["reward"])]
+        low, high = self._rewards = (
+            min([self._rewards[0], *(end for pair in rewards for end in pair)]),
+            max([self._rewards[1], *(end for pair in rewards for end in pair)]),
+        )
         if high > low:
-            scaled = [
-                ((then - low) / (high - low), (now - low) / (high - low))
-                for then, now in self._pairs(levels, visits, 4)
-            ]
-            self._rising.take(step, scaled)
+            self._rising.take(step, [tuple((end - low) / (high - low) for end in pair) for pair in rewards])
         pairs = list(zip(groups, visits, strict=True))
         flips = [
             went and one.leader_correct is not True and (one.leader_correct is not None or then.moves > 0)
@@ -193,8 +204,10 @@ class Watcher:
             if base < _ONE_FOR_ALL:  # else it is what the prompts ask for
                 tests["one_answer"].rate(step, max(0.3, 1.5 * base), [one == commonest for one in names if one])
         self._lengths_and_cuts(step, pairs)
-        rewarded = [one.rewards for one in groups if one.rewards and len(one.rewards) > 1]
-        tests["zero_variance"].rate(step, 0.8, [min(some) == max(some) for some in rewarded])
+        one_reward = [min(one.rewards) == max(one.rewards) for one in groups if one.rewards and len(one.rewards) > 1]
+        if not one_reward and "zero_variance" in self.facts:
+            one_reward = [self.facts["zero_variance"]]
+        tests["zero_variance"].rate(step, 0.8, one_reward)
         entropy, mismatch = self.facts.get("entropy"), self.facts.get("mismatch")
         if entropy is not None and (base := self._at_start("entropy", entropy)) is not None:
             tests["entropy_collapses"].rate(step, 0.3, [entropy < 0.25 * base])
@@ -208,12 +221,12 @@ class Watcher:
         means = [_mean(one.lengths) for one, _ in pairs]
         firsts = [start if then is None else then.first_length for _, then in pairs]
         ratios = [now / first for now, first in zip(means, firsts, strict=True) if now is not None and first]
-        self._tests["length_collapses"].rate(step, 0.3, [ratio < 1 / 3 for ratio in ratios])
-        self._tests["length_explodes"].rate(step, 0.3, [ratio > 3 for ratio in ratios])
+        self.tests["length_collapses"].rate(step, 0.3, [ratio < 1 / 3 for ratio in ratios])
+        self.tests["length_explodes"].rate(step, 0.3, [ratio > 3 for ratio in ratios])
         cuts = [_mean([each for each in one.cut if each is not None]) for one, _ in pairs]
         base = _mean(self._cuts) if len(self._cuts) >= 8 else None
         if base is not None:
-            self._tests["truncation"].rate(step, min(0.95, base + 0.3), [now for now in cuts if now is not None])
+            self.tests["truncation"].rate(step, min(0.95, base + 0.3), [now for now in cuts if now is not None])
         if len(self._lengths) < _LEADERS:
             new = [then is None for _, then in pairs]
             self._lengths += [now for now, first in zip(means, new, strict=True) if first and now is not None]
@@ -242,6 +255,7 @@ class Watcher:
         for at, one, went in zip(numbers, groups, moved, strict=True):
             self.memory.take(at, one, went)
         means = [_mean([now for now in of if now is not None]) for of in zip(*map(levels_of, groups), strict=True)]
+        means[4] = self.facts.get("reward")
         self._run_levels = tuple(
             now if then is None else then if now is None else then + _OF_RUN * (now - then)
             for then, now in zip(self._run_levels, means, strict=True)
@@ -252,13 +266,13 @@ class Watcher:
             self._first_leaders += leaders
 
     def _raised(self, step: int) -> tuple[Alarm, ...]:
-        harm = max(self._tests[name].statistic for name in HARM)
+        harm = max(self.tests[name].statistic for name in HARM)
         beside = {name: self.facts[name] for name in ("accuracy", "reward", "corrupted", "flips") if name in self.facts}
         fired = []
         for name, one in ALARMS.items():
-            test = self._tests[name]
+            test = self.tests[name]
             if name == "reward_rises_accuracy_falls":
-                test = self._tests["accuracy_falls"]
+                test = self.tests["accuracy_falls"]
                 if min(test.statistic, self._rising.statistic) < WITH_HARM or step <= self._quiet_until[name]:
                     continue
                 fired.append(alarm(name, step, test, beside))
