@@ -55,13 +55,14 @@ class Piece:
 
 
 class Portion(NamedTuple):
-    """What a piece holds: groups with their steps; records that are no JSON, or hold no completion; and a digest of all
-    texts, "" where no prompt has two that differ.
+    """What a piece holds: groups with their steps; records that are no JSON, or hold no completion; completions of a step
+    below one above them; and a digest of all texts, "" where no prompt has two that differ.
     """
 
     groups: list[tuple[int, Group]]
     broken: int
     empty: int
+    late: int
     digest: str
 
 
@@ -69,7 +70,7 @@ def read_piece(piece: Piece) -> Portion:
     """The groups of a piece, answers read. Runs in any process."""
     read = FORMATS[piece.format].rows
     together: dict[tuple[int, str], list[Row]] = {}
-    broken = empty = 0
+    broken = empty = late = newest = 0
     for record in _records(piece):
         if record is None:
             broken += 1
@@ -80,8 +81,12 @@ def read_piece(piece: Piece) -> Portion:
             rows = []
         empty += not rows
         for row in rows:
-            key = piece.step if row.step is None else row.step, row.prompt
-            together.setdefault(key, []).append(row)
+            step = piece.step if row.step is None else row.step
+            if step < newest:
+                late += 1
+                continue
+            newest = step
+            together.setdefault((step, row.prompt), []).append(row)
     rule = answer_rule(piece.rule)
 
     @lru_cache(maxsize=4096)
@@ -116,7 +121,7 @@ def read_piece(piece: Piece) -> Portion:
         if piece.format == "trl":
             varied = varied or len(set(texts)) > 1
             digest.update("\0".join([prompt, *texts]).encode("utf-8", "replace"))
-    return Portion(groups, broken, empty, digest.hexdigest() if varied else "")
+    return Portion(groups, broken, empty, late, digest.hexdigest() if varied else "")
 
 
 def _records(piece: Piece) -> Iterator[Record | None]:
@@ -304,6 +309,7 @@ class Reading:
         for portion in self.readers.read(self._pieces(files, final)):
             self.broken += portion.broken
             self.empty += portion.empty
+            self.backwards += portion.late
             for step, group in portion.groups:
                 yield step, group, portion.digest
 
