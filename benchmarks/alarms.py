@@ -14,14 +14,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
+from benchmarks.tiny_policies import FAILURES, HEALTHY, Kind, run
 from scipy.stats import beta, chi2
 
-from benchmarks.tiny_policies import FAILURES, HEALTHY, Kind, run
-from srlm.watching import Alarm, Watcher, steps
+from srlm.watching import Alarm, Watcher, harm
 from srlm.watching.alarms import ALARMS, HARM, THRESHOLD, WITH_HARM
 
-TUNING, TEST_HEALTHY, TEST_FAILING = range(6), range(1000, 1012), range(1000, 1008)
+TUNING, TEST_HEALTHY, TEST_FAILING = range(4), range(1000, 1008), range(1000, 1008)
 DATA = Path(__file__).parent.parent / "src" / "srlm" / "watching" / "measured.json"
 FALL = 0.1  # of the held-out accuracy from its best, at which it has fallen
 
@@ -36,7 +35,7 @@ def watched(kind: Kind, seed: int) -> tuple[list[Alarm], int | None, dict[str, f
         if fallen is None and step >= kind.onset and accuracy < best - FALL:
             fallen = step
         watcher.step(step, groups, metrics)
-        for name, test in watcher.tests.items():
+        for name, test in watcher.harm.tests.items():
             largest[name] = max(largest[name], test.statistic)
     return watcher.alarms, fallen, largest
 
@@ -62,12 +61,12 @@ def told(value: tuple[float, float, float], digits: int = 2) -> str:
 def tuning() -> None:
     """Without thresholds: how far each test gets on healthy runs."""
     largest: dict[str, float] = defaultdict(float)
-    steps.THRESHOLD, kept = float("inf"), steps.THRESHOLD
+    harm.THRESHOLD, kept = float("inf"), harm.THRESHOLD
     for kind in HEALTHY.values():
         for seed in TUNING:
             for name, value in watched(kind, seed)[2].items():
                 largest[name] = max(largest[name], value)
-    steps.THRESHOLD = kept
+    harm.THRESHOLD = kept
     runs = len(HEALTHY) * len(TUNING)
     print(f"Largest statistic of each test in {runs} healthy runs of the seeds from which thresholds were chosen")
     print(f"(an alarm at {THRESHOLD:g}; notes, marked *, speak only where a test of harm is above {WITH_HARM:g}):\n")
@@ -84,9 +83,8 @@ def main() -> None:
     healthy = {name: [watched(kind, seed) for seed in TEST_HEALTHY] for name, kind in HEALTHY.items()}
     failing = {name: [watched(kind, seed) for seed in TEST_FAILING] for name, kind in FAILURES.items()}
 
-    print(
-        "\n## Healthy runs, other seeds\n\n| run | steps | false alarms | of any kind per 1,000 steps |\n|---|---|---|---|"
-    )
+    print("\n## Healthy runs, other seeds\n")
+    print("| run | steps | false alarms | of any kind per 1,000 steps |\n|---|---|---|---|")
     false: dict[str, int] = defaultdict(int)
     every = 0
     for name, runs in healthy.items():
@@ -98,12 +96,10 @@ def main() -> None:
         print(f"| {name} | {total} | {len(spoken)} | {told(rate(len(spoken), total))} |")
     print(f"| all | {every} | {sum(false.values())} | {told(rate(sum(false.values()), every))} |")
 
-    print(
-        "\n## Planted failures\n\nDelay: steps from the onset, at which the policy is still healthy, to the first alarm.\n"
-    )
-    print(
-        "| failure | runs | detected by an expected alarm | median delay | first alarms | before the onset |\n|---|---|---|---|---|---|"
-    )
+    print("\n## Planted failures\n")
+    print("Delay: steps from the onset, at which the policy is still healthy, to the first alarm that was expected.\n")
+    print("| failure | runs | detected by one expected | median delay | which came first | alarms before the onset |")
+    print("|---|---|---|---|---|---|")
     found: dict[str, list[int | None]] = defaultdict(list)
     for name, runs in failing.items():
         kind, delays, firsts, early = FAILURES[name], [], defaultdict(int), 0
@@ -137,13 +133,10 @@ def main() -> None:
         detected = told(tuple(one["detected"])) if "detected" in one else "not planted"
         print(f"| {name} | {detected} | {one.get('delay', '-')} | {told(tuple(one['false_alarms_per_1000_steps']))} |")
 
-    print(
-        "\n## What comes first\n\n"
-        + f"Steps from the alarm to the fall of the held-out accuracy by {FALL:.0%} of all prompts (positive: the alarm leads).\n"
-    )
-    print(
-        "| failure | accuracy fell in | first alarm of harm | corrupted_grow | majorities_flip | one_answer |\n|---|---|---|---|---|---|"
-    )
+    print("\n## What comes first\n")
+    print(f"Steps from the alarm to a fall of the held-out accuracy by {FALL:.0%} of all prompts (+: it leads).\n")
+    print("| failure | accuracy fell in | first alarm of harm | corrupted_grow | majorities_flip | one_answer |")
+    print("|---|---|---|---|---|---|")
     for name, runs in failing.items():
         fell = [(alarms, fallen) for alarms, fallen, _ in runs if fallen is not None]
         if not FAILURES[name].labels or not fell:

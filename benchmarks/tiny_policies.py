@@ -7,7 +7,7 @@ where it has no answer.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,7 +21,8 @@ class Kind:
     """A kind of run.
 
     reward: "right", "vote", "name" (one answer whatever the question), "long", "short", "random", "own" (its own
-    log-probability), "fickle" (a name that changes every 12 steps), "flipped" (right until the onset, then wrong), "mislabelled" (at most prompts from the onset on).
+    log-probability), "fickle" (a name that changes every 12 steps), "flipped" (right until the onset, then wrong),
+    "mislabelled" (at most prompts from the onset on).
     """
 
     reward: str = "right"
@@ -30,6 +31,7 @@ class Kind:
     prompts: int = 96
     batch: int = 12
     right: float = 1.2  # mean lead of the right answer's logit at the start
+    lure: float = 0.0  # the same of one wrong answer
     noise: float = 0.0  # share of rewards drawn at random
     steps: int = 240
     onset: int = 0
@@ -56,7 +58,7 @@ HEALTHY = {
 }
 WRONG = ("corrupted_grow", "majority_wrong", "accuracy_falls", "reward_rises_accuracy_falls")
 FAILURES = {
-    "votes, mostly wrong": Kind("vote", right=0.3, expected=("majority_wrong", "accuracy_falls")),
+    "votes, mostly wrong": Kind("vote", right=0.5, lure=1.6, expected=("majority_wrong", "accuracy_falls")),
     "the reward pays for one name": Kind("name", rate=2.0, expected=(*WRONG, "one_answer", "answers_narrow")),
     "one name, no labels": Kind("name", rate=2.0, labels=False, expected=("one_answer",)),
     "the reward's sign flips": Kind("flipped", onset=100, right=1.5, expected=WRONG[:3]),
@@ -85,10 +87,12 @@ def run(kind: Kind, seed: int) -> Iterator[tuple[int, list[Group], dict[str, flo
     right = draw.integers(0, ANSWERS, kind.prompts)
     offset = draw.normal(0, 1, (kind.prompts, ANSWERS))
     offset[:, 0] += kind.right
+    offset[:, 1] += kind.lure
     skill, own, bias, length = np.zeros((SKILLS, ANSWERS)), np.zeros_like(offset), np.zeros(ANSWERS), np.log(100.0)
     names = (right[:, None] + np.arange(ANSWERS)) % ANSWERS
     held_out = draw.normal(0, 1, (HELD_OUT, ANSWERS))
     held_out[:, 0] += kind.right
+    held_out[:, 1] += kind.lure
     held_skill = draw.integers(0, SKILLS, HELD_OUT)
     held_names = (draw.integers(0, ANSWERS, HELD_OUT)[:, None] + np.arange(ANSWERS)) % ANSWERS
     order: list[int] = []

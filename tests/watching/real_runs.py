@@ -119,7 +119,8 @@ def train(
         use_cpu=True,
         seed=0,
         bf16=False,
-        **{"log_completions": False} | more,
+        num_completions_to_print=1,
+        **more,
     )
     rewards = [reward] if watcher is None else [watcher.sees(reward), watcher.reward]
     made = getattr(trl, f"{kind}Trainer")(

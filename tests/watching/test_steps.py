@@ -49,7 +49,7 @@ def test_a_step_that_goes_backwards_is_refused_in_one_sentence():
 
 
 def test_the_majority_of_the_last_visit_is_named_beforehand():
-    """By P11 n of n draws for it have E/D = 2^(n+1)/(n+1)/2 * (1 - 2^-(n+1)): 15.9 for 7 and 28.4 for 8 beside 20; found
+    """By P11 n draws for it have E/D = 2^(n+1)/(n+1)/2 * (1 - 2^-(n+1)): 15.9 for 7 and 28.4 for 8 beside 20; found
     among the draws, one of them fewer counts.
     """
     fresh = Watcher()

@@ -3,6 +3,7 @@
 Knows: canonical answers, what was right, rewards, lengths. Refuses to know: where they came from, how answers are read.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -42,6 +43,11 @@ class Group:
         """Answers with how often each was drawn, most often first, of equals the one found first."""
         return Counter(one for one in self.answers if one is not None).most_common()
 
+    @cached_property
+    def parsed(self) -> int:
+        """Completions with an answer."""
+        return sum(count for _, count in self.counts)
+
     @property
     def leader(self) -> str | None:
         """The answer drawn most often, of equals the one found first; None where no completion has one."""
@@ -55,8 +61,12 @@ class Group:
     @cached_property
     def accuracy(self) -> float | None:
         """Share of right completions among those of which it is known."""
-        known = [one for one in self.correct if one is not None]
-        return sum(known) / len(known) if known else None
+        return mean([one for one in self.correct if one is not None])
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """None of no values."""
+    return math.fsum(values) / len(values) if values else None
 
 
 def joined(groups: Sequence[Group]) -> list[Group]:

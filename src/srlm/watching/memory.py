@@ -9,12 +9,13 @@ import math
 from hashlib import blake2b
 from typing import NamedTuple
 
-from srlm.watching.groups import Group
+from srlm.watching.groups import Group, mean
 
 # Weight of the newest visit in a level: the memory is about three visits.
 _NEWEST = 0.3
 _LONGEST = 64
-LEVELS = ("wrong_majority", "wrong_mass", "error", "repeats", "reward")
+Levels = tuple[float | None, ...]
+LEVELS = ("corrupted_grow", "majority_wrong", "accuracy_falls", "answers_narrow", "reward")  # named after their alarms
 
 
 class Visit(NamedTuple):
@@ -38,7 +39,7 @@ class Visit(NamedTuple):
     second: int
     parsed: int
     moves: int
-    levels: tuple[float | None, ...]
+    levels: Levels
 
 
 class Memory:
@@ -57,7 +58,7 @@ class Memory:
         """The last visit of the prompt with this hash."""
         return self._visits.get(number)
 
-    def take(self, number: int, group: Group, moved: bool) -> None:
+    def take(self, number: int, group: Group, levels: Levels, moved: bool) -> None:
         """Remember a visit."""
         if number >= self._below:
             return
@@ -66,18 +67,20 @@ class Memory:
         name, right = key(group.leader), group.leader_correct
         if then is not None and name == then.last:
             name = then.last  # one text for many visits
-        length = math.fsum(group.lengths) / max(1, len(group.lengths))
-        levels = levels_of(group)
         if then is not None:
-            levels = tuple(map(_newer, then.levels, levels))
-        first = (name, right, length) if then is None else (then.first, then.first_correct, then.first_length)
+            levels = tuple(newer(before, now, _NEWEST) for before, now in zip(then.levels, levels, strict=True))
+        first = (
+            (name, right, mean(group.lengths) or 0.0)
+            if then is None
+            else (then.first, then.first_correct, then.first_length)
+        )
         self._visits[number] = Visit(
             *first,
             name,
             right,
             counts[0][1] if counts else 0,
             counts[1][1] if len(counts) > 1 else 0,
-            sum(count for _, count in group.counts),
+            group.parsed,
             (then.moves if then else 0) + moved,
             levels,
         )
@@ -87,19 +90,19 @@ class Memory:
             self._visits = {at: one for at, one in self._visits.items() if at < self._below}
 
 
-def levels_of(group: Group) -> tuple[float | None, ...]:
+def levels_of(group: Group) -> Levels:
     """`LEVELS` of one visit, from 0 to 1 but for the reward; a rise of any of the first three is harm.
 
-    wrong_majority: the majority is wrong. wrong_mass: 1/2 + half of its share where it is wrong, minus where right.
-    error: share of wrong completions. repeats: how far from all different the answers are. reward: the mean.
+    In order: the majority is wrong; 1/2 + half of its share where it is wrong, minus where it is right; the share of
+    wrong completions; how far from all different the answers are; the mean reward.
     """
-    right, parsed = group.leader_correct, sum(count for _, count in group.counts)
+    right, parsed = group.leader_correct, group.parsed
     share = group.counts[0][1] / len(group.answers) if group.counts else 0.0
     known = None if right is None else float(not right)
     mass = None if right is None else 0.5 - (share if right else -share) / 2
     error = None if group.accuracy is None else 1 - group.accuracy
     repeats = 1 - (len(group.counts) - 1) / (parsed - 1) if parsed > 1 else None
-    reward = math.fsum(group.rewards) / len(group.rewards) if group.rewards else None
+    reward = mean(group.rewards or ())
     return known, mass, error, repeats, reward
 
 
@@ -128,5 +131,6 @@ def beyond_noise(now: Group, then: Visit) -> bool:
     return ways <= 0.05 * math.comb(rows + c + d, column)
 
 
-def _newer(then: float | None, now: float | None) -> float | None:
-    return now if then is None else then if now is None else then + _NEWEST * (now - then)
+def newer(then: float | None, now: float | None, weight: float) -> float | None:
+    """A running mean with one more value."""
+    return now if then is None else then if now is None else then + weight * (now - then)
