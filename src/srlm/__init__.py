@@ -19,6 +19,7 @@ _PUBLIC: dict[str, str] = {
     "plan": "srlm.theory.planning",
     "simulate": "srlm.simulation.engine",
     "verify": "srlm.verification",
+    "watch": "srlm.watching.trl",
 }
 
 __all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]

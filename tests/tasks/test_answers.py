@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srlm.errors import InputError
+from srlm.tasks import notation
 from srlm.tasks.answers import ANSWER_RULES, LONGEST_TEXT, answer_rule
 from srlm.tasks.grading import is_correct
-from srlm.tasks.notation import numbers
+from srlm.tasks.notation import announced, last_number, numbers
 
 SIMPLE = [name for name in ANSWER_RULES if name != "math"]
 
@@ -224,3 +225,35 @@ def test_every_fraction_is_read_as_itself(value: object) -> None:
     for name in ("auto", "number", "boxed", "last_line"):
         assert answer_rule(name).accepted(str(value)) == str(value)
     assert numbers(f"it is {value} km") == [value]
+
+
+_PIECES = [
+    "answer is ",
+    "Answer:",
+    "anſwer = ",
+    "####",
+    "# ",
+    "İ",
+    " ",
+    "\n",
+    "12",
+    "-3",
+    "1/2",
+    "1,000",
+    "½",
+    "cm^2",
+    "x",
+    "e5",
+    ".",
+    "a7",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(_PIECES), max_size=12).map("".join))
+def test_what_is_tried_from_the_end_or_at_a_word_is_what_reading_from_the_start_finds(text: str) -> None:
+    every = list(notation._NUMBER.finditer(notation._plain(text)))
+    assert last_number(text) == (notation._value(every[-1]) if every else None)
+    starts = [one.end() for one in notation._ANNOUNCED.finditer(text)][:-9:-1]
+    said = list(announced(text))
+    assert [text[at:].startswith(one) for at, one in zip(starts, said, strict=True)] == [True] * len(said)

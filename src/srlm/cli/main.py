@@ -18,7 +18,7 @@ from typer.exceptions import TyperException
 
 from srlm.errors import InputError, what_to_install
 
-COMMANDS = ("plan", "verify", "simulate", "diagnose", "run", "report")
+COMMANDS = ("plan", "verify", "simulate", "diagnose", "run", "audit", "report")
 
 
 class _LazyGroup(TyperGroup):

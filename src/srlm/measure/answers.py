@@ -7,7 +7,8 @@ its own, who sampled, how answers are read.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.special import entr
@@ -33,6 +34,7 @@ def measure_answers(
     *,
     previous: Sequence[Majority] | None = None,
     budget: int | None = None,
+    samples: Mapping[str, Any] | None = None,
 ) -> SplitRecord | None:
     """The measurements of one split at one round, None for an empty one.
 
@@ -43,6 +45,7 @@ def measure_answers(
         confidence: at which the majorities' ends hold at all prompts of the round at once.
         mass_slack: delta of the failure rate, in (0, 1).
         budget: draws at each prompt where sampling stopped as soon as a majority was certified.
+        samples: fields of the record that need tokens, where the responses carry none.
     """
     if not rollouts:
         return None
@@ -54,7 +57,7 @@ def measure_answers(
     least, most = (over_prompts(of) for of in failing)
     failure = Interval(lower=least.lower, upper=most.upper, level=least.level) if least and most else None
     return SplitRecord(
-        **of_samples(rollouts),
+        **(of_samples(rollouts) if samples is None else samples),
         kappa=ends.kappa,
         log_kappa=ends.log_kappa,
         failure_rate=ends.failure_rate,

@@ -90,7 +90,7 @@ def _majority(rollout: Rollout, answers: Sequence[str], found: theory.Majority, 
 
 def _with_known(one: Majority, rollout: Rollout) -> Majority:
     """With the certain part where it is the narrower one; where a certificate contradicts it, the certificate erred."""
-    if any(each.complete is None for each in rollout.responses):
+    if not rollout.responses or any(each.complete is None for each in rollout.responses):
         return one  # texts alone prove nothing
     known = _known(rollout)
     if known.lower < _NEGLIGIBLE:

@@ -3,7 +3,7 @@
 Knows: which prompts are trained on and which held out. Refuses to know: who drew, searched or trained.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from srlm.measure.answers import measure_answers
@@ -69,6 +69,7 @@ def measure_answer_round(
     budget: int | None = None,
     mass_slack: float = MASS_SLACK,
     history: History = (),
+    samples: Mapping[str, Any] | None = None,
     **facts: Any,
 ) -> RoundRecord:
     """The same at the level of answers: certificates come from the draws, no search takes part.
@@ -79,6 +80,7 @@ def measure_answer_round(
             (None at round 00); answered.
         confidence: at which the round's certificates hold at all prompts at once.
         budget: draws at each prompt where sampling stopped at a certificate.
+        samples: as `measure_answers`.
     """
     now, first = majorities(rollouts, previous, confidence), majorities(base, None, confidence)
     before = None if previous is None else majorities(previous, None, confidence)
@@ -92,6 +94,7 @@ def measure_answer_round(
             mass_slack,
             previous=before and [before[at] for at in chosen],
             budget=budget,
+            samples=samples,
         )
 
     return _record(number, splits, of_split, history, **facts)

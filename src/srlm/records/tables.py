@@ -54,9 +54,9 @@ def samples_to_table(
             "split": prompt.split,
             "prompt": prompt.text,
             "response": response.text,
-            "tokens": list(response.tokens),
-            "logprob": response.logprob,
-            "ended": response.ended,
+            "tokens": response.complete and list(response.tokens),
+            "logprob": response.complete and response.logprob,
+            "ended": response.complete and response.ended,
             "entropy": response.entropy,
             "self_certainty": response.self_certainty,
             "correct": response.correct,
@@ -91,7 +91,9 @@ def samples_from_table(table: pa.Table) -> list[Rollout]:
     for row in table.select(read).to_pylist():
         if row["prompt_id"] == len(responses):
             responses.append([])
-        complete, answer = Complete(tuple(row["tokens"]), row["logprob"], row["ended"]), row.get("answer")
+        complete, answer = None, row.get("answer")
+        if row["tokens"] is not None:  # only text was told
+            complete = Complete(tuple(row["tokens"]), row["logprob"], row["ended"])
         responses[-1].append(
             Response(complete, row["response"], row["correct"], row["entropy"], row["self_certainty"], answer)
         )

@@ -14,7 +14,18 @@ from importlib.util import find_spec
 
 from srlm.errors import InputError
 from srlm.tasks.equivalence import merged
-from srlm.tasks.notation import LONGEST, YES_NO, announced, boxed, canonical, expression, last_number, phrase, words
+from srlm.tasks.notation import (
+    LONGEST,
+    YES_NO,
+    announced,
+    as_phrase,
+    boxed,
+    canonical,
+    expression,
+    last_number,
+    phrase,
+    words,
+)
 from srlm.tasks.worker import WORKER, TooSlow
 
 # A longer text is read at its end only: answers stand there.
@@ -25,6 +36,7 @@ _CHOICES = tuple(
     re.compile(rf"\b(?i:{word})\b[\s*_]{{0,4}}(?:(?i:is|was)\b|[:=])?[\s*_:]{{0,4}}(?:(?i:option|choice)\s)?{_LETTER}")
     for word in ("answer", "option|choice")
 )
+_NUMERIC = re.compile(r"[\d½¼¾]")
 _CHOICE_LINE = re.compile(r"\W{0,4}(?:([A-J])(?:[.):]\W{0,3}(?:\s.*)?|\W{0,4})|([a-j])\W{0,4})")
 
 
@@ -108,22 +120,26 @@ _REFUSED = {
 
 
 def _auto(text: str) -> str | None:
-    if boxed(text) is not None:
-        return _boxed(text)
-    if key := _marked(text) or canonical(expression(text) or ""):
+    if (box := boxed(text)) is not None:
+        return canonical(box)
+    if key := _announced(text) or canonical(expression(text) or ""):
         return key
-    if re.search(r"[\d½¼¾]", text):
+    if _NUMERIC.search(text):
         return _number(text)
     said = set(given := words(text)) & YES_NO
     if len(said) == 1:
         return said.pop()
-    short = phrase(text)
+    short = as_phrase(given)
     return short if short is None or short.count(" ") < 4 else given[-1]
 
 
 def _marked(text: str) -> str | None:
     """What a text marks as its answer: its last box, else the last announcement that says something."""
-    return _boxed(text) or next(filter(None, map(canonical, announced(text))), None)
+    return _boxed(text) or _announced(text)
+
+
+def _announced(text: str) -> str | None:
+    return next(filter(None, map(canonical, announced(text))), None)
 
 
 def _boxed(text: str) -> str | None:
@@ -170,7 +186,8 @@ def _given(text: str) -> str | None:
 
 def _clean(text: str) -> str:
     """What files can hold of the end of a text: no half characters, no zero bytes."""
-    return text[-LONGEST_TEXT:].encode("utf-8", "ignore").decode().replace("\0", "")
+    text = text[-LONGEST_TEXT:]
+    return (text if text.isascii() else text.encode("utf-8", "ignore").decode()).replace("\0", "")
 
 
 def _short(key: str | None) -> str | None:

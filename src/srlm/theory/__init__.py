@@ -20,6 +20,7 @@ from srlm.theory.certificates import (
     majorities,
     majority_bracket,
     majority_evidence,
+    majority_evidences,
     simultaneous_bracket,
 )
 from srlm.theory.conditioning import (
@@ -206,6 +207,7 @@ __all__ = [
     "majority_accuracy",
     "majority_bracket",
     "majority_evidence",
+    "majority_evidences",
     "matching_beta",
     "mean_bracket",
     "mean_probability",

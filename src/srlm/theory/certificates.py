@@ -55,7 +55,12 @@ def majority_evidence(draws: Draws, named: Sequence[Hashable] = ()) -> float:
     >>> float(np.exp(majority_evidence([0] * 7 + [1, 1, 0]))).__round__(10)
     1.3444444444
     """
-    return float(_log_evidence([_tally(draws, named)])[0])
+    return float(majority_evidences([draws], [named])[0])
+
+
+def majority_evidences(groups: Sequence[Draws], named: Sequence[Sequence[Hashable]]) -> np.ndarray:
+    """`majority_evidence` at many prompts, for those who need no bracket: (P,)."""
+    return _log_evidence([_tally(*one) for one in zip(groups, named, strict=True)])
 
 
 def majority_bracket(draws: Draws, alpha: float, named: Sequence[Hashable] = ()) -> Ends:

@@ -135,7 +135,8 @@ _ROWS: dict[str, tuple[tuple[str, Kind, str, str], ...]] = {
     ),
     "certificates": (
         ("P11", "bound", "Certificates of a majority from draws, valid at every number of draws at once.",
-         "majority_evidence majority_bracket majorities simultaneous_bracket certified_prompts draws_needed"),
+         "majority_evidence majority_evidences majority_bracket majorities simultaneous_bracket certified_prompts "
+         "draws_needed"),
     ),
     "forecast": (
         ("P12", "bound", "K_t is within exp(beta*eps*(S-1)) of exact rounds; the forecast of rounds to come.",
