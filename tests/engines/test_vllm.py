@@ -159,7 +159,7 @@ def _until(true: Any) -> None:
 def test_nobody_for_too_long_ends_in_one_sentence(loaded: LoadedModel, stub: StubVllm) -> None:
     engine = servers(loaded, stub, patience=0.3, tell=lambda _: None)
     stub.dies_after = 0
-    with pytest.raises(InputError, match=r"no server got anything done for 0\.3 s .*resume the run"):
+    with pytest.raises(InputError, match=r"no server got anything done for 0\.3 s .*start a right one"):
         engine.at(PolicyVersion(0)).draw(PROMPTS, ASK)
 
 
@@ -212,6 +212,7 @@ def test_replies_that_cannot_be_right_end_in_one_sentence(
         ({"token_ids": [5], "logprobs": {"token_logprobs": [-1.0]}}, "ends after 1 tokens with token 5"),
         ({"logprobs": {"token_logprobs": [-1.0]}, "token_ids": [5, 5, 5, 5]}, "1 log-probabilities of 4 tokens"),
         ({"prompt_token_ids": [1, 2]}, "another prompt"),
+        ({"token_ids": ["w1"] * 4}, "no numbers"),
         ({"index": 0}, "instead of"),
     ],
 )

@@ -6,7 +6,7 @@ holds digests of questions, and the texts that answered them), how anything is a
 
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Cache:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
             # A killed process loses nothing; after a power cut a draw may have to be paid for again.
+            self._file.execute("PRAGMA journal_mode=WAL")
             self._file.execute("PRAGMA synchronous=OFF")
             self._file.execute(
                 "CREATE TABLE IF NOT EXISTS draws (question TEXT, number INTEGER, text TEXT, stopped INTEGER, "
@@ -50,24 +51,22 @@ class Cache:
 
     def read(self, question: str) -> dict[int, Told]:
         """The draws known, by their numbers."""
-        rows = self._run("SELECT number, text, stopped FROM draws WHERE question = ?", [(question,)], "read")
+        rows = self._run("SELECT number, text, stopped FROM draws WHERE question = ?", (question,), "read")
         return {number: (text, None if stopped is None else bool(stopped)) for number, text, stopped in rows}
 
     def write(self, question: str, draws: Mapping[int, Told]) -> None:
         """Keep draws; one that is known stays as it is."""
         if self._writes:
-            rows = [(question, number, *told) for number, told in draws.items()]
-            self._run("INSERT OR IGNORE INTO draws VALUES (?, ?, ?, ?)", rows, "written")
+            values = [value for number, told in draws.items() for value in (question, number, *told)]
+            rows = ", ".join(["(?, ?, ?, ?)"] * len(draws))
+            self._run(f"INSERT OR IGNORE INTO draws VALUES {rows}", values, "written")
 
-    def _run(self, text: str, rows: list[tuple[Any, ...]], what: str) -> list[Any]:
-        found: list[Any] = []
-        if self._file is not None:
-            try:
-                for row in rows:
-                    found += self._file.execute(text, row).fetchall()
-            except sqlite3.Error as error:
-                self._fails(error, what)
-        return found
+    def _run(self, text: str, values: Sequence[Any], what: str) -> list[Any]:
+        try:
+            return self._file.execute(text, values).fetchall() if self._file and values else []
+        except sqlite3.Error as error:
+            self._fails(error, what)
+            return []
 
     def _fails(self, error: Exception, what: str) -> None:
         if self._writes:

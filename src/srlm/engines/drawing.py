@@ -47,8 +47,9 @@ def draw_until_certain(
         wave = replace(ask, count=min(WAVE, ask.count - skip), skip=skip, greedy=ask.greedy and skip == 0)
         for at, more in zip(going, sampler.draw([encoded[at] for at in going], wave), strict=True):
             one = found[at]
-            joined = more if one is None else replace(one, responses=one.responses + more.responses)
-            found[at] = prompts[at].answered_rollout(joined, rule)
+            if one is not None:
+                more = replace(one, responses=one.responses + more.responses, unsaid=one.unsaid + more.unsaid)
+            found[at] = prompts[at].answered_rollout(more, rule)
         so_far = [one for at in going if (one := found[at]) is not None]
         done = settled(so_far, [previous[at] for at in going], confidence, total)
         going = [at for at, enough in zip(going, done, strict=True) if not enough]

@@ -18,7 +18,6 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from srlm.errors import InputError
 from srlm.records.text import visible
@@ -165,7 +164,7 @@ class _Sending:
             if self.why is None and self.allow is not None:
                 self.why = self.allow(ask)
             if self.why is not None:
-                return last or Failure(self.why, "unsent")
+                return Failure(self.why, "unsent", last and last.status)
             reply = await self._try(http, ask)
             if not isinstance(reply, _Again):
                 return reply
@@ -205,11 +204,11 @@ class _Sending:
             told = self.client.without(response.text) or "nothing"
             return _Again(Failure(f"{where} answered something that is not JSON: {told}", "unreachable", status))
         if response.is_redirect:
-            to = urlsplit(response.headers.get("location", ""))
-            told = self.client.without(f"{to.scheme}://{to.hostname}{to.path}" if to.hostname else to.path)
-            sentence = f"{where} redirects to {told}, which is not followed, lest the key reach others"
-            return Failure(f"{sentence}; give the final address", "refused", status)
-        told = f"{where} answered {_named(status)}: {self.client.without(_message(response)) or 'nothing more'}"
+            told = self.client.without(response.headers.get("location", "").partition("?")[0])
+            sentence = f"{where} redirects to {told}, which is not followed, lest the key reach others; give the final"
+            return Failure(f"{sentence} address", "refused", status)
+        phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "no known status"
+        told = f"{where} answered {status} ({phrase}): {self.client.without(_message(response)) or 'nothing more'}"
         if status in _AGAIN:
             return _Again(Failure(told, "unreachable", status), _wait(response.headers.get("retry-after")))
         return Failure(told, "refused", status)
@@ -232,12 +231,6 @@ def _message(response: Any) -> str:
                 told = told[name]
         return told if isinstance(told, str) else json.dumps(told)
     return response.text
-
-
-def _named(status: int) -> str:
-    with suppress(ValueError):
-        return f"{status} ({HTTPStatus(status).phrase})"
-    return str(status)
 
 
 def _wait(told: str | None) -> float:

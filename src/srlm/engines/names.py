@@ -5,7 +5,7 @@ Knows: the text's grammar and what an address must be. Refuses to know: torch, w
 
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from srlm.errors import InputError
 from srlm.records.text import visible
@@ -43,9 +43,7 @@ def parse_engine(text: str) -> EngineName:
     given = [one.strip() for one in rest.split(",")] if kind == "vllm" else [rest.strip()]
     problems, addresses = [], []
     for one in given:
-        parts = _parts(one)
-        problem = "is no http:// or https:// address" if parts is None else _problem(parts, kind)
-        if problem:
+        if problem := _problem(one, kind):
             problems.append(f"engine {kind}: {_shown(one)!r} {problem}")
         else:
             addresses.append(one.rstrip("/"))
@@ -56,28 +54,22 @@ def parse_engine(text: str) -> EngineName:
     return EngineName(kind, tuple(addresses))
 
 
-def _parts(address: str) -> SplitResult | None:
-    """The address in parts; None where it cannot be one."""
+def _problem(address: str, kind: Kind) -> str | None:
+    """What is wrong with an address."""
     try:
         parts = urlsplit(address)
-        right = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
-        return None
-    return parts if right and address.isascii() and address.isprintable() and " " not in address else None
-
-
-def _problem(parts: SplitResult, kind: Kind) -> str | None:
-    """What is wrong with an address beside its form."""
+        whole, parts = False, urlsplit("")
+    if not whole or not address.isascii() or not address.isprintable() or " " in address:
+        return "is no http:// or https:// address"
     if "@" in parts.netloc:
         return "holds a name or a key, which would be written down with it; give keys in the environment"
-    if "," in parts.netloc + parts.path:
-        return "holds a comma; give one address"
-    if parts.query or parts.fragment:
-        return "has a ? or #; give the address alone"
-    path = parts.path.rstrip("/")
-    if kind == "vllm" and path.endswith("/v1"):
+    if "," in address or parts.query or parts.fragment:
+        return "has more than an address, a comma, ? or #; give one address alone"
+    if kind == "vllm" and parts.path.rstrip("/").endswith("/v1"):
         return "ends in /v1; give the server's root, without it"
-    if kind == "openai" and not path:
+    if kind == "openai" and not parts.path.rstrip("/"):
         return "has no path; give the base of the interface, which ends in /v1"
     return None
 

@@ -53,7 +53,7 @@ class Endpoint:
         client, cache: send, and keep.
         note: is told what whoever waits should know.
         chat: ask by chat; else by completions, which take strings alone.
-        at_once: most choices of a request; a server that gives fewer lowers it.
+        at_once: most choices of a request; a server that gives half or fewer lowers it.
         max_requests, max_tokens: most to send, and most tokens to have answered; None: no end.
         key_name: the variable that the key comes from, for messages.
     """
@@ -111,10 +111,10 @@ class Endpoint:
         Raises:
             InputError: messages for completions; no such server or model; the wrong key; a budget that is too small.
         """
-        if not self.chat and (wrong := [one.number for one in prompts if not self._is_text(one.number)]):
-            raise InputError(
-                f"prompt {wrong[0] + 1} is a list of chat messages, which completions do not take; use --endpoint chat"
-            )
+        for one in () if self.chat else prompts:
+            if not isinstance(self.contents[one.number], str):
+                told = "is a list of chat messages, which completions do not take; use --endpoint chat"
+                raise InputError(f"prompt {one.number + 1} {told}")
         jobs = self._jobs(prompts, ask, self._known(prompts, ask))
         if jobs:
             self._greet(ask.max_tokens)
@@ -153,9 +153,6 @@ class Endpoint:
     @property
     def _url(self) -> str:
         return f"{self.address}/{'chat/completions' if self.chat else 'completions'}"
-
-    def _is_text(self, number: int) -> bool:
-        return isinstance(self.contents[number], str)
 
     def _digest(self, number: int, ask: Draw, *facts: Any) -> str:
         """Of a prompt, how it is drawn at, and more facts. A prompt that occurs twice is drawn at twice."""
@@ -263,7 +260,7 @@ class Endpoint:
             )
         if not choices and isinstance(error := reply.get("error"), dict):
             self._said = f" ({self.client.without(str(error.get('message')))})"
-        if 0 < len(choices) < count:
+        if 0 < len(choices) <= count // 2:  # one that is missing once is no habit
             self.at_once = len(choices)
         new = {first + at: told for at, told in enumerate(choices[:count])}
         known[one.number].update(new)

@@ -237,10 +237,8 @@ class VllmSampler:
     def _wait(self, since: float, why: Failure) -> None:
         patience = self.servers.patience
         if time.monotonic() - since > patience:
-            raise InputError(
-                f"no server got anything done for {patience:g} s ({why}); start one and resume the run: what was drawn "
-                "is kept"
-            ) from why
+            then = "start one and resume the run: what was drawn is kept" if self.keep else "start a right one"
+            raise InputError(f"no server got anything done for {patience:g} s ({why}); {then}") from why
         time.sleep(min(1.0, patience / 20))
 
     def _send(
@@ -299,6 +297,8 @@ class VllmSampler:
                 tokens, said = tuple(one["token_ids"]), one["logprobs"]["token_logprobs"]
                 if (one.get("prompt_token_ids") or body["prompt"]) != body["prompt"]:
                     raise ValueError("another prompt than the one that was sent")
+                if not all(type(one) is int and one >= 0 for one in tokens):
+                    raise ValueError("tokens that are no numbers")
                 if not tokens or len(said) != len(tokens):
                     raise ValueError(f"{len(said)} log-probabilities of {len(tokens)} tokens")
                 if tokens[-1] not in body["stop_token_ids"] and len(tokens) != body["max_tokens"]:
