@@ -55,8 +55,8 @@ class Piece:
 
 
 class Portion(NamedTuple):
-    """What a piece holds: groups with their steps; records that are no JSON, or hold no completion; completions of a step
-    below one above them; and a digest of all texts, "" where no prompt has two that differ.
+    """What a piece holds: groups with their steps; records that are no JSON, or hold no completion; completions of a
+    step below one above them; and a digest of all texts, "" where no prompt has two that differ.
     """
 
     groups: list[tuple[int, Group]]
