@@ -243,6 +243,27 @@ def test_more_prompts_than_are_remembered_become_a_sample(tmp_path: Path) -> Non
     assert one.to_document()["completions"] == 8000
 
 
+def test_a_step_of_any_size_is_held_in_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("srlm.watching.reading._GROUPS", 300)
+    records = [{"prompt": f"question {at}", "completions": ["4", "5"], "answer": "4"} for at in range(4000)]
+    one, notes = noted(written.lines(tmp_path / "all.jsonl", records))
+    assert one.to_document()["completions"] == 8000
+    assert 100 <= one.watcher.facts["prompts"] <= 300
+    assert "more than 300 prompts" in notes
+
+
+def test_interrupting_what_follows_ends_with_the_verdict_so_far(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*given: Any) -> Any:
+        yield audit(folders["collapsing"]), []
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("srlm.watching.audit.follow", interrupted)
+    assert run(["audit", str(folders["collapsing"]), "--follow"]) == 3
+    assert "alarms in 30 steps" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
 def test_hostile_text_runs_nowhere(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     text = HOSTILE if kind == "jsonl" else HOSTILE.replace("\ud800", "")

@@ -24,9 +24,11 @@ from srlm.tasks.answers import answer_rule
 from srlm.tasks.worker import TooSlow, Worker
 from srlm.watching.formats import FORMATS, Columns, Record, Row
 from srlm.watching.groups import Group
+from srlm.watching.memory import number_of
 
 _PIECE = 4 << 20  # bytes of JSON Lines that are read at once
 _ROWS = 8192  # of a Parquet file
+_GROUPS = 200_000  # of one step that are held
 _ASIDE = 64  # tables that are read side by side
 _LOOKED_AT = 50  # records that say which fields there are
 _SECONDS = 600.0  # of processor time for one piece
@@ -55,8 +57,8 @@ class Piece:
 
 
 class Portion(NamedTuple):
-    """What a piece holds: groups with their steps; records that are no JSON, or hold no completion; completions of a step
-    below one above them; and a digest of all texts, "" where no prompt has two that differ.
+    """What a piece holds: groups with their steps; records that are no JSON, or hold no completion; completions of a
+    step below one above them; and a digest of all texts, "" where no prompt has two that differ.
     """
 
     groups: list[tuple[int, Group]]
@@ -248,6 +250,7 @@ class Reading:
     _columns: dict[Path, Columns | None] = field(default_factory=dict)
     _now: int | None = None
     _groups: list[Group] = field(default_factory=list)
+    _below: int = 1 << 64
     _digests: list[str] = field(default_factory=list)
     _before: list[str] = field(default_factory=list)
 
@@ -271,9 +274,15 @@ class Reading:
             if step != self._now:
                 yield from self._complete()
                 self._now = step
-            self._groups.append(group)
-            self._digests.append(digest)
             self.completions += len(group.answers)
+            if self._digests[-1:] != [digest]:
+                self._digests.append(digest)
+            if self._below < 1 << 64 and number_of(group.prompt) >= self._below:
+                continue
+            self._groups.append(group)
+            if len(self._groups) > _GROUPS:
+                self._below //= 2
+                self._groups = [one for one in self._groups if number_of(one.prompt) < self._below]
         if final:
             yield from self._complete()
 
@@ -289,6 +298,8 @@ class Reading:
             yield f"{self.empty} records have no prompt or no completion that is text and were left out"
         if self.repeated:
             yield f"{self.repeated} steps show the batch of the step before, which counts once"
+        if self._below < 1 << 64:
+            yield f"a step holds more than {_GROUPS:,} prompts, of which a sample is read, chosen by hash"
         if self.backwards:
             yield (
                 f"{self.backwards} completions belong to steps that were over (was the run resumed?) and were left out"
