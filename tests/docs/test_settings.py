@@ -9,6 +9,7 @@ from srlm.diagnosis.settings import DiagnosisSettings
 from srlm.lm.subject import Subject
 from srlm.records.options import facts_of
 from srlm.training.settings import Request, RunSettings
+from srlm.watching.audit import AuditSettings
 
 _DOCS = Path(__file__).parents[2] / "docs"
 
@@ -26,7 +27,12 @@ def table(*groups: type) -> str:
 
 
 @pytest.mark.parametrize(
-    ("page", "groups"), [("training.md", (Request, RunSettings)), ("diagnosis.md", (Subject, DiagnosisSettings))]
+    ("page", "groups"),
+    [
+        ("training.md", (Request, RunSettings)),
+        ("diagnosis.md", (Subject, DiagnosisSettings)),
+        ("audit.md", (AuditSettings,)),
+    ],
 )
 def test_the_table_of_settings_is_that_of_the_fields(page: str, groups: tuple[type, ...]) -> None:
     written = re.search(r"^\| option \|(.|\n)*?(?=\n\n|\n?\Z)", (_DOCS / page).read_text("utf-8"), flags=re.MULTILINE)

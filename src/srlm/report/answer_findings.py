@@ -9,11 +9,16 @@ from collections.abc import Callable, Sequence
 from srlm.measure.fates import FATES
 from srlm.records.answers import AnswersRecord
 from srlm.records.rounds import SPLITS, Split, SplitRecord
+from srlm.records.text import visible
 from srlm.report import forecasts, numbers, promises
 from srlm.report._pieces import NAMES
 from srlm.report.findings import Fact, by_split, choice, ends, retained, sentence
 from srlm.report.reading import RunView
 
+_KAPPA = (
+    "κ_A is the number of samples it takes, on average over prompts, to see the likeliest answer once; at 1 every "
+    "sample gives it."
+)
 _QUESTIONS: dict[Split, str] = {"train": "trained questions", "held_out": "held-out questions"}
 
 
@@ -23,20 +28,23 @@ def headline(run: RunView) -> str:
     if not (series := run.split(split)):
         return "No round has been measured yet"
     base, (last, now), where = series[0][1], series[-1], _QUESTIONS[split]
-    kept = "" if run.now == last else f"; {'the base model' if run.now == 0 else f'round {run.now}'} is kept"
+    kept = "" if run.now == last else f"; {run.base_name if run.now == 0 else f'round {run.now}'} is kept"
     before, after, ceiling = (numbers.share(one) for one in (base.accuracy.sample, now.accuracy.sample, _ceiling(base)))
     if base.accuracy.sample is None or now.accuracy.sample is None:
         went = f"from about {numbers.kappa_estimate(base)} to about {numbers.kappa_estimate(now)} in"
         if last == 0:
-            return f"The base model: κ_A about {numbers.kappa_estimate(now)} on {where}"
+            return f"{run.base_name.capitalize()}: κ_A about {numbers.kappa_estimate(now)} on {where}"
         return f"κ_A went {went} {numbers.plural(last, 'round')} on {where}{kept}"
     if last == 0:
-        return f"The base model: {after} of its samples on {where} are right, and {ceiling} of its majorities"
+        name = run.base_name.capitalize()
+        return f"{name}: {after} of its samples on {where} are right, and {ceiling} of its majorities"
     was, is_ = (one.intervals.get("sample_accuracy") for one in (base, now))
     apart = was and is_ and (is_.lower > was.upper or is_.upper < was.lower)
     verb = "went" if not apart else "rose" if now.accuracy.sample > base.accuracy.sample else "fell"
     text = f"Right samples on {where} {verb} from {before} to {after} in {numbers.plural(last, 'round')}"
     text += "" if apart else " (no certain change)"
+    if run.watched:
+        return f"{text}; those of majorities from {ceiling} to {numbers.share(now.accuracy.mode)}"
     return f"{text}; the ceiling, the accuracy of majorities before training, was {ceiling}{kept}"
 
 
@@ -48,17 +56,27 @@ def standfirst(run: RunView) -> list[str]:
     """What is sharpened, and what kappa_A means."""
     if not run.rounds:
         return ["The page will fill as rounds complete."]
+    if run.watched:
+        return [
+            f"Another program trained this model{_source(run)}; srlm read its completions. A round is a window of its "
+            "steps, round 0 the first one, and other prompts may be drawn in each.",
+            _KAPPA,
+        ]
     return [
         "This run sharpens answers, not strings: many samples share an answer, and the likeliest answer is the one "
         "they vote for. Training makes the model give it more often; it cannot make the vote better.",
-        "κ_A is the number of samples it takes, on average over prompts, to see the likeliest answer once; at 1 every "
-        "sample gives it.",
+        _KAPPA,
     ]
+
+
+def _source(run: RunView) -> str:
+    form = run.record.configuration.get("format")
+    return f" (files of {visible(str(form), 20)})" if form else ""
 
 
 def points(run: RunView) -> list[tuple[str, str]]:
     """What a stranger asks first; questions that the records do not answer are left out."""
-    ceiling = "Exact rounds would end at the majorities’ first figure, the ceiling (P10)."
+    ceiling = "" if run.watched else "Exact rounds would end at the majorities’ first figure, the ceiling (P10)."
     asked = [
         ("Right answers", by_split(run, _accuracy_sentence, ceiling)),
         (
@@ -124,7 +142,7 @@ def _surer_sentence(run: RunView, split: Split) -> str | None:
     if (pair := ends(run, split)) is None or pair[0].kept_confidence is None or pair[1].kept_confidence is None:
         return None
     shares = _went(run, split, lambda one: numbers.measured(one, "kept_confidence"))
-    return f"{NAMES[split].capitalize()}: the base model’s majorities have of the answers drawn, on average, {shares}."
+    return f"{NAMES[split].capitalize()}: {run.base_name}’s majorities have of the answers drawn, on average, {shares}."
 
 
 def _narrower(run: RunView) -> str:
@@ -188,7 +206,8 @@ def facts(run: RunView) -> list[Fact]:
         (base, now), where = (series[0][1], series[-1][1]), NAMES[split]
         if now.accuracy.sample is not None:
             shares = [numbers.measured(one, "sample_accuracy") for one in (base, now)]
-            ceiling = f"ceiling, the base model’s majorities: {numbers.measured(base, 'mode_accuracy')}"
+            name = "majorities in round 0" if run.watched else "ceiling, the base model’s majorities"
+            ceiling = f"{name}: {numbers.measured(base, 'mode_accuracy')}"
             figures.append(Fact(f"Right samples, {where}", shares[0], shares[1], ceiling))
         meaning = "1: every sample gives the majority; no upper end where a prompt repeats no answer"
         figures.append(Fact(f"κ_A, {where}", numbers.kappa(base), numbers.kappa(now), meaning))
@@ -256,7 +275,8 @@ def caveats(run: RunView) -> list[str]:
             "Other parentheses say how far a figure would move with other prompts of the same kind (95%); the bar of a "
             "forecast is a bootstrap over prompts and their draws."
         )
-    if not run.split("held_out"):
+    notes += [visible(str(one), 600) for one in run.noted("notes")]
+    if not run.split("held_out") and not run.watched:
         notes.append("No prompts were held out: nothing here says how the model does on prompts it was not trained on.")
     notes.append(
         "Sharpening answers makes the vote’s winner the habit, right or wrong; it teaches nothing new, and a prompt "

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 from srlm.records.bracket import Bracket
 from srlm.records.rounds import SPLITS, Split, SplitRecord
-from srlm.records.text import duration
+from srlm.records.text import duration, visible
 from srlm.report import numbers
 from srlm.report._pieces import NAMES
 from srlm.report.reading import RunView
@@ -169,8 +169,8 @@ def _accuracy(run: RunView, split: Split) -> Figure | None:
             figure.add_hline(y=ceiling, line={"color": GREY, "width": 1, "dash": "dot"})
 
     caption = (
-        f"Share of right answers. {'Ceiling' if run.of_answers else 'The thin line is'}: the accuracy of the base "
-        f"model's {run.modes_name}, where exact rounds would end ({'P10' if run.of_answers else 'P5'})."
+        f"Share of right answers. {'Ceiling' if run.of_answers else 'The thin line is'}: the accuracy of "
+        f"{run.base_name}'s {run.modes_name}, where exact rounds would end ({'P10' if run.of_answers else 'P5'})."
     )
     if any(bars in one.intervals for _, one in series):
         caption += " Bars: 95% intervals over prompts like these."
@@ -179,14 +179,16 @@ def _accuracy(run: RunView, split: Split) -> Figure | None:
 
 def _length(run: RunView) -> Figure | None:
     longest = run.record.configuration.get("max_completion_length")
+    unit = str(run.record.configuration.get("length_unit") or "tokens") if run.watched else "tokens"
     caption = "Mean length of a sample, in tokens. The reward is a sum over tokens, so shorter responses are favoured"
     if run.of_answers:
         caption = "Mean length of a sample, in tokens. The reward sees the answer alone, whatever the length"
     caption += f"; {longest} tokens is the most allowed." if isinstance(longest, int) else "."
+    caption = f"Mean length of a completion, in {visible(unit, 20)}." if run.watched else caption
     lines = by_split(run, lambda one: one.mean_response_tokens)
 
     def axis(figure: go.Figure) -> None:
-        figure.update_yaxes(rangemode="tozero", title="tokens")
+        figure.update_yaxes(rangemode="tozero", title=unit)
 
     return chart("length", "Response length", caption, lines, axis, numbers.number)
 

@@ -6,6 +6,7 @@ anything that is not in them.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from srlm.measure.decision import best_round
 from srlm.measure.fates import FATES
@@ -237,6 +238,30 @@ def troubles(run: RunView) -> list[Trouble] | None:
             rounds = (*(shown[one.name].rounds if one.name in shown else ()), metrics.round)
             shown[one.name] = Trouble(one.name.replace("_", " "), rounds, one.evidence, one.advice)
     return list(shown.values())
+
+
+def alarms(run: RunView) -> list[dict[str, Any]]:
+    """Alarms of a run that was watched, in words; what is no alarm is left out."""
+    told = []
+    for one in run.noted("alarms"):
+        if not isinstance(one, dict):
+            continue
+        rate = one.get("false_alarms_per_1000_steps") or {}
+        known = isinstance(rate, dict) and all(
+            isinstance(rate.get(end), int | float) for end in ("value", "lower", "upper")
+        )
+        told.append(
+            {
+                "name": str(one.get("signature", "")).replace("_", " "),
+                "step": visible(str(one.get("step", "")), 20),
+                "evidence": str(one.get("evidence", "")),
+                "advice": str(one.get("advice", "")),
+                "rate": f"{rate['value']:.2g} ({rate['lower']:.2g} to {rate['upper']:.2g})"
+                if known
+                else "not measured",
+            }
+        )
+    return told
 
 
 def caveats(run: RunView) -> list[str]:

@@ -124,7 +124,8 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
     rows = [_row(one) for one in first_rows(run.answers, _changed)]
     rows += [majorities.row(one) for one in first_rows(run.questions, lambda one: one.changed)]
     context = {
-        "title": f"{visible(str(run.record.configuration.get('model', 'a model')), 60)}: self-rewarding run",
+        "title": f"{visible(str(run.record.configuration.get('model', 'a model')), 60)}: "
+        + ("another trainer’s run" if run.watched else "self-rewarding run"),
         "run": run,
         "figures": figures,
         "forecast_figures": forecast,
@@ -138,6 +139,7 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
         "updates": updates.rows(run),
         "update_words": updates.words(run),
         "promises": promises.promise_texts(run),
+        "alarms": findings.alarms(run),
         "troubles": findings.troubles(run),
         "caveats": said.caveats(run) if run.rounds else [],
         "answers": rows,

@@ -51,7 +51,9 @@ def promises_of(run: RunView) -> list[Promise]:
 
 
 def promise_texts(run: RunView) -> list[PromiseText]:
-    """The run's promises in words."""
+    """The run's promises in words; none of a run that another program trained."""
+    if run.watched:
+        return []
     labels = _LABELS | (_ANSWER_LABELS if run.of_answers else _OLD_LABELS if run.label == "P3" else {})
     return [
         PromiseText(labels[one.statement].format(one.split and NAMES[one.split]), *_words(run, one), one.outcome)
@@ -128,6 +130,8 @@ def _of_answers(kept: Sequence[Promise]) -> str:
 def theory_sentence(run: RunView) -> str:
     """Whether the theory held, in a sentence or two."""
     kept = promises_of(run)
+    if run.watched:
+        return ""
     if not kept:
         return "With the base model alone there is nothing to hold the theory against yet."
     if run.off_theory:

@@ -7,6 +7,7 @@ can be looked at. Refuses to know: how a page looks.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 from srlm.measure.fates import majority_outcomes
 from srlm.measure.majorities import CONFIDENCE
@@ -99,6 +100,21 @@ class RunView:
     def modes_name(self) -> str:
         """What the likeliest responses, or answers, are called."""
         return "majorities" if self.of_answers else "modes"
+
+    @property
+    def watched(self) -> bool:
+        """Whether another program trained it: rounds are windows of its steps, the first stands for the base model."""
+        return self.loss == "watched"
+
+    @property
+    def base_name(self) -> str:
+        """What round 0 is."""
+        return "round 0" if self.watched else "the base model"
+
+    def noted(self, what: Literal["alarms", "notes"]) -> list[Any]:
+        """Alarms, or notes, of a run that was watched."""
+        known = (self.record.model_extra or {}).get(what)
+        return known if isinstance(known, list) else []
 
     @property
     def confidence(self) -> float:

@@ -158,6 +158,7 @@ class Audit:
             InputError: something else is there.
         """
         told = {"source": _SOURCE, "format": self.format, "folder": str(self.folder), "answers": self.settings.answers}
+        told["length_unit"] = FORMATS[self.format].unit
         if (out / RUN_FILE).is_file():
             directory = RunDirectory.open(out)
             if directory.record().get("configuration", {}).get("source") == _SOURCE:

@@ -24,9 +24,11 @@ from srlm.tasks.answers import answer_rule
 from srlm.tasks.worker import TooSlow, Worker
 from srlm.watching.formats import FORMATS, Columns, Record, Row
 from srlm.watching.groups import Group
+from srlm.watching.memory import number_of
 
 _PIECE = 4 << 20  # bytes of JSON Lines that are read at once
 _ROWS = 8192  # of a Parquet file
+_GROUPS = 200_000  # of one step that are held
 _ASIDE = 64  # tables that are read side by side
 _LOOKED_AT = 50  # records that say which fields there are
 _SECONDS = 600.0  # of processor time for one piece
@@ -55,13 +57,14 @@ class Piece:
 
 
 class Portion(NamedTuple):
-    """What a piece holds: groups with their steps; records that are no JSON, or hold no completion; and a digest of all
-    texts, "" where no prompt has two that differ.
+    """What a piece holds: groups with their steps; records that are no JSON, or hold no completion; completions of a
+    step below one above them; and a digest of all texts, "" where no prompt has two that differ.
     """
 
     groups: list[tuple[int, Group]]
     broken: int
     empty: int
+    late: int
     digest: str
 
 
@@ -69,7 +72,7 @@ def read_piece(piece: Piece) -> Portion:
     """The groups of a piece, answers read. Runs in any process."""
     read = FORMATS[piece.format].rows
     together: dict[tuple[int, str], list[Row]] = {}
-    broken = empty = 0
+    broken = empty = late = newest = 0
     for record in _records(piece):
         if record is None:
             broken += 1
@@ -80,8 +83,12 @@ def read_piece(piece: Piece) -> Portion:
             rows = []
         empty += not rows
         for row in rows:
-            key = piece.step if row.step is None else row.step, row.prompt
-            together.setdefault(key, []).append(row)
+            step = piece.step if row.step is None else row.step
+            if step < newest:
+                late += 1
+                continue
+            newest = step
+            together.setdefault((step, row.prompt), []).append(row)
     rule = answer_rule(piece.rule)
 
     @lru_cache(maxsize=4096)
@@ -116,7 +123,7 @@ def read_piece(piece: Piece) -> Portion:
         if piece.format == "trl":
             varied = varied or len(set(texts)) > 1
             digest.update("\0".join([prompt, *texts]).encode("utf-8", "replace"))
-    return Portion(groups, broken, empty, digest.hexdigest() if varied else "")
+    return Portion(groups, broken, empty, late, digest.hexdigest() if varied else "")
 
 
 def _records(piece: Piece) -> Iterator[Record | None]:
@@ -243,6 +250,7 @@ class Reading:
     _columns: dict[Path, Columns | None] = field(default_factory=dict)
     _now: int | None = None
     _groups: list[Group] = field(default_factory=list)
+    _below: int = 1 << 64
     _digests: list[str] = field(default_factory=list)
     _before: list[str] = field(default_factory=list)
 
@@ -266,9 +274,15 @@ class Reading:
             if step != self._now:
                 yield from self._complete()
                 self._now = step
-            self._groups.append(group)
-            self._digests.append(digest)
             self.completions += len(group.answers)
+            if self._digests[-1:] != [digest]:
+                self._digests.append(digest)
+            if self._below < 1 << 64 and number_of(group.prompt) >= self._below:
+                continue
+            self._groups.append(group)
+            if len(self._groups) > _GROUPS:
+                self._below //= 2
+                self._groups = [one for one in self._groups if number_of(one.prompt) < self._below]
         if final:
             yield from self._complete()
 
@@ -284,6 +298,8 @@ class Reading:
             yield f"{self.empty} records have no prompt or no completion that is text and were left out"
         if self.repeated:
             yield f"{self.repeated} steps show the batch of the step before, which counts once"
+        if self._below < 1 << 64:
+            yield f"a step holds more than {_GROUPS:,} prompts, of which a sample is read, chosen by hash"
         if self.backwards:
             yield (
                 f"{self.backwards} completions belong to steps that were over (was the run resumed?) and were left out"
@@ -304,6 +320,7 @@ class Reading:
         for portion in self.readers.read(self._pieces(files, final)):
             self.broken += portion.broken
             self.empty += portion.empty
+            self.backwards += portion.late
             for step, group in portion.groups:
                 yield step, group, portion.digest
 
