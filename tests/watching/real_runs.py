@@ -5,6 +5,7 @@ so that majorities are right and there is something to lose.
 """
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,7 @@ def train(
     steps: int = 30,
     watcher: Any = None,
     rate: float = 3e-3,
+    beside: Sequence[Any] = (),
     **more: Any,
 ) -> Any:
     """A finished trainer of trl; `watcher` as `srlm.watch` makes one.
@@ -98,6 +100,7 @@ def train(
         folder: its output_dir; with log_completions there is a table of completions of every step in it.
         reward: `right`, `wrong`, or another reward function.
         kind: GRPO or RLOO.
+        beside: other callbacks.
         more: fields of its configuration.
     """
     import trl
@@ -129,7 +132,7 @@ def train(
         reward_funcs=rewards,
         train_dataset=Dataset.from_list(prompts()),
         processing_class=tokenizer(),
-        callbacks=[] if watcher is None else [watcher],
+        callbacks=[*([] if watcher is None else [watcher]), *beside],
     )
     made.train()
     return made
