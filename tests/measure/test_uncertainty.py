@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srlm.measure.split import mode_statistics, share
-from srlm.measure.uncertainty import bootstrap, log_kappa_of, mean_of, over_prompts, standard_error
+from srlm.measure.uncertainty import bootstrap, log_kappa_of, mean_of, over_prompts, paired, standard_error
 from srlm.theory.conditioning import failure_rate, log_policy_condition_number
 
 BRACKETS = st.lists(st.tuples(st.floats(-30, 0), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12)
@@ -123,3 +123,20 @@ def test_an_interval_is_the_same_whenever_it_is_made_and_none_where_nothing_is_k
     assert over_prompts([None]) is None
     assert standard_error([None, 0.5]) is None
     assert standard_error([0.0, 1.0, None]) == pytest.approx(math.sqrt(0.5 / 2))
+
+
+def test_the_paired_interval_covers_and_is_narrower_than_that_of_two_samples():
+    """Simulated: 60 prompts whose outcomes go together; the true difference lies in it about as often as it says."""
+    draw = np.random.default_rng(0)
+    inside, widths = 0, []
+    for _ in range(400):
+        easy = draw.random(60) < 0.7
+        one = np.where(draw.random(60) < 0.9, easy, ~easy)
+        other = np.where(draw.random(60) < 0.95, easy, True)
+        told = paired(one.tolist(), other.tolist())
+        truth = (0.7 * 1 + 0.3 * 0.05) - (0.7 * 0.9 + 0.3 * 0.1)
+        assert told is not None
+        inside += told.interval.lower <= truth <= told.interval.upper
+        widths.append(told.interval.upper - told.interval.lower)
+    assert inside / 400 > 0.92
+    assert np.mean(widths) < 2 * 1.96 * np.sqrt(2 * 0.7 * 0.3 / 60)

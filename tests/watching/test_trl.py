@@ -57,20 +57,14 @@ def test_a_healthy_run_is_told_apart_and_its_numbers_are_those_of_its_table(tmp_
     logged = {one["step"]: one for one in trainer.state.log_history if "srlm/accuracy" in one}
     for step in (1, 10, 20):
         table = pd.read_parquet(tmp_path / "completions" / f"completions_{step:05d}.parquet")
-        told = [[word for word in said.split() if word.isdigit()][-1:] for said in table["completion"]]
-        table["said"] = ["".join(one) or None for one in told]
+        told = [([word for word in text.split() if word.isdigit()] or [""])[-1] for text in table["completion"]]
         known = {one["prompt"]: one["solution"] for one in real_runs.prompts()}
-        right = [said == known[asked] for said, asked in zip(table["said"], table["prompt"], strict=True)]
+        right = [said == known[asked] for said, asked in zip(told, table["prompt"], strict=True)]
         assert logged[step]["srlm/accuracy"] == pytest.approx(sum(right) / len(right), abs=1e-6)
-        shares = [
-            max(Counter(said).values()) / len(said)
-            for prompt in set(table["prompt"])
-            if (
-                said := [
-                    one for one, asked in zip(table["said"], table["prompt"], strict=True) if asked == prompt and one
-                ]
-            )
-        ]
+        shares = []
+        for prompt in set(table["prompt"]):
+            said = [one for one, asked in zip(told, table["prompt"], strict=True) if asked == prompt and one]
+            shares.append(max(Counter(said).values()) / len(said))
         assert logged[step]["srlm/majority_share"] == pytest.approx(sum(shares) / len(shares), abs=1e-6)
         rewards = table.groupby("prompt")["right"]
         assert logged[step]["srlm/zero_variance"] == pytest.approx((rewards.max() == rewards.min()).mean(), abs=1e-6)

@@ -30,4 +30,6 @@ def command(
     if json_output:
         print_json(summary)
     else:
+        for one in summary.get("paired", ()):
+            typer.echo(f"{one['sentence']}.")
         typer.echo(f"{summary['report']}")

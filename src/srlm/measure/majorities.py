@@ -45,10 +45,12 @@ def majorities(
     """What the draws at every prompt say of its likeliest answer.
 
     Args:
-        rollouts: answered, P >= 1 prompts.
+        rollouts: answered.
         previous: what was drawn there at the round before.
         confidence: in (0, 1), of all ends at once, and of the list of certified prompts.
     """
+    if not rollouts:
+        return []
     alpha = 1 - confidence
     draws = [answers_of(one) for one in rollouts]
     before = [None] * len(rollouts) if previous is None else previous

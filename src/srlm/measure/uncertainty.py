@@ -1,4 +1,5 @@
-"""How far a quantity would move with other prompts of the same kind: Clopper-Pearson, the bootstrap.
+"""How far a quantity would move with other prompts of the same kind: Clopper-Pearson, the bootstrap, and
+pairs of runs.
 
 Knows: arrays with one entry a prompt. Refuses to know: what a search did not prove; that is a `Bracket`, never mixed
 with an `Interval`.
@@ -6,9 +7,11 @@ with an `Interval`.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import bdtr
 
 from srlm import theory
 from srlm.records.bracket import Interval
@@ -85,6 +88,50 @@ def over_prompts(values: Sequence[float | bool | None]) -> Interval | None:
         return bootstrap(known, mean_of, np.random.default_rng(0), level=LEVEL, resamples=_RESAMPLES)
     middle, reach = float(known.mean()), _Z * (standard_error(known.tolist()) or 0.0)
     return Interval(lower=max(0.0, middle - reach), upper=min(1.0, middle + reach), level=LEVEL)
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Two runs at the prompts that both have.
+
+    Attributes:
+        prompts: how many.
+        difference: mean of the second one's values minus the first one's.
+        interval: of it, over prompts of the same kind, at 95 %.
+        gained, lost: prompts that are right in the second one only, and in the first one only; None of shares.
+        p_value: McNemar's exact test that both are as likely; None of shares.
+    """
+
+    prompts: int
+    difference: float
+    interval: Interval
+    gained: int | None = None
+    lost: int | None = None
+    p_value: float | None = None
+
+
+def paired(first: Sequence[float | bool], second: Sequence[float | bool]) -> Paired | None:
+    """The difference of two means over the same prompts; None without a prompt.
+
+    Right or wrong: the interval of Bonett and Price (2012), which holds where few prompts differ, and McNemar's exact
+    test. Shares of a prompt's samples: the bootstrap over prompts.
+
+    >>> paired([True, True, False, False], [True, False, True, True]).difference
+    0.25
+    """
+    one, other = np.array(first, dtype=np.float64), np.array(second, dtype=np.float64)
+    if not len(one):
+        return None
+    change, count = other - one, len(one)
+    if not np.isin([one, other], (0.0, 1.0)).all():
+        interval = bootstrap(change, mean_of, np.random.default_rng(0), level=LEVEL, resamples=_RESAMPLES)
+        return Paired(count, float(change.mean()), interval)
+    gained, lost = int((change > 0).sum()), int((change < 0).sum())
+    up, down = (gained + 1) / (count + 2), (lost + 1) / (count + 2)
+    reach = _Z * math.sqrt((up + down - (up - down) ** 2) / (count + 2))
+    interval = Interval(lower=max(-1.0, up - down - reach), upper=min(1.0, up - down + reach), level=LEVEL)
+    p_value = min(1.0, 2 * float(bdtr(min(gained, lost), gained + lost, 0.5)))
+    return Paired(count, float(change.mean()), interval, gained, lost, p_value)
 
 
 def standard_error(values: Sequence[float | None]) -> float | None:

@@ -20,8 +20,10 @@ import pyarrow.parquet as pq
 from srlm.errors import InputError
 from srlm.records.atomic import replace_folder, write_bytes, write_json
 from srlm.records.rounds import RoundRecord, parse
+from srlm.records.text import visible
 
 RUN_FILE = "run.json"
+PROMPTS_FILE = "prompts.parquet"  # of a watched run: the last visit of every prompt kept
 FORMAT = 1
 Status = Literal["running", "done", "stopped", "failed"]
 Stage = Literal["samples", "modes", "checkpoint", "metrics"]
@@ -236,6 +238,11 @@ class RoundDirectory:
             f"the {stage} of round {self.number} in {self.path} are damaged: {what}; "
             f"delete {self._manifest_path(stage).name} there and resume to make them anew"
         )
+
+
+def prompt_key(text: str) -> str:
+    """The text by which prompts of two runs are paired."""
+    return visible(text, 4000)
 
 
 def _object(text: str) -> dict[str, Any]:

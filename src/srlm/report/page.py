@@ -23,7 +23,17 @@ from srlm.records.atomic import write_text
 from srlm.records.responses import Response
 from srlm.records.rounds import SPLITS
 from srlm.records.text import visible
-from srlm.report import answer_figures, answer_findings, findings, forecasts, majorities, numbers, promises, updates
+from srlm.report import (
+    answer_figures,
+    answer_findings,
+    findings,
+    forecasts,
+    majorities,
+    numbers,
+    paired,
+    promises,
+    updates,
+)
 from srlm.report._pieces import MOST_ROWS, NAMES, cut, filters, first_rows, flat
 from srlm.report.figures import comparison_figures, run_figures
 from srlm.report.reading import Answer, RunView, read_run
@@ -52,7 +62,7 @@ def report(run_folders: Sequence[Path], out: Path | None = None) -> dict[str, An
 
     Returns:
         `report` (the file), and `runs`: for each its folder, status, complete rounds, headline, and the verdicts on
-        the theory.
+        the theory; of several `paired`: the first beside every other at the prompts that both have.
 
     Raises:
         InputError: as for `write_report`; several runs and no `out`; no run at all.
@@ -66,7 +76,10 @@ def report(run_folders: Sequence[Path], out: Path | None = None) -> dict[str, An
         page = write_report(run_folders[0], out)
     else:
         page = write_comparison(run_folders, out)
-    return {"report": str(page), "runs": [_summary(folder) for folder in run_folders]}
+    summary = {"report": str(page), "runs": [_summary(folder) for folder in run_folders]}
+    if len(run_folders) > 1:
+        summary["paired"] = [one.to_document() for one in paired.pairs(_named(run_folders))]
+    return summary
 
 
 def _words(run: RunView) -> ModuleType:
@@ -154,8 +167,7 @@ def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
         InputError, OSError: as for `write_report`.
     """
     target = html_target(out)
-    names = names_of(run_folders)
-    runs = [(name, read_run(folder, answers=False)) for name, folder in zip(names, run_folders, strict=True)]
+    runs = _named(run_folders)
     if len({run.of_answers for _, run in runs}) > 1:
         told = ", ".join(f"{name} at level {'answer' if run.of_answers else 'response'}" for name, run in runs)
         raise InputError(f"{told}: κ of responses and κ_A of answers cannot be compared; compare runs of one level")
@@ -166,11 +178,16 @@ def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
     context = {
         "title": f"{len(runs)} self-rewarding runs side by side",
         "runs": runs,
+        "paired": [one.sentence for one in paired.pairs(runs)],
         "figures": figures,
         "rows": [(name, run, _words(run).headline(run), promises.theory_sentence(run)) for name, run in runs],
         "differences": [(field, [settings[name].get(field, "") for name, _ in runs]) for field in differing],
     }
     return render("comparison.html", target, figures, context)
+
+
+def _named(folders: Sequence[Path]) -> list[tuple[str, RunView]]:
+    return [(name, read_run(folder)) for name, folder in zip(names_of(folders), folders, strict=True)]
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:

@@ -106,6 +106,13 @@ class Windows:
             history.append(record)
         return history
 
+    def latest(self) -> list[Group]:
+        """The last visit of every prompt kept."""
+        visits: dict[int, Group] = {}
+        for one in self.windows:
+            visits |= one.visits
+        return list(visits.values())
+
     def tables(self) -> list[list[tuple[str, Rollout]]]:
         """What a page shows of every window: prompts of the first that were seen again, each with its latest visit."""
         if not self.windows:
@@ -117,7 +124,7 @@ class Windows:
         for one in self.windows:
             latest |= one.visits
             rollouts = _rollouts(chosen, latest)
-            told.append([(latest[at].prompt, rollout) for at, rollout in zip(chosen, rollouts, strict=True)])
+            told.append([(_plain(latest[at].prompt), rollout) for at, rollout in zip(chosen, rollouts, strict=True)])
         return told
 
 
@@ -131,7 +138,12 @@ def _rollouts(chosen: Sequence[int], visits: Mapping[int, Group]) -> list[Rollou
 def _responses(one: Group) -> Iterator[Response]:
     texts = (*one.sample, *[None] * len(one.answers))
     for text, answer, right in zip(texts, one.answers, one.correct, strict=False):
-        yield Response(None, text if text is None else text[:_TEXT], right, answer=answer)
+        yield Response(None, text and _plain(text), right, answer=answer and _plain(answer))
+
+
+def _plain(text: str) -> str:
+    """The beginning of a text, without half characters, which no file can hold."""
+    return text[:_TEXT].encode("utf-8", "replace").decode()
 
 
 def _samples(groups: Sequence[Group]) -> dict[str, Any]:

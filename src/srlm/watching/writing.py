@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from srlm.records.atomic import replace_folder
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from srlm.records.atomic import replace_folder, write_bytes
 from srlm.records.rounds import Drift, Split
-from srlm.records.run_directory import RoundDirectory, RunDirectory, Status
+from srlm.records.run_directory import PROMPTS_FILE, RoundDirectory, RunDirectory, Status, prompt_key
 from srlm.records.tables import samples_to_table
 from srlm.watching.steps import Watcher
 
@@ -47,6 +50,17 @@ def write(watcher: Watcher, directory: RunDirectory, status: Status = "running",
             still = Drift(responses=0, max=0.0, mean=0.0, bias=0.0)
             folder.write_table("samples", samples_to_table(prompts, [one for _, one in shown], 0.0, still))
             folder.write_metrics(record.to_document())
+    latest = watcher.windows.latest()
+    table = pa.table(
+        {
+            "prompt": pa.array([prompt_key(one.prompt) for one in latest], pa.string()),
+            "sample_accuracy": pa.array([one.accuracy for one in latest], pa.float64()),
+            "majority_correct": pa.array([one.leader_correct for one in latest], pa.bool_()),
+        }
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_bytes(directory.path / PROMPTS_FILE, sink.getvalue().to_pybytes())
     directory.update(
         status=status,
         reason=reason,
