@@ -107,4 +107,6 @@ def _next(diagnosis: AnswerDiagnosis, out: Path | None) -> Iterator[str]:
         yield f"  Look at {out / 'diagnosis.html'}."
     if diagnosis.verdict.verdict == "helps":
         source = visible(str(diagnosis.settings.get("prompts")), 80)
-        yield f"  srlm run --model {visible(diagnosis.model, 80)} --prompts {source} --level answer"
+        # An endpoint's name for a model is no folder with its weights, which a run changes.
+        model = "FOLDER" if diagnosis.settings.get("engine") == "openai" else visible(diagnosis.model, 80)
+        yield f"  srlm run --model {model} --prompts {source} --level answer"
