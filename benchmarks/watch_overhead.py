@@ -11,10 +11,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tests.watching import real_runs
 from transformers import TrainerCallback
 
 import srlm
-from tests.watching import real_runs
 
 spent: list[float] = []
 
