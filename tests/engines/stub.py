@@ -159,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
             first = len(stub.bodies) == 1
         if not first:
             stub.barrier.wait(timeout=20)
-        time.sleep(stub.latency + (0.3 if fault == "slow" else 0.0))
+        time.sleep(stub.latency + (3.0 if fault == "slow" else 0.0))
         self._answer(dict(body), fault)
 
     def _answer(self, body: dict[str, Any], fault: str | None) -> None:
