@@ -48,14 +48,17 @@ class Clock(TrainerCallback):
 
 
 def main() -> None:
-    watcher, clock = srlm.watch(answers="number"), Clock()
-    watcher.reward, watcher.on_step_end = timed(watcher.reward), timed(watcher.on_step_end)
-    with tempfile.TemporaryDirectory() as folder:
-        real_runs.train(Path(folder), real_runs.right, steps=60, rate=1e-3, watcher=watcher, beside=[clock])
-    step = median(clock.steps[5:])
-    mine = median(a + b for a, b in zip(spent[10::2], spent[11::2], strict=True))
-    print("\n## What it costs\n\n| step of GRPO (CPU s) | in the watcher (CPU s) | share |\n|---|---|---|")
-    print(f"| {step:.4f} | {mine:.5f} | {mine / step:.1%} |")
+    print("\n## What it costs\n\n| tokens a completion | step of GRPO (CPU s) | in the watcher (CPU s) | share |")
+    print("|---|---|---|---|")
+    for tokens, more in (("2", {}), ("32", {"max_completion_length": 32, "generation_kwargs": {"min_new_tokens": 32}})):
+        watcher, clock = srlm.watch(answers="number"), Clock()
+        watcher.reward, watcher.on_step_end = timed(watcher.reward), timed(watcher.on_step_end)
+        spent.clear()
+        with tempfile.TemporaryDirectory() as folder:
+            real_runs.train(Path(folder), real_runs.right, steps=30, rate=1e-3, watcher=watcher, beside=[clock], **more)
+        step = median(clock.steps[5:])
+        mine = median(a + b for a, b in zip(spent[10::2], spent[11::2], strict=True))
+        print(f"| {tokens} | {step:.4f} | {mine:.5f} | {mine / step:.1%} |")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def warm_model(share: float = 0.6, seed: int = 0) -> Any:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=32,
+        max_position_embeddings=64,
         eos_token_id=0,
         pad_token_id=0,
         bos_token_id=None,
@@ -113,7 +113,6 @@ def train(
         lr_scheduler_type="constant",
         per_device_train_batch_size=64,
         num_generations=8,
-        max_completion_length=4,
         beta=0.0,
         logging_steps=1,
         save_strategy="no",
@@ -123,7 +122,7 @@ def train(
         seed=0,
         bf16=False,
         num_completions_to_print=1,
-        **more,
+        **{"max_completion_length": 4} | more,
     )
     rewards = [reward] if watcher is None else [watcher.sees(reward), watcher.reward]
     made = getattr(trl, f"{kind}Trainer")(

@@ -14,7 +14,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,7 @@ class TrlWatcher(TrainerCallback):
         self.settings = settings
         self.watcher = Watcher(settings)
         self._rule = answer_rule(settings.answers)
+        self._accepted = lru_cache(maxsize=1 << 16)(self._rule.accepted)
         self._training = False
         self._limit: int | None = None
         self._end: int | None = None
@@ -145,7 +146,7 @@ class TrlWatcher(TrainerCallback):
         for prompt, chosen in by_prompt.items():
             given = known[chosen[0]]
             given = [] if given is None else given if isinstance(given, list | tuple) else [given]
-            accepted = [key for one in given if (key := self._rule.accepted(str(one))) is not None]
+            accepted = [key for one in given if (key := self._accepted(str(one))) is not None]
             texts = [_text(completions[at]) for at in chosen]
             for at, text, key in zip(chosen, texts, self._rule.keys(texts, accepted), strict=True):
                 cut = self._limit is not None and len(ids[at]) >= self._limit and ids[at][-1] != self._end
