@@ -44,7 +44,7 @@ def test_exit_codes_and_the_document(folders: dict[str, Path], capsys: pytest.Ca
     assert run(["audit", str(folders["collapsing"])]) == 3
     text = capsys.readouterr().out
     assert "alarms in 30 steps" in text.splitlines()[0]
-    assert "! corrupted grow at step" in text
+    assert ", corrupted_grow: Majorities that were right become wrong" in text
 
 
 def test_without_out_nothing_is_written_and_with_it_a_run_that_report_takes(

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from srlm.cli._options import with_options
+from srlm.watching.alarms import ALARMS
 from srlm.watching.audit import Audit, AuditSettings
 
 _ALARMS = 3
@@ -74,7 +75,8 @@ def lines(one: Audit, out: Path | None) -> list[str]:
     verdict = f"{len(watcher.alarms)} alarms" if watcher.alarms else "No alarm"
     told = [f"{verdict} in {counted}", ""]
     for alarm in watcher.alarms:
-        told += [f"! {alarm.signature.replace('_', ' ')} at step {alarm.step}: {_shown(alarm.evidence)}"]
+        told += [f"! Step {alarm.step}, {alarm.signature}: {ALARMS[alarm.signature].definition}"]
+        told += [f"  {_shown(alarm.evidence[:1].upper() + alarm.evidence[1:])}."]
         if (rate := alarm.false_alarms_per_1000_steps) is not None:
             told += [f"  On healthy runs: {rate.value:.2g} ({rate.lower:.2g} to {rate.upper:.2g}) in 1,000 steps."]
         told += [f"  {alarm.advice}", ""]

@@ -253,6 +253,7 @@ def alarms(run: RunView) -> list[dict[str, Any]]:
         told.append(
             {
                 "name": str(one.get("signature", "")).replace("_", " "),
+                "definition": str(one.get("definition", "")),
                 "step": visible(str(one.get("step", "")), 20),
                 "evidence": str(one.get("evidence", "")),
                 "advice": str(one.get("advice", "")),

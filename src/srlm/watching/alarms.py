@@ -81,6 +81,7 @@ class Alarm:
         rate = self.false_alarms_per_1000_steps
         return {
             "signature": self.signature,
+            "definition": ALARMS[self.signature].definition,
             "step": self.step,
             "evidence": self.evidence,
             "values": dict(self.values),
