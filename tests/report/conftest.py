@@ -10,8 +10,9 @@ import pytest
 from srlm.measure.answer_forecast import forecast_answers
 from srlm.measure.majorities import majorities
 from srlm.measure.round import measure_answer_round
+from srlm.records.numerics import Drift
 from srlm.records.responses import Complete, ModeBracket, Response, Rollout
-from srlm.records.rounds import SPLITS, Drift, RoundRecord, Split
+from srlm.records.rounds import SPLITS, RoundRecord, Split
 from srlm.records.run_directory import RunDirectory
 from srlm.records.tables import modes_to_table, samples_to_table
 from srlm.tasks.prompts import Prompt

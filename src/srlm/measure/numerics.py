@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from srlm.errors import InputError
+from srlm.records.numerics import Drift, Parity
 from srlm.records.responses import Rollout
-from srlm.records.rounds import Drift, Parity
 
 # Prompts compared where not all are rescored: enough to see a systematic difference, a small part of a pass.
 PROMPTS_COMPARED = 2

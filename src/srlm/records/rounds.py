@@ -17,6 +17,7 @@ from srlm.errors import InputError
 from srlm.records.answers import AnswersRecord
 from srlm.records.bracket import Bracket, Interval, Number, Record, Share
 from srlm.records.forecast import ForecastRecord
+from srlm.records.numerics import Drift, NumericsRecord
 
 # "gate": prompts apart from those that are measured and shown, by whose answers the exported round may be chosen.
 Split = Literal["train", "held_out", "gate"]
@@ -217,27 +218,6 @@ class ExactnessRecord(Record):
     held_out: ExactnessPart | None = None
 
 
-class Drift(Record):
-    """How far sampling and training numerics are apart, in nats a response.
-
-    Attributes:
-        responses: how many were compared.
-        max, mean: of the absolute differences.
-        bias: mean of trained minus sampled; near 0 where the difference is rounding.
-        rescored: whether the training forward's values replaced the recorded ones.
-        token: the largest difference of a response over its tokens (nats a token).
-        unsaid: responses whose log-probability the engine did not say: it is the training forward's.
-    """
-
-    responses: int
-    max: Number
-    mean: Number
-    bias: Number
-    rescored: bool = False
-    token: Number | None = None
-    unsaid: int = 0
-
-
 class RetentionRecord(Record):
     """What the policy still gives to what the base model said and to text that the run is not about.
 
@@ -257,30 +237,6 @@ class RetentionRecord(Record):
     text: Number | None = None
     text_base: Number | None = None
     tokens: int = 0
-
-
-class Parity(Record):
-    """The largest difference between sampling and training numerics, in nats a token and nats a response."""
-
-    token: Number
-    response: Number
-
-
-class NumericsRecord(Record):
-    """In which arithmetic a round was measured.
-
-    Attributes:
-        engine: what drew the samples.
-        dtype: of the weights.
-        parity: how far its log-probabilities are from the training forward's; None at an older srlm.
-        widened: nats by which brackets were widened for the precision's measured error; they are estimates where this
-            is positive.
-    """
-
-    engine: str
-    dtype: str
-    parity: Parity | None = None
-    widened: Number = 0.0
 
 
 class Signature(Record):

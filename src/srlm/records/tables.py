@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from srlm.records.numerics import Drift
 from srlm.records.responses import Complete, ModeBracket, Outside, Response, Rollout
-from srlm.records.rounds import Drift, Split
+from srlm.records.rounds import Split
 
 _TOKENS = pa.list_(pa.int32())
 _SECONDS = b"seconds"

@@ -33,9 +33,10 @@ from srlm.measure.numerics import measure_drift, parity_of, require_small, resco
 from srlm.measure.round import measure_round
 from srlm.records.atomic import replace_folder
 from srlm.records.model_card import model_card
+from srlm.records.numerics import NumericsRecord
 from srlm.records.progress import Observer
 from srlm.records.responses import ModeBracket, Rollout, widen
-from srlm.records.rounds import SPLITS, NumericsRecord, RoundRecord, Split
+from srlm.records.rounds import SPLITS, RoundRecord, Split
 from srlm.records.run_directory import RunDirectory
 from srlm.records.tables import (
     beside_of,

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from srlm.records.atomic import replace_folder, write_bytes
-from srlm.records.rounds import Drift, Split
+from srlm.records.numerics import Drift
+from srlm.records.rounds import Split
 from srlm.records.run_directory import PROMPTS_FILE, RoundDirectory, RunDirectory, Status, prompt_key
 from srlm.records.tables import samples_to_table
 from srlm.watching.steps import Watcher
