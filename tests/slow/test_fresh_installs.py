@@ -75,6 +75,15 @@ def test_the_base_package_does_all_that_needs_no_model(plain: Command, arguments
     assert ended.stdout
 
 
+def test_the_base_package_audits_a_file(plain: Command, tmp_path: Path) -> None:
+    rows = [{"step": n, "prompt": "1 + 1?", "completion": f"It is {2 + n % 2}.", "answer": "2"} for n in range(8)]
+    (tmp_path / "run.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ended = plain("srlm", "audit", tmp_path / "run.jsonl", "--out", tmp_path / "audited", "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["completions"] == 8
+    assert (tmp_path / "audited" / "report.html").is_file()
+
+
 def test_the_base_package_draws_the_page_of_a_run(plain: Command, tiny_run: Path, tmp_path: Path) -> None:
     ended = plain("srlm", "report", tiny_run, "--out", tmp_path / "page.html")
     assert ended.returncode == 0, ended.stderr
