@@ -44,6 +44,7 @@ def command(
     from srlm.cli._progress import DiagnosisProgress
     from srlm.cli.output import print_json
     from srlm.diagnosis.preflight import diagnose
+    from srlm.engines.names import parse_engine
     from srlm.errors import InputError
     from srlm.records.answer_diagnosis import AnswerDiagnosis
     from srlm.records.atomic import write_json
@@ -62,6 +63,8 @@ def command(
     where, parts = Cluster(**cluster), out and out / "parts"
     if where.ray and (compare or families):
         raise InputError("--compare and --families look at one model after the other here; leave out --ray")
+    if parse_engine(chosen.engine).kind != "openai":
+        import srlm.diagnosis.look  # what is not installed is said before progress is drawn  # noqa: F401
     with DiagnosisProgress() as progress:
         if compare or families:
             from srlm.diagnosis.comparison import compare as compare_models
