@@ -345,9 +345,16 @@ def _traces(figure: go.Figure) -> Any:
     return figure.data  # plotly types this as the keys of a dictionary
 
 
+def _shown(trace: Any) -> list[float]:
+    """What a trace draws on its axis: its values, and the upper ends of their bars."""
+    bars = getattr(trace, "error_y", None)
+    longer = (bars.array if bars is not None else None) or ()
+    return [*trace.y, *(value + more for value, more in zip(trace.y, longer, strict=False) if more is not None)]
+
+
 def log_axis(figure: go.Figure, title: str) -> None:
     """A log axis labelled 1, 2, 5, 10, ... (powers of ten where there are many), never plotly's bare digits."""
-    values = [value for trace in _traces(figure) for value in trace.y if value > 0]
+    values = [value for trace in _traces(figure) for value in _shown(trace) if value > 0]
     low, high = (math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))) if values else (0, 1)
     decades = high - low
     narrow = bool(values) and max(values) < 10 * min(values)
