@@ -67,13 +67,13 @@ def _follow(folder: Path, settings: AuditSettings, out: Path | None) -> Audit:
 
 def lines(one: Audit, out: Path | None) -> list[str]:
     """The verdict, the alarms with their evidence, the numbers of the last step, notes."""
+    from srlm.report.numbers import plural
+
     watcher = one.watcher
     read = one.to_document()
-    counted = (
-        f"{read['steps']:,} steps, {read['prompts']:,} prompts, {read['completions']:,} completions ({one.format})"
-    )
-    verdict = f"{len(watcher.alarms)} alarms" if watcher.alarms else "No alarm"
-    told = [f"{verdict} in {counted}", ""]
+    counted = ", ".join(plural(read[f"{noun}s"], noun) for noun in ("step", "prompt", "completion"))
+    verdict = plural(len(watcher.alarms), "alarm") if watcher.alarms else "No alarm"
+    told = [f"{verdict} in {counted} ({one.format})", ""]
     for alarm in watcher.alarms:
         told += [f"! Step {alarm.step}, {alarm.signature}: {ALARMS[alarm.signature].definition}"]
         told += [f"  {_shown(alarm.evidence[:1].upper() + alarm.evidence[1:])}."]

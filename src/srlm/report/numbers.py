@@ -186,8 +186,8 @@ def _cell(parts: tuple[str, str, str]) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """ "1 round", "3 rounds" """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    """ "1 round", "3 rounds", "1,000 rounds" """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def between(low: str, high: str) -> str:

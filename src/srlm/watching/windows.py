@@ -48,8 +48,8 @@ class Windows:
         if not self.windows:
             return []
         told = [
-            f"each round stands for a window of {self._steps} steps; round 00 is the first window, not the untouched "
-            "model"
+            f"each round stands for {self._steps} step{'s' * (self._steps > 1)}; round 00 is the first window, not the "
+            "untouched model"
         ]
         if any(len(one.visits) < one.prompts and len(one.visits) == self.shown for one in self.windows):
             told.append(f"rounds are measured over at most {self.shown} prompts a window, chosen by hash")
