@@ -1,6 +1,6 @@
 """Shared fixtures: tiny random models built here, so that tests download nothing, and runs of one of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,18 @@ def prompts_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     ]
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     return str(path)
+
+
+@pytest.fixture
+def stub(tiny_model_folder: Path) -> Iterator[Any]:
+    """A server that speaks vLLM's interface and draws from the tiny model."""
+    from tests.engines.stub_vllm import StubVllm
+
+    with StubVllm(tiny_model_folder).running() as one:
+        yield one
+
+
+other = stub  # a second one
 
 
 @pytest.fixture

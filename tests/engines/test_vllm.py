@@ -3,7 +3,6 @@
 import itertools
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +27,6 @@ ASK = Draw(count=3, max_tokens=4, seed=7, stream=2)
 @pytest.fixture(scope="module")
 def loaded(tiny_model_folder: Path) -> LoadedModel:
     return load_model(str(tiny_model_folder), device="cpu")
-
-
-@pytest.fixture
-def stub(tiny_model_folder: Path) -> Iterator[StubVllm]:
-    with StubVllm(tiny_model_folder).running() as one:
-        yield one
-
-
-@pytest.fixture
-def other(tiny_model_folder: Path) -> Iterator[StubVllm]:
-    with StubVllm(tiny_model_folder).running() as one:
-        yield one
 
 
 def servers(loaded: LoadedModel, *stubs: StubVllm, patience: float = 5.0, **more: Any) -> VllmServers:

@@ -1,7 +1,7 @@
 """Rounds whose samples come from vLLM servers (a stub that loads what the run wrote, by peft)."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,6 @@ from srlm.report.reading import read_run
 from srlm.tasks.prompts import load_prompts
 from srlm.training.config import SelfRewardingConfig
 from srlm.training.trainer import SelfRewardingTrainer
-
-
-@pytest.fixture
-def stub(tiny_model_folder: Path) -> Iterator[StubVllm]:
-    with StubVllm(tiny_model_folder).running() as one:
-        yield one
-
-
-@pytest.fixture
-def other(tiny_model_folder: Path) -> Iterator[StubVllm]:
-    with StubVllm(tiny_model_folder).running() as one:
-        yield one
 
 
 def engine(*stubs: StubVllm) -> str:

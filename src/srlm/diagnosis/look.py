@@ -80,8 +80,9 @@ def look_at(
     encoded = [Encoded(number, tuple(ids)) for number, ids in zip(numbers, tokens, strict=True)]
     engine = InProcess(loaded, loaded.model, has_tree_attention(loaded.model))
     try:
-        look = _answers if chosen.level == "answer" else _responses
-        return look(engine, prompts, encoded, chosen, total, observer)
+        if chosen.level == "answer":
+            return _answers(engine, prompts, encoded, chosen, total, observer)
+        return _responses(engine, encoded, chosen, observer)
     except FloatingPointError as error:
         raise InputError(_what_is_nan(loaded, tokens)) from error
 
@@ -122,14 +123,7 @@ def _served(
     return servers
 
 
-def _responses(
-    engine: InProcess,
-    prompts: Sequence[Prompt],
-    encoded: Sequence[Encoded],
-    chosen: DiagnosisSettings,
-    total: int,
-    observer: Observer,
-) -> Look:
+def _responses(engine: InProcess, encoded: Sequence[Encoded], chosen: DiagnosisSettings, observer: Observer) -> Look:
     seconds: dict[str, float] = {}
     version, began = PolicyVersion(0), time.perf_counter()
     observer.stage(0, "sample", len(encoded))

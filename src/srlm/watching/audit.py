@@ -236,6 +236,7 @@ def follow(
 def _begun(folder: Path, settings: AuditSettings) -> bool:
     """Whether a run has written anything; before that its folder may be empty."""
     try:
-        return bool(files_of(folder, settings.format))
+        files_of(folder, settings.format)
     except InputError:
         return not folder.is_dir() or any(folder.iterdir())
+    return True

@@ -118,7 +118,8 @@ def key(answer: str | None) -> str | None:
 
 def beyond_noise(now: Group, then: Visit) -> bool:
     """Whether the majority moved further than draws alone move it: Fisher's exact test on the counts of both leaders at
-    both visits, one-sided at 0.05. The new leader's count then is at most the second one's, which is what is kept.
+    both visits, one-sided at 0.05; written out, because scipy.stats takes longer to import than a small audit. The new
+    leader's count then is at most the second one's, which is what is kept.
     """
     name = key(now.leader)
     if name is None or then.last is None or name == then.last:

@@ -23,7 +23,7 @@ from srlm.errors import InputError
 from srlm.tasks.answers import answer_rule
 from srlm.tasks.worker import TooSlow, Worker
 from srlm.watching.formats import FORMATS, Columns, Record, Row
-from srlm.watching.groups import Group
+from srlm.watching.groups import Group, mean
 from srlm.watching.memory import number_of
 
 _PIECE = 4 << 20  # bytes of JSON Lines that are read at once
@@ -114,8 +114,8 @@ def read_piece(piece: Piece) -> Portion:
                     rewards=rewards if len(rewards) == len(rows) else None,
                     lengths=tuple(row.length for row in rows),
                     logprobs=logprobs if len(logprobs) == len(rows) else None,
-                    mismatch=_mean([row.mismatch for row in rows]),
-                    entropy=_mean([row.entropy for row in rows]),
+                    mismatch=mean([row.mismatch for row in rows if row.mismatch is not None]),
+                    entropy=mean([row.entropy for row in rows if row.entropy is not None]),
                     sample=tuple(_shown(text, _TEXT) for text in texts[:_TEXTS]),
                 ),
             )
@@ -156,11 +156,6 @@ def _shown(text: str, limit: int) -> str:
         return text
     mark = blake2b(text.encode(), digest_size=6).hexdigest()
     return f"{text[: limit - 40]} … ({len(text)} letters, {mark})"
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [one for one in values if one is not None]
-    return sum(known) / len(known) if known else None
 
 
 class Readers:

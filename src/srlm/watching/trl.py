@@ -28,6 +28,7 @@ from srlm.records.run_directory import RunDirectory
 from srlm.tasks.answers import answer_rule
 from srlm.watching import writing
 from srlm.watching.alarms import ALARMS, Alarm
+from srlm.watching.formats import text_of
 from srlm.watching.groups import Group
 from srlm.watching.steps import Watcher, WatchSettings
 
@@ -141,13 +142,13 @@ class TrlWatcher(TrainerCallback):
         known = columns[column] if column else [None] * len(prompts)
         by_prompt: dict[str, list[int]] = {}
         for at, prompt in enumerate(prompts):
-            by_prompt.setdefault(_text(prompt), []).append(at)
+            by_prompt.setdefault(text_of(prompt) or json.dumps(prompt, default=str), []).append(at)
         rows = []
         for prompt, chosen in by_prompt.items():
             given = known[chosen[0]]
             given = [] if given is None else given if isinstance(given, list | tuple) else [given]
             accepted = [key for one in given if (key := self._accepted(str(one))) is not None]
-            texts = [_text(completions[at]) for at in chosen]
+            texts = [text_of(completions[at]) or "" for at in chosen]
             for at, text, key in zip(chosen, texts, self._rule.keys(texts, accepted), strict=True):
                 cut = self._limit is not None and len(ids[at]) >= self._limit and ids[at][-1] != self._end
                 right = key in accepted if accepted else None
@@ -225,14 +226,6 @@ def _groups(rows: Sequence[tuple[Any, ...]]) -> list[Group]:
         known = None if None in rewards else tuple(map(float, rewards))
         groups.append(Group(prompt, answers, right, known, lengths, cut, sample=texts))
     return groups
-
-
-def _text(said: Any) -> str:
-    """A prompt or a completion as one text; a chat's messages one after the other."""
-    if isinstance(said, str):
-        return said
-    contents = [one.get("content") if isinstance(one, dict) else one for one in said]
-    return "\n".join(one if isinstance(one, str) else json.dumps(one, default=str) for one in contents)
 
 
 def _alert(one: Alarm, args: TrainingArguments) -> None:

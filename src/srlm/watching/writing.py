@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from srlm.records.atomic import replace_folder, write_bytes
-from srlm.records.numerics import Drift
 from srlm.records.rounds import Split
 from srlm.records.run_directory import PROMPTS_FILE, RoundDirectory, RunDirectory, Status, prompt_key
 from srlm.records.tables import samples_to_table
@@ -48,8 +47,7 @@ def write(watcher: Watcher, directory: RunDirectory, status: Status = "running",
         for record, shown in zip(watcher.rounds(), watcher.windows.tables(), strict=True):
             folder = RoundDirectory(fresh / f"{record.round:02d}", record.round)
             prompts = [_Prompt(text) for text, _ in shown]
-            still = Drift(responses=0, max=0.0, mean=0.0, bias=0.0)
-            folder.write_table("samples", samples_to_table(prompts, [one for _, one in shown], 0.0, still))
+            folder.write_table("samples", samples_to_table(prompts, [one for _, one in shown], 0.0))
             folder.write_metrics(record.to_document())
     latest = watcher.windows.latest()
     table = pa.table(
