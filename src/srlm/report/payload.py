@@ -1,9 +1,9 @@
 """What the page's script reads: the types of the JSON that rides in a page, for runs, diagnoses and audits alike.
 
-Knows: names, units and what each field means to a reader. Whoever fills it takes every number from the records; what the
-script computes itself (the exact tilt for a beta that the reader moves, the growing certificate of one prompt) it computes
-from these. Refuses to know: records, drawing. Texts are what a model or a user wrote, made visible (`records.text.visible`)
-and cut to a length: the script sets them as text, never as markup.
+Knows: names, units and what each field means to a reader. Whoever fills it takes every number from the records; what
+the script computes itself (the exact tilt for a beta that the reader moves, the growing certificate of one prompt) it
+computes from these. Refuses to know: records, drawing. Texts are what a model or a user wrote, made visible
+(`records.text.visible`) and cut to a length: the script sets them as text, never as markup.
 """
 
 from typing import Literal
@@ -38,19 +38,19 @@ class At(Part):
 
     Attributes:
         lead: index of the favourite (mode, majority) among the prompt's items; None: nothing has an answer.
-        lower, upper: bracket of the favourite's log-probability (of the answer, given that there is one, at level answer).
+        lower, upper: bracket of the favourite's log-probability (at level answer given that there is an answer).
         certified: the favourite is certain: by search (proved), or by draws at the run's confidence.
         proved: at level answer, the responses seen prove it; at level response the same as `certified`.
         right: whether the favourite is right.
         share: share of right samples; None where no answer is known.
         logprobs: level response: of every item at this round, None where this round did not score it.
         open: level response: log-probabilities of prefixes left open, largest first (P8 ii).
-        dropped: level response: (mass, log-probability of the likeliest) of all that lies under no open prefix and is no
-            item; None: nothing does.
+        dropped: level response: (mass, log-probability of the likeliest) of all that lies under no open prefix and is
+            no item; None: nothing does.
         expansions: prefixes that the search expanded.
         counts: how often each item was drawn.
-        draws: level answer: index of the item of every draw in order, -1 without an answer; empty where the order was not
-            kept.
+        draws: level answer: index of the item of every draw in order, -1 without an answer; empty where the order was
+            not kept.
         drawn: samples drawn, those without an answer among them.
         greedy: index of what greedy decoding answers, -1: it has no answer; None: not known.
         said: level answer: the first response with the majority's answer.
