@@ -3,7 +3,8 @@
 Knows: names, units and what each field means to a reader. Whoever fills it takes every number from the records; what
 the script computes itself (the exact tilt for a beta that the reader moves, the growing certificate of one prompt) it
 computes from these. Refuses to know: records, drawing. Texts are what a model or a user wrote, made visible
-(`records.text.visible`) and cut to a length: the script sets them as text, never as markup.
+(`records.text.visible`) and cut to a length: the script sets them as text, never as markup. In the JSON a field at its default is left out, and
+numbers have six significant digits (they agree with the records to 1e-5 relative).
 """
 
 from typing import Literal
@@ -66,6 +67,7 @@ class At(Part):
     logprobs: list[float | None] = []
     open: list[float] = []
     dropped: tuple[float, float] | None = None
+    beneath: list[int] = []
     expansions: int | None = None
     counts: list[int] = []
     draws: list[int] = []
@@ -158,6 +160,7 @@ class Line(Part):
         mark: what stands at a point.
         band: draw lower and upper as an area, not as bars.
         estimated: ends or points are sampled, not proved: hatched and hollow.
+        paths: where the y of every point is from ("rounds/03/metrics.json#/kappa/upper"); "": it was computed.
     """
 
     name: str
@@ -167,6 +170,7 @@ class Line(Part):
     mark: Literal["dot", "diamond", "up", "down", "cross", "none"] = "dot"
     band: bool = False
     estimated: bool = False
+    paths: list[str] = []
 
 
 class Axis(Part):
