@@ -231,9 +231,10 @@ def draw(found: Results, out: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
-    from srlm.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, RED
+    from srlm.report.overview import INKS
 
-    colours = {"ours": BLUE, "mode_likelihood": GREEN, "regression": ORANGE, "grpo": RED, "online_dpo": PURPLE}
+    names = {"ours": "blue", "mode_likelihood": "green", "regression": "orange", "grpo": "red", "online_dpo": "purple"}
+    colours = {name: INKS[colour] for name, colour in names.items()}
     shown = [name for name in found if name not in UNDRAWN]
     for kind in ("grpo", "online_dpo"):  # the better of its learning rates
         rates = [name for name in shown if found[name][0]["trl"] and name.startswith(kind)]
@@ -246,7 +247,7 @@ def draw(found: Results, out: Path) -> None:
         base = found[shown[0]][0]["points"][0]
         ends: list[tuple[float, float, str, str]] = []
         for name in shown:
-            colour = colours.get(name.rsplit("_", 1)[0] if found[name][0]["trl"] else name, GREY)
+            colour = colours.get(name.rsplit("_", 1)[0] if found[name][0]["trl"] else name, INKS["soft"])
             length = min(len(one["points"]) for one in found[name])
             course = [at(found[name], place) for place in range(1, length)]
             x = [float(np.mean([one["seconds"] for one in points])) for points in course]
@@ -260,9 +261,9 @@ def draw(found: Results, out: Path) -> None:
             ends.append((x[-1], y[-1], found[name][0]["title"], colour))
         ceiling = interval(values([base], "held_out", "modes"), 1)[0]
         for level, what in ((ceiling, "base model's modes (ceiling)"), (level_of(base), "base model's samples")):
-            axes.axhline(level, color=GREY, linewidth=0.8, linestyle=":")
+            axes.axhline(level, color=INKS["soft"], linewidth=0.8, linestyle=":")
             axes.annotate(
-                what, (0, level), (2, 3), xycoords=("axes fraction", "data"), textcoords="offset points", color=GREY
+                what, (0, level), (2, 3), xycoords=("axes fraction", "data"), textcoords="offset points", color=INKS["soft"]
             )
         axes.set_xscale("log")
         right = max(one[0] for one in ends)

@@ -15,6 +15,9 @@ from srlm.measure import symptoms
 from srlm.measure.symptoms import Evidence, History, Thresholds, of_answers
 from srlm.records.rounds import Signature
 
+# On how many healthy runs of responses any signature spoke, and of how many: benchmarks/results/signatures.md.
+HEALTHY_RUNS = (0, 10)
+
 
 @dataclass(frozen=True, slots=True)
 class Definition:

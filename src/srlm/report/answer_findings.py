@@ -12,66 +12,8 @@ from srlm.records.rounds import SPLITS, Split, SplitRecord
 from srlm.records.text import visible
 from srlm.report import forecasts, numbers, promises
 from srlm.report._pieces import NAMES
-from srlm.report.findings import Fact, by_split, choice, ends, retained, sentence
+from srlm.report.findings import by_split, choice, ends, retained, sentence
 from srlm.report.reading import RunView
-
-_KAPPA = (
-    "κ_A is the number of samples it takes, on average over prompts, to see the likeliest answer once; at 1 every "
-    "sample gives it."
-)
-_QUESTIONS: dict[Split, str] = {"train": "trained questions", "held_out": "held-out questions"}
-
-
-def headline(run: RunView) -> str:
-    """The run in one sentence: right samples against the ceiling, or kappa_A where no answer is known."""
-    split: Split = "held_out" if run.split("held_out") else "train"
-    if not (series := run.split(split)):
-        return "No round has been measured yet"
-    base, (last, now), where = series[0][1], series[-1], _QUESTIONS[split]
-    kept = "" if run.now == last else f"; {run.base_name if run.now == 0 else f'round {run.now}'} is kept"
-    before, after, ceiling = (numbers.share(one) for one in (base.accuracy.sample, now.accuracy.sample, _ceiling(base)))
-    if base.accuracy.sample is None or now.accuracy.sample is None:
-        went = f"from about {numbers.kappa_estimate(base)} to about {numbers.kappa_estimate(now)} in"
-        if last == 0:
-            return f"{run.base_name.capitalize()}: κ_A about {numbers.kappa_estimate(now)} on {where}"
-        return f"κ_A went {went} {numbers.plural(last, 'round')} on {where}{kept}"
-    if last == 0:
-        name = run.base_name.capitalize()
-        return f"{name}: {after} of its samples on {where} are right, and {ceiling} of its majorities"
-    was, is_ = (one.intervals.get("sample_accuracy") for one in (base, now))
-    apart = was and is_ and (is_.lower > was.upper or is_.upper < was.lower)
-    verb = "went" if not apart else "rose" if now.accuracy.sample > base.accuracy.sample else "fell"
-    text = f"Right samples on {where} {verb} from {before} to {after} in {numbers.plural(last, 'round')}"
-    text += "" if apart else " (no certain change)"
-    if run.watched:
-        return f"{text}; those of majorities from {ceiling} to {numbers.share(now.accuracy.mode)}"
-    return f"{text}; the ceiling, the accuracy of majorities before training, was {ceiling}{kept}"
-
-
-def _ceiling(base: SplitRecord) -> float | None:
-    return base.accuracy.mode
-
-
-def standfirst(run: RunView) -> list[str]:
-    """What is sharpened, and what kappa_A means."""
-    if not run.rounds:
-        return ["The page will fill as rounds complete."]
-    if run.watched:
-        return [
-            f"Another program trained this model{_source(run)}; srlm read its completions. A round is a window of its "
-            "steps, round 0 the first one, and other prompts may be drawn in each.",
-            _KAPPA,
-        ]
-    return [
-        "This run sharpens answers, not strings: many samples share an answer, and the likeliest answer is the one "
-        "they vote for. Training makes the model give it more often; it cannot make the vote better.",
-        _KAPPA,
-    ]
-
-
-def _source(run: RunView) -> str:
-    form = run.record.configuration.get("format")
-    return f" (files of {visible(str(form), 20)})" if form else ""
 
 
 def points(run: RunView) -> list[tuple[str, str]]:
@@ -99,7 +41,7 @@ def points(run: RunView) -> list[tuple[str, str]]:
 def _went(run: RunView, split: Split, form: Callable[[SplitRecord], str]) -> str:
     """ "a → b" from round 0 to the round shown; "a" where they read the same."""
     series = run.shown(split)
-    return " → ".join(dict.fromkeys(form(one) for one in (series[0][1], series[-1][1])))
+    return numbers.went(*(form(one) for one in (series[0][1], series[-1][1])))
 
 
 def _accuracy_sentence(run: RunView, split: Split) -> str | None:
@@ -118,7 +60,7 @@ def _accuracy_sentence(run: RunView, split: Split) -> str | None:
 def _fates_sentence(run: RunView, split: Split) -> str | None:
     if (pair := ends(run, split)) is None or not (counts := pair[1].fates.get("majority")):
         return None
-    told = ", ".join(f"{counts.get(fate, 0)} {fate.replace('_', ' ')}" for fate in FATES)
+    told = ", ".join(f"{numbers.whole(counts.get(fate, 0))} {fate.replace('_', ' ')}" for fate in FATES)
     text = f"{NAMES[split].capitalize()}: of {sum(counts.values())} majorities {told}"
     flips = pair[1].flips
     return text + ("." if flips is None else f"; {numbers.share(flips)} changed in the last step.")
@@ -129,8 +71,8 @@ def _certain_sentence(run: RunView, split: Split) -> str | None:
     for number, one in dict([*series[:1], *series[-1:]]).items():
         if (of := one.answers) is None:
             continue
-        text = f"in round {number} draws certified {_by_draws(of)} of {one.prompts} majorities at {_level(of)}"
-        text += f", and the responses seen proved {of.proved} more" if of.proved else ""
+        text = f"in round {number} draws certified {_by_draws(of)} of {numbers.whole(one.prompts or 0)} majorities at {_level(of)}"
+        text += f", and the responses seen proved {numbers.whole(of.proved)} more" if of.proved else ""
         if of.certified_accuracy is not None:
             right = numbers.over_prompts(numbers.share(of.certified_accuracy), of.certified_interval)
             text += f"; of these {right} were right"
@@ -170,7 +112,7 @@ def _unread_sentence(run: RunView, split: Split) -> str | None:
     if not any(share for share, _ in shares):
         return None
     (first, _), (last, _), (most, at) = shares[0], shares[-1], max(shares, key=lambda one: one[0])
-    went = " → ".join(dict.fromkeys(map(numbers.mass, (first, last))))
+    went = numbers.went(*map(numbers.mass, (first, last)))
     text = f"{NAMES[split].capitalize()}: {went} of the responses"
     return text + (f"; most in round {at}, {numbers.mass(most)}." if most > max(first, last) else ".")
 
@@ -197,34 +139,14 @@ def _strength(run: RunView) -> str:
     return f"{text}; chosen, as none was given, from the K = {numbers.number(draws)} draws and the shares of round 0."
 
 
-def facts(run: RunView) -> list[Fact]:
-    """The figures a reader should take away, trained prompts before held-out ones."""
-    figures: list[Fact] = []
-    for split in SPLITS:
-        if not (series := run.shown(split)):
-            continue
-        (base, now), where = (series[0][1], series[-1][1]), NAMES[split]
-        if now.accuracy.sample is not None:
-            shares = [numbers.measured(one, "sample_accuracy") for one in (base, now)]
-            name = "majorities in round 0" if run.watched else "ceiling, the base model’s majorities"
-            ceiling = f"{name}: {numbers.measured(base, 'mode_accuracy')}"
-            figures.append(Fact(f"Right samples, {where}", shares[0], shares[1], ceiling))
-        meaning = "1: every sample gives the majority; no upper end where a prompt repeats no answer"
-        figures.append(Fact(f"κ_A, {where}", numbers.kappa(base), numbers.kappa(now), meaning))
-        rates = [numbers.measured(one, "failure_rate") for one in (base, now)]
-        meaning = "prompts whose likeliest answer has probability at most ½"
-        figures.append(Fact(f"Failure rate, {where}", rates[0], rates[1], meaning))
-    return figures
-
-
 _COLUMNS: dict[str, Callable[[SplitRecord, AnswersRecord], str]] = {
     "samples right": lambda one, of: numbers.measured(one, "sample_accuracy"),
     "greedy right": lambda one, of: numbers.measured(one, "greedy_accuracy"),
     "majorities right": lambda one, of: numbers.measured(one, "mode_accuracy"),
     "κ_A": lambda one, of: numbers.kappa(one),
     "failure rate": lambda one, of: numbers.measured(one, "failure_rate"),
-    "certified by draws": lambda one, of: f"{_by_draws(of)} of {one.prompts}",
-    "proved by responses": lambda one, of: str(of.proved),
+    "certified by draws": lambda one, of: f"{_by_draws(of)} of {numbers.whole(one.prompts or 0)}",
+    "proved by responses": lambda one, of: numbers.whole(of.proved),
     "of both right": lambda one, of: numbers.over_prompts(
         numbers.share(of.certified_accuracy, "–"), of.certified_interval
     ),
@@ -237,7 +159,7 @@ _COLUMNS: dict[str, Callable[[SplitRecord, AnswersRecord], str]] = {
     "entropy within an answer (nats)": lambda one, of: numbers.known(of.entropy_within),
     "median lead (nats)": lambda one, of: numbers.known(of.median_lead),
     "calibration error": lambda one, of: numbers.known(of.calibration_error),
-    "draws": lambda one, of: f"{of.draws:,}" + (f" of {of.budget:,}" if of.budget else ""),
+    "draws": lambda one, of: numbers.whole(of.draws) + (f" of {numbers.whole(of.budget)}" if of.budget else ""),
     "tokens": lambda one, of: numbers.known(one.mean_response_tokens),
     "cut": lambda one, of: numbers.share(one.cut_share, "–"),
 }
@@ -255,7 +177,7 @@ def table(run: RunView, split: Split) -> tuple[Sequence[str], list[tuple[str, ..
 
 def caveats(run: RunView) -> list[str]:
     """What a careful reader should keep in mind."""
-    level = f"{numbers.number(100 * run.confidence)}%"
+    level = f"{numbers.mass(run.confidence)}"
     notes = [
         f"Certified at {level} means: over all draws of a round, the ends given for every prompt hold at once with at "
         f"least that probability, whenever sampling stopped (P11). Of the majorities listed as certified, at most "
@@ -291,4 +213,4 @@ def _by_draws(of: AnswersRecord) -> int:
 
 
 def _level(of: AnswersRecord) -> str:
-    return f"{numbers.number(100 * of.confidence)}%"
+    return f"{numbers.mass(of.confidence)}"

@@ -4,26 +4,23 @@ Knows: the record of a diagnosis and its templates. What a model or a user wrote
 escaping. Refuses to know: models, how anything was measured.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from srlm.errors import InputError
 from srlm.records.answer_diagnosis import read_answer_diagnosis
-from srlm.records.diagnosis import DiagnosisRecord, Judgement, PromptDiagnosis, Verdict, read_diagnosis
+from srlm.records.diagnosis import DIAGNOSIS_FILE, DiagnosisRecord, Judgement, Verdict, read_diagnosis
 from srlm.records.text import visible
 from srlm.report import numbers
-from srlm.report._pieces import MOST_ROWS, cut, filters, first_rows, flat
+from srlm.report._pieces import flat
 from srlm.report.answers_page import headline, write_answers_page
-from srlm.report.diagnosis_figures import comparison_figures, diagnosis_figures
-from srlm.report.page import html_target, names_of, render
+from srlm.report.diagnosis_charts import comparison_charts, diagnosis_charts
+from srlm.report.diagnosis_explorer import diagnosis_runs
+from srlm.report.page import command_of, html_target, names_of, render
+from srlm.report.traced import trace
+from srlm.report.verdict import Chip
 
-_TAGS = (
-    ("differs", "greedy misses the mode"),
-    ("wrong", "mode wrong"),
-    ("degenerate", "degenerate mode"),
-    ("open", "mode still open"),
-)
 _MEANING: dict[Judgement, str] = {
     "helps": "Train: samples should climb towards the accuracy of the modes.",
     "no headroom": "Do not train for accuracy: there is nothing to gain.",
@@ -75,28 +72,36 @@ def write_diagnosis_page(diagnosis: DiagnosisRecord, out: Path) -> Path:
     Raises:
         OSError: the file cannot be written; an older page stays as it was.
     """
-    figures = diagnosis_figures(diagnosis)
-    rows = [_row(one) for one in first_rows(diagnosis.prompts, _tags)]
+    diagnosis = trace(diagnosis, DIAGNOSIS_FILE)
+    figures, whole = diagnosis_charts(diagnosis), diagnosis.verdict[0]
     setup = diagnosis.settings.model_dump(exclude={"versions"}) | diagnosis.settings.versions
+    forecast, command = diagnosis.forecast, command_of("report", [out.parent])
+    about = (
+        f"{visible(diagnosis.model, 80)} · diagnosis before training · {len(diagnosis.prompts)} prompts, answers up to "
+    )
+    assumes = visible("; ".join(forecast.assumes), 600) if forecast else ""
     context = {
         "title": f"{visible(diagnosis.model, 60)}: diagnosis",
-        "diagnosis": diagnosis,
-        "proved": numbers.proved(diagnosis.numeric_error),
-        "figures": figures,
+        "over": f"{about}{numbers.whole(diagnosis.settings.max_new_tokens)} tokens",
         "headline": _headline(diagnosis),
-        "whole": diagnosis.verdict[0],
-        "meaning": _MEANING[diagnosis.verdict[0].verdict],
-        "facts": _facts(diagnosis),
-        "forecast": diagnosis.forecast and numbers.forecast_rows(diagnosis.forecast.rounds),
+        "meaning": _MEANING[whole.verdict],
+        "reason": visible(whole.reason, 600),
+        "remedy": visible(whole.remedy, 300),
+        "more": "",
+        "chips": _chips(diagnosis),
+        "forecast_words": f"Rounds at β = {numbers.number(forecast.beta)} (P8): {assumes}." if forecast else "",
+        "forecast_headers": ["Round", "κ", "Prompts that fail", "Samples right"],
+        "forecast": numbers.forecast_rows(forecast.rounds) if forecast else [],
         "verdicts": [(one, _css(one)) for one in diagnosis.verdict],
+        "figures": figures,
+        "about": "The mode is the likeliest whole response, the one that self-rewarding makes surer.",
         "cautions": _cautions(diagnosis),
-        "rows": rows,
-        "filters": filters(rows, _TAGS),
-        "left_out": max(0, len(diagnosis.prompts) - MOST_ROWS),
-        "settings": flat(setup),
         "spectra": diagnosis.effective_dimension,
+        "settings": list((flat(setup) | {"weights": visible(diagnosis.checksum, 24)}).items()),
+        "command": command,
+        "commands": [("This page again", command)],
     }
-    return render("diagnosis.html", out, figures, context)
+    return render("diagnosis.html", out, context, figures, diagnosis_runs([(diagnosis.model, diagnosis)]))
 
 
 def write_diagnosis_comparison(
@@ -109,14 +114,46 @@ def write_diagnosis_comparison(
         out: the HTML file.
         notes: what makes them hard to compare.
     """
-    figures = comparison_figures(several)
+    several = [(visible(name, 80), trace(one, f"{visible(name, 80)}/{DIAGNOSIS_FILE}")) for name, one in several]
+    figures = comparison_charts(several)
     context = {
         "title": f"{len(several)} models side by side",
-        "figures": figures,
-        "rows": [(visible(name, 80), one, one.verdict[0]) for name, one in several],
+        "over": "diagnoses before training",
+        "headline": f"{len(several)} models side by side",
+        "headers": list(_COMPARED),
+        "rows": [(name, *(cell(one) for cell in list(_COMPARED.values())[1:])) for name, one in several],
+        "css": "",
+        "said_title": "Why",
+        "said": [f"{name}: {one.verdict[0].verdict}. {visible(one.verdict[0].reason, 600)}." for name, one in several],
         "notes": [visible(note, 400) for note in notes],
+        "figures": figures,
+        "runs_shown": True,
+        "differences": None,
+        "command": "",
+        "commands": [],
+        "footer": "Drawn by srlm from diagnoses of these models on the same prompts. No training was done.",
     }
-    return render("diagnosis_comparison.html", out, figures, context)
+    return render("comparison.html", out, context, figures, diagnosis_runs(several))
+
+
+_COMPARED: Mapping[str, Callable[[DiagnosisRecord], str]] = {
+    "Model": lambda one: one.model,
+    "κ": numbers.kappa,
+    "failure rate": lambda one: numbers.share_bracket(one.failure_rate),
+    "margin (least, median)": numbers.margins,
+    "modes": lambda one: f"{_of(one, one.certified)} {numbers.proved(one.numeric_error)}",
+    "samples right": lambda one: numbers.share(one.accuracy.sample, "–"),
+    "greedy right": lambda one: numbers.share(one.accuracy.greedy, "–"),
+    "modes right": lambda one: numbers.share_bracket(one.accuracy.mode_bracket, "–"),
+    "effective dimension": lambda one: "–" if (of := one.effective_dimension) is None
+    else f"{numbers.number(of.value)} of {numbers.whole(of.dimension)}",
+    "regime": lambda one: "–" if (of := one.effective_dimension) is None else of.decay.best or "none fits",
+    "Self-rewarding": lambda one: one.verdict[0].verdict,
+}  # fmt: skip
+
+
+def _of(diagnosis: DiagnosisRecord, count: int) -> str:
+    return f"{numbers.whole(count)} of {len(diagnosis.prompts)}"
 
 
 def _headline(diagnosis: DiagnosisRecord) -> str:
@@ -130,37 +167,32 @@ def _headline(diagnosis: DiagnosisRecord) -> str:
     return headlines[diagnosis.verdict[0].verdict]
 
 
-def _facts(diagnosis: DiagnosisRecord) -> list[tuple[str, str, str]]:
-    """(name, value, meaning) of the figures at the top."""
-    count, accuracy, proved = len(diagnosis.prompts), diagnosis.accuracy, numbers.proved(diagnosis.numeric_error)
+def _chips(diagnosis: DiagnosisRecord) -> list[Chip]:
+    """The figures at the top."""
+    accuracy, proved = diagnosis.accuracy, numbers.proved(diagnosis.numeric_error)
     boot, judgement = diagnosis.bootstrap.log_kappa, diagnosis.self_reward_against_correctness
-    facts = [
-        (
-            "Condition number κ",
-            numbers.kappa(diagnosis),
+    chips = [
+        Chip(
+            "Condition number κ", "", numbers.kappa(diagnosis),
             "Mean samples until the favourite answer is seen once; 1 is deterministic. With other prompts of this kind "
-            f"{numbers.log_bracket(boot)} ({numbers.share(boot.level)} bootstrap).",
+            f"{numbers.log_bracket(boot)} ({numbers.share(boot.level)} bootstrap).", "forecast",
         ),
-        (
-            "Failure rate",
-            numbers.share_bracket(diagnosis.failure_rate),
-            "Prompts whose favourite answer has at most half the probability.",
-        ),
-        (f"Modes {proved}", f"{diagnosis.certified} of {count}", "The search ruled out every likelier answer."),
-        (
-            "Greedy misses the mode",
-            f"{diagnosis.greedy_failures} of {count}",
-            f"Prompts where decoding greedily is {proved} not to give the likeliest answer.",
-        ),
-    ]
+        Chip("Failure rate", "", numbers.share_bracket(diagnosis.failure_rate),
+             "Prompts whose favourite answer has at most half the probability.", "forecast"),
+        Chip(f"Modes {proved}", "", _of(diagnosis, diagnosis.certified), "The search ruled out every likelier answer.",
+             "prompts"),
+        Chip("Greedy misses the mode", "", _of(diagnosis, diagnosis.greedy_failures),
+             f"Prompts where decoding greedily is {proved} not to give the likeliest answer.", "prompts"),
+    ]  # fmt: skip
     if accuracy.mode is not None:
-        value = f"{numbers.share(accuracy.sample)} → {numbers.share_bracket(accuracy.mode_bracket)}"
         meaning = "Where exact rounds start and end (P5): the ceiling is the accuracy of the modes."
-        facts.insert(0, ("Right samples → ceiling", value, meaning))
+        ends = numbers.share(accuracy.sample), numbers.share_bracket(accuracy.mode_bracket)
+        chips.insert(0, Chip("Right samples → ceiling", *ends, meaning, "forecast"))
     if judgement is not None and judgement.auroc_within is not None:
         meaning = "of pairs of a right and a wrong sample of the same prompt; 50% is chance."
-        facts.append(("Self-reward picks the right one", numbers.share(judgement.auroc_within), meaning))
-    return facts
+        right = numbers.share(judgement.auroc_within)
+        chips.append(Chip("Self-reward picks the right one", "", right, meaning, "forecast"))
+    return chips
 
 
 def _css(one: Verdict) -> str:
@@ -193,31 +225,3 @@ def _cautions(diagnosis: DiagnosisRecord) -> list[str]:
         "number would move with other prompts. They are different uncertainties."
     )
     return cautions
-
-
-def _tags(one: PromptDiagnosis) -> list[str]:
-    shown = (
-        one.greedy_is_mode is False,
-        one.mode_correct is False,
-        bool(one.mode.marks),
-        not one.mode.certified,
-    )
-    return [tag for (tag, _), there in zip(_TAGS, shown, strict=True) if there]
-
-
-def _row(one: PromptDiagnosis) -> dict[str, Any]:
-    answers = (one.answer,) if isinstance(one.answer, str) else one.answer or ()
-    ends = numbers.from_log(one.mode.logprob_lower), numbers.from_log(one.mode.logprob_upper)
-    return {
-        "prompt": cut(one.prompt),
-        "group": visible(one.group, 40),
-        "known": visible(", ".join(answers), 80),
-        "tags": _tags(one),
-        "mode": cut(one.mode.text, correct=one.mode_correct, marks=one.mode.marks),
-        "greedy": cut(one.greedy.text, correct=one.greedy_correct, marks=one.greedy.marks),
-        "same": one.mode.text == one.greedy.text,
-        "certified": one.mode.certified,
-        "probability": numbers.between(*ends),
-        "margin": "infinite" if one.margin_lower is None else numbers.number(one.margin_lower),
-        "samples": one.sample_accuracy,
-    }

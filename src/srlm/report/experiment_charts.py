@@ -1,19 +1,19 @@
-"""An experiment's charts, drawn twice from the same numbers: as SVG and as interactive figures.
+"""An experiment's charts, twice from the same numbers: as SVG, and as values that a page's script draws.
 
-Knows: matplotlib without its global state, plotly. Refuses to know: what the numbers mean.
+Knows: matplotlib without its global state. Refuses to know: what the numbers mean.
 """
 
-import html
 import io
 from textwrap import wrap
 from typing import Any
 
 import matplotlib
-import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from srlm.report.figures import RUN_COLOURS, Figure, finished_spec
+from srlm.report import payload
+from srlm.report.charts import COLOURS, line
+from srlm.report.overview import INKS
 from srlm.simulation.experiments import Chart, ExperimentResult, Series
 
 
@@ -29,21 +29,43 @@ def experiment_svg(result: ExperimentResult) -> bytes:
     return sink.getvalue()
 
 
-def experiment_figures(result: ExperimentResult) -> list[Figure]:
-    """The charts as figures for a page."""
-    letters = "".join(c for c in result.name if c.isalpha())
-    return [
-        Figure(
-            key=f"{letters}{'abcdefgh'[at]}",
-            title=chart.title,
-            caption=f"{chart.y_label} against {chart.x_label}; bands and bars are 95 % intervals."
-            if any(one.low for one in chart.series)
-            else f"{chart.y_label} against {chart.x_label}.",
-            words="; ".join(_words(one) for one in chart.series) + ".",
-            spec=_plotly(chart),
+def experiment_charts(result: ExperimentResult) -> list[payload.Chart]:
+    """The charts for a page."""
+    told = []
+    for at, chart in enumerate(result.charts):
+        banded = any(one.low for one in chart.series)
+        caption = f"{chart.y_label} against {chart.x_label}{'; bands and bars are 95 % intervals' if banded else ''}."
+        words = "; ".join(_words(one) for one in chart.series) + "."
+        names = next((list(map(_name, one.x)) for one in chart.series if one.style == "bars"), [])
+        told.append(
+            payload.Chart(
+                key=f"{result.name}-{at}",
+                title=chart.title,
+                caption=caption,
+                words=words,
+                x=payload.Axis(title=chart.x_label, log=chart.x_log, ticks=list(enumerate(names))),
+                y=payload.Axis(title=chart.y_label, log=chart.y_log),
+                lines=[part for one in chart.series for part in _lines(one)],
+            )
         )
-        for at, chart in enumerate(result.charts)
-    ]
+    return told
+
+
+def _lines(one: Series) -> list[payload.Line]:
+    """A series; its interval is a band of its own where it is drawn as a line."""
+    bars, colour = one.style == "bars", COLOURS[one.colour % len(COLOURS)]
+    ends: list[Any] = [None] * len(one.x)
+    if one.low:
+        ends = list(zip(one.low, one.high, strict=True))
+    places = range(len(one.x)) if bars else one.x
+    band = [] if one.style == "points" or not one.low else [
+        line(one.label, [(x, None, of) for x, of in zip(places, ends, strict=True)], colour=colour, style="none",
+             mark="none", band=True)
+    ]  # fmt: skip
+    style = {"bars": "bars", "line": "solid", "dashed": "dash", "points": "none"}[one.style]
+    shown = ends if one.style == "points" else [None] * len(ends)
+    rows = list(zip(places, one.y, shown, strict=True))
+    return [*band, line(one.label, rows, colour=colour, style=style, mark="none" if style == "dash" else "dot")]
 
 
 def _draw(axes: Axes, chart: Chart) -> None:
@@ -52,23 +74,23 @@ def _draw(axes: Axes, chart: Chart) -> None:
     for at, one in enumerate(bars):
         places = [k + (at - (len(bars) - 1) / 2) * width for k in range(len(one.x))]
         heights = [float("nan") if v is None else v for v in one.y]
-        axes.bar(places, heights, 0.9 * width, label=one.label, color=_colour(one))
+        axes.bar(places, heights, 0.9 * width, label=one.label, color=_ink(one))
     if bars:
-        words = [v if isinstance(v, str) else f"{v:.3g}" for v in bars[0].x]
+        words = list(map(_name, bars[0].x))
         axes.set_xticks(range(len(words)), words, rotation=30 if any(len(w) > 8 for w in words) else 0, ha="right")
     for one in chart.series:
         if one.style == "bars":
             continue
         y = [float("nan") if v is None else v for v in one.y]
         style = {"line": "o-", "dashed": "--", "points": "o"}[one.style]
-        axes.plot(one.x, y, style, color=_colour(one), label=one.label, markersize=4)
+        axes.plot(one.x, y, style, color=_ink(one), label=one.label, markersize=4)
         if one.low:
             low = [float("nan") if v is None else v for v in one.low]
             high = [float("nan") if v is None else v for v in one.high]
             if one.style == "points":
-                axes.vlines(one.x, low, high, color=_colour(one))
+                axes.vlines(one.x, low, high, color=_ink(one))
             else:
-                axes.fill_between(one.x, low, high, color=_colour(one), alpha=0.2, linewidth=0)
+                axes.fill_between(one.x, low, high, color=_ink(one), alpha=0.2, linewidth=0)
     axes.set(title="\n".join(wrap(chart.title, 56)), xlabel=chart.x_label, ylabel=chart.y_label)
     if chart.x_log:
         axes.set_xscale("log")
@@ -79,72 +101,12 @@ def _draw(axes: Axes, chart: Chart) -> None:
     axes.legend(frameon=False, fontsize=8)
 
 
-def _plotly(chart: Chart) -> dict[str, Any]:
-    figure = go.Figure()
-    for one in chart.series:
-        name, colour = html.escape(one.label), _colour(one)  # plotly reads names as markup
-        if one.style == "bars":
-            figure.add_bar(x=list(one.x), y=list(one.y), name=name, marker={"color": colour})
-            continue
-        errors = None
-        if one.low and one.style == "points":
-            up = [_gap(high, y) for high, y in zip(one.high, one.y, strict=True)]
-            down = [_gap(y, low) for low, y in zip(one.low, one.y, strict=True)]
-            errors = {"type": "data", "array": up, "arrayminus": down, "thickness": 1.5, "width": 4}
-        elif one.low:
-            ring = [*one.high, *reversed(one.low)]
-            figure.add_scatter(
-                x=[*one.x, *reversed(one.x)],
-                y=ring,
-                fill="toself",
-                fillcolor=_faded(colour),
-                line={"width": 0},
-                showlegend=False,
-                hoverinfo="skip",
-                mode="lines",
-            )
-        figure.add_scatter(
-            x=list(one.x),
-            y=list(one.y),
-            name=name,
-            mode={"line": "lines+markers", "dashed": "lines", "points": "markers"}[one.style],
-            line={"color": colour, "width": 2.2, "dash": "dash" if one.style == "dashed" else "solid"},
-            marker={"color": colour, "size": 6},
-            error_y=errors,
-            hovertemplate=f"{name}: %{{y:.4~g}}<extra></extra>",
-        )
-    whole = finished_spec(figure, height=380, rounds=False)
-    rows = -(-sum(len(one.label) + 6 for one in chart.series) // 52)
-    whole["layout"]["margin"]["t"] = 20 + 22 * rows
-    for axis, label, log in (("xaxis", chart.x_label, chart.x_log), ("yaxis", chart.y_label, chart.y_log)):
-        whole["layout"].setdefault(axis, {})["zeroline"] = False
-        whole["layout"][axis]["title"] = {"text": html.escape(label), "font": {"size": 13}}
-        if log:
-            whole["layout"][axis] |= {"type": "log", "exponentformat": "power", "dtick": 1}
-            if _decades(chart, axis) < 1.3:
-                whole["layout"][axis] |= {"dtick": "D2"}
-    return whole
+def _name(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:.3g}"
 
 
-def _decades(chart: Chart, axis: str) -> float:
-    import math
-
-    values = [v for one in chart.series for v in (one.x if axis == "xaxis" else one.y) if isinstance(v, int | float)]
-    positive = [v for v in values if v > 0]
-    return math.log10(max(positive) / min(positive)) if positive else 0.0
-
-
-def _gap(high: float | None, low: float | None) -> float:
-    return 0.0 if high is None or low is None else high - low
-
-
-def _faded(colour: str) -> str:
-    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.18)"
-
-
-def _colour(series: Series) -> str:
-    return RUN_COLOURS[series.colour % len(RUN_COLOURS)]
+def _ink(series: Series) -> str:
+    return INKS[COLOURS[series.colour % len(COLOURS)]]
 
 
 def _words(series: Series) -> str:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from srlm.errors import InputError
 from srlm.records.atomic import write_bytes, write_json
-from srlm.report.experiment_charts import experiment_figures, experiment_svg
+from srlm.report.experiment_charts import experiment_charts, experiment_svg
 from srlm.report.page import html_target, render
 from srlm.simulation.experiments import ExperimentResult
 
@@ -55,7 +55,7 @@ def write_experiments_page(results: Sequence[ExperimentResult], out: Path) -> Pa
     parts = [
         {
             "result": result,
-            "figures": experiment_figures(result),
+            "figures": experiment_charts(result),
             "settings": [(name, _value(value)) for name, value in result.settings.items()],
             "head": list(result.columns),
             "rows": [[_value(cell) for cell in row] for row in zip(*result.columns.values(), strict=True)],
@@ -64,7 +64,8 @@ def write_experiments_page(results: Sequence[ExperimentResult], out: Path) -> Pa
     ]
     figures = [figure for part in parts for figure in part["figures"]]
     title = results[0].name if len(results) == 1 else f"{len(results)} experiments on self-rewarding"
-    return render("experiments.html", html_target(out), figures, {"title": title, "parts": parts})
+    command = f"srlm simulate {results[0].name if len(results) == 1 else 'all'}"
+    return render("experiments.html", html_target(out), {"title": title, "parts": parts, "command": command}, figures)
 
 
 def _value(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a run amounts to, in words: the headline, its figures, what looked wrong, and what to keep in mind.
+"""What a stranger asks of a run, answered; what looked wrong, and what to keep in mind.
 
 Knows: the records' fields; the theory's promises are in `promises.py`, forecasts in `forecasts.py`. Refuses to know:
 anything that is not in them.
@@ -10,57 +10,12 @@ from typing import Any
 
 from srlm.measure.decision import best_round
 from srlm.measure.fates import FATES
-from srlm.measure.promises import log_kappa
 from srlm.records.rounds import SPLITS, Split, SplitRecord
 from srlm.records.text import visible
 from srlm.report import forecasts, numbers, promises
 from srlm.report._pieces import NAMES
+from srlm.report.explorer import false_alarms
 from srlm.report.reading import RunView
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One figure of the summary: what it is, at the base model, at the last round, and what it means."""
-
-    name: str
-    before: str
-    after: str
-    meaning: str
-
-
-def headline(run: RunView) -> str:
-    """The run in one sentence."""
-    series = run.split(run.main_split())
-    if not series:
-        return "No round has been measured yet"
-    last, now = series[-1]
-    if last == 0:
-        return f"The base model: condition number κ = {numbers.kappa(now)}"
-    _, base = series[0]
-    (least, most), (was_least, was_most) = log_kappa(now), log_kappa(base)
-    verb = "fell" if most < was_least else "rose" if least > was_most else "went"
-    text = f"κ {verb} from {numbers.kappa(base)} to {numbers.kappa(now)} in {numbers.plural(last, 'round')}"
-    text += ": no certain change" if verb == "went" else ""
-    if run.now == last:
-        return text
-    exported = run.shown(run.main_split())[-1][1]
-    return f"{text}; {'the base model' if run.now == 0 else f'round {run.now}'}, κ {numbers.kappa(exported)}, is kept"
-
-
-def standfirst(run: RunView) -> list[str]:
-    """One or two sentences under the headline: what it means, and whether it carried over."""
-    if not run.rounds:
-        return ["The page will fill as rounds complete."]
-    sentences = [
-        "κ is the number of samples it takes, on average over prompts, to see the model's own favourite response "
-        "once; at 1 the model always gives it."
-    ]
-    held = run.shown("held_out")
-    if len(held) > 1 and run.main_split() == "train":
-        sentences.append(
-            f"On prompts never trained on, κ went from {numbers.kappa(held[0][1])} to {numbers.kappa(held[-1][1])}."
-        )
-    return sentences
 
 
 def points(run: RunView) -> list[tuple[str, str]]:
@@ -99,7 +54,7 @@ def _accuracy_sentence(run: RunView, split: Split) -> str | None:
     sure = all(one.certified_share != 0 for _, one in (series[0], series[-1]))
     modes = "modes" if sure else f"the likeliest responses seen (none of them {numbers.proved(run.widened)})"
     went = ", ".join(
-        f"{name} {' → '.join(dict.fromkeys(numbers.measured(one, f'{way}_accuracy') for one in (base, now)))}"
+        f"{name} {numbers.went(*(numbers.measured(one, f'{way}_accuracy') for one in (base, now)))}"
         for name, way in (("samples", "sample"), ("greedy answers", "greedy"), (modes, "mode"))
         for base, now in [(series[0][1], series[-1][1])]
         if getattr(now.accuracy, way) is not None
@@ -115,7 +70,7 @@ def _fates_sentence(run: RunView, split: Split) -> str | None:
     for what, name in (("mode", "modes"), ("majority", "majorities of samples")):
         if counts := fates.get(what):
             shown = FATES if not parts else ("learned", "corrupted")
-            told = ", ".join(f"{counts.get(fate, 0)} {fate.replace('_', ' ')}" for fate in shown)
+            told = ", ".join(f"{numbers.whole(counts.get(fate, 0))} {fate.replace('_', ' ')}" for fate in shown)
             parts.append(f"of {sum(counts.values())} {name} {told}")
     text = f"{NAMES[split].capitalize()}: {'; '.join(parts)}"
     flips = series[-1][1].flips
@@ -173,6 +128,34 @@ def sentence(parts: Sequence[str]) -> str:
     return text[:1].upper() + text[1:] + "." if text else ""
 
 
+_COLUMNS: dict[str, Callable[[SplitRecord], str]] = {
+    "κ": numbers.kappa,
+    "failure rate": lambda one: numbers.measured(one, "failure_rate"),
+    "lowest confidence": numbers.confidence,
+    "smallest margin (nats)": lambda one: numbers.known(one.margin),
+    "modes {}": lambda one: numbers.share(one.certified_share),
+    "samples right": lambda one: numbers.measured(one, "sample_accuracy"),
+    "greedy right": lambda one: numbers.measured(one, "greedy_accuracy"),
+    "modes right": lambda one: numbers.measured(one, "mode_accuracy"),
+    "modes moved": lambda one: numbers.measured(one, "mode_drift"),
+    "flips": lambda one: numbers.share(one.flips, "–"),
+    "first modes’ probability, at least": lambda one: numbers.measured(one, "kept_confidence"),
+    "distinct": lambda one: numbers.share(one.distinct, "–"),
+    "entropy (nats a token)": lambda one: numbers.known(one.entropy),
+    "pairs that differ": lambda one: numbers.share(one.informative_pairs, "–"),
+    "tokens": lambda one: numbers.known(one.mean_response_tokens),
+    "cut": lambda one: numbers.share(one.cut_share, "–"),
+    "self-reward (nats)": lambda one: numbers.known(one.self_reward_mean),
+}
+
+
+def table(run: RunView, split: Split) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Names of columns, and a row a round, of the numbers behind the figures."""
+    names = [name.format(numbers.proved(run.widened)) for name in _COLUMNS]
+    rows = [(str(number), *(cell(one) for cell in _COLUMNS.values())) for number, one in run.split(split)]
+    return ["round", *names], rows
+
+
 def choice(run: RunView) -> str:
     """Which round's policy is the run's model, and why."""
     if len(run.rounds) < 2:
@@ -185,27 +168,6 @@ def choice(run: RunView) -> str:
     if run.record.status == "done":
         return ""  # an older srlm saved the last one, or did not say
     return f"None yet; of the complete ones {best_round(run.rounds).reason}."
-
-
-def facts(run: RunView) -> list[Fact]:
-    """The figures a reader should take away, trained prompts before held-out ones."""
-    figures: list[Fact] = []
-    update = run.rounds[run.now].projection if run.rounds else None
-    for split in SPLITS:
-        if not (series := run.shown(split)):
-            continue
-        pair, where = (series[0][1], series[-1][1]), NAMES[split]
-        meaning = "1 is certain of itself"
-        if split == "train" and update is not None and update.tau is not None:
-            meaning += f"; τ: the last step left at most {numbers.mass(update.tau)} of an exact round out"
-        figures.append(Fact(f"Condition number κ, {where}", numbers.kappa(pair[0]), numbers.kappa(pair[1]), meaning))
-        rates = [numbers.measured(one, "failure_rate") for one in pair]
-        meaning = "prompts whose favourite response has probability at most ½"
-        figures.append(Fact(f"Failure rate, {where}", rates[0], rates[1], meaning))
-        if pair[1].accuracy.sample is not None:
-            shares = [numbers.measured(one, "sample_accuracy") for one in pair]
-            figures.append(Fact(f"Right samples, {where}", shares[0], shares[1], "drawn at temperature 1, nothing cut"))
-    return figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,27 +204,18 @@ def troubles(run: RunView) -> list[Trouble] | None:
 
 def alarms(run: RunView) -> list[dict[str, Any]]:
     """Alarms of a run that was watched, in words; what is no alarm is left out."""
-    told = []
-    for one in run.noted("alarms"):
-        if not isinstance(one, dict):
-            continue
-        rate = one.get("false_alarms_per_1000_steps") or {}
-        known = isinstance(rate, dict) and all(
-            isinstance(rate.get(end), int | float) for end in ("value", "lower", "upper")
-        )
-        told.append(
-            {
-                "name": str(one.get("signature", "")).replace("_", " "),
-                "definition": str(one.get("definition", "")),
-                "step": visible(str(one.get("step", "")), 20),
-                "evidence": str(one.get("evidence", "")),
-                "advice": str(one.get("advice", "")),
-                "rate": f"{rate['value']:.2g} ({rate['lower']:.2g} to {rate['upper']:.2g})"
-                if known
-                else "not measured",
-            }
-        )
-    return told
+    return [
+        {
+            "name": str(one.get("signature", "")).replace("_", " "),
+            "definition": str(one.get("definition", "")),
+            "step": one.get("step", ""),
+            "evidence": str(one.get("evidence", "")),
+            "advice": str(one.get("advice", "")),
+            "rate": false_alarms(one),
+        }
+        for one in run.noted("alarms")
+        if isinstance(one, dict)
+    ]
 
 
 def caveats(run: RunView) -> list[str]:

@@ -1,30 +1,17 @@
-"""What was forecast before the first update against what was measured since: a picture, a table, a sentence.
+"""What was forecast before the first update against what was measured since: a table, a sentence.
 
-Knows: the forecast of round 00, which is of exact rounds on these prompts. Refuses to know: how a forecast is made.
+Knows: the forecast of round 00, which is of exact rounds on these prompts. Refuses to know: how a forecast is made,
+pictures.
 """
 
 import math
-from collections.abc import Callable, Sequence
-
-import plotly.graph_objects as go
 
 from srlm.measure.promises import log_kappa
 from srlm.records.bracket import Bracket
 from srlm.records.forecast import ForecastRecord
-from srlm.records.rounds import SPLITS, Split, SplitRecord
+from srlm.records.rounds import Split, SplitRecord
 from srlm.report import numbers
 from srlm.report._pieces import NAMES
-from srlm.report.figures import (
-    GREEN,
-    GREY,
-    SPLIT_COLOURS,
-    Figure,
-    Line,
-    add_line,
-    finished_spec,
-    log_axis,
-    percent_axis,
-)
 from srlm.report.reading import RunView
 
 _BANDS = {"below": "below the forecast"}
@@ -128,74 +115,4 @@ def _row(number: int, told: ForecastRecord, one: SplitRecord) -> tuple[str, ...]
         f"{numbers.measured(one, 'failure_rate')}: {fails}",
         numbers.share_bracket(told.sample_accuracy, "–"),
         samples,
-    )
-
-
-def figures(run: RunView) -> list[Figure]:
-    """kappa, or right samples at the level of answers, as forecast and as measured, for every split with a forecast."""
-    draw = _right_samples if run.of_answers else _figure
-    return [figure for split in SPLITS if len(run.forecast(split)) > 1 and (figure := draw(run, split)) is not None]
-
-
-def _right_samples(run: RunView, split: Split) -> Figure | None:
-    """Right samples as forecast and as measured."""
-    told = [one for one in run.forecast(split) if one.sample_accuracy is not None]
-    if not told:
-        return None
-    figure, rounds = go.Figure(), [one.round for one in told]
-    low, high = ([getattr(one.sample_accuracy, end) for one in told] for end in ("lower", "upper"))
-    add_band(figure, rounds, low, high, "95% bootstrap over prompts", "forecast")
-    points = [one.sample_accuracy_point for one in told]
-    line = {"color": GREY, "width": 2, "dash": "dash"}
-    figure.add_scatter(x=rounds, y=points, name="forecast", mode="lines", line=line)
-    series, bars = run.split(split), "sample_accuracy"
-    colour = SPLIT_COLOURS[split]
-    add_line(figure, Line("measured", series, lambda one: one.accuracy.sample, colour, "none", interval=bars))
-    percent_axis(figure)
-    caption = f"Computed before the first update: where {_rounds_like(run)} would bring these prompts (P10)."
-    key = f"forecast{split.replace('_', '')}"
-    title = f"Right samples as forecast and as measured, {NAMES[split]}"
-    return Figure(key, title, caption, sentence(run, split) or "", finished_spec(figure))
-
-
-def add_band(
-    figure: go.Figure, rounds: Sequence[int], low: Sequence[float], high: Sequence[float], name: str, hover: str
-) -> None:
-    """Grey between two ends."""
-    edge = {"x": rounds, "mode": "lines", "line": {"width": 1, "color": GREY}}
-    shown = f"%{{y:.3~g}}<extra>{hover}</extra>"
-    figure.add_scatter(y=high, showlegend=False, hovertemplate=shown, **edge)
-    fill = {"fill": "tonexty", "fillcolor": "rgba(125,135,144,0.25)"}
-    figure.add_scatter(y=low, name=name, hovertemplate=shown, **fill, **edge)
-
-
-def _figure(run: RunView, split: Split) -> Figure:
-    told, figure, caption = run.forecast(split), go.Figure(), []
-    band = [(one.round, one.kappa.lower, one.kappa.upper) for one in told]
-    known = [one for one in band if one[1] is not None and one[2] is not None]
-    if known:
-        name = f"exact rounds, {numbers.proved(run.widened)}"
-        rounds, low, high = zip(*known, strict=True)
-        add_band(figure, rounds, low, high, name, "exact rounds")
-        caption.append("Band: where exact rounds would go on these prompts (P8).")
-    lines: tuple[tuple[str, str, str, Callable[[ForecastRecord], float | None]], ...] = (
-        ("estimate from samples", GREY, "dash", lambda one: one.kappa_point),
-        ("projections onto what is known", GREEN, "dot", lambda one: one.projection_kappa),
-    )
-    for name, colour, dash, value in lines:
-        points = [(one.round, at) for one in told if (at := value(one)) is not None]
-        if points:
-            x, y = zip(*points, strict=True)
-            figure.add_scatter(x=x, y=y, name=name, mode="lines", line={"color": colour, "width": 2, "dash": dash})
-    series = run.split(split)
-    measured = Line(
-        "measured", series, lambda one: one.kappa.upper, SPLIT_COLOURS[split], "none", lambda one: one.kappa
-    )
-    add_line(figure, measured)
-    log_axis(figure, "κ (log scale)")
-    caption.append("Everything but the dots was computed before the first update.")
-    words = sentence(run, split) or f"Measured: {numbers.kappa(series[-1][1])}."
-    key = f"forecast{split.replace('_', '')}"
-    return Figure(
-        key, f"κ as forecast and as measured, {NAMES[split]}", " ".join(caption), words, finished_spec(figure)
     )

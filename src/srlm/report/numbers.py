@@ -1,6 +1,7 @@
 """How numbers are written on a page: three figures, brackets as "a–b", and never more certainty than was measured.
 
-Knows: formats, and the one word for what was proved or only measured. Refuses to know: which numbers a page shows.
+Knows: formats, that a number which knows where it is from says so (`traced`), and the one word for what was proved or
+only measured. Refuses to know: which numbers a page shows.
 """
 
 import math
@@ -12,7 +13,9 @@ from srlm.records.diagnosis import DiagnosisRecord, Verdict
 from srlm.records.forecast import ForecastRecord
 from srlm.records.rounds import RoundRecord, SplitRecord
 from srlm.records.text import visible
+from srlm.report.traced import marked, plain
 
+_CUT = 1e300  # below what an older srlm cut kappa at
 _ROUNDING = 1e-3  # nats a response: what float32 does to a long one
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -25,10 +28,10 @@ def number(value: float | None) -> str:
         return "∞"
     if value != 0 and not 1e-3 <= abs(value) < 1e6:
         power = math.floor(math.log10(abs(value)))
-        return f"{value / 10.0**power:.1f}×10{str(power).translate(_SUPERSCRIPT)}"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{float(f'{value:.3g}'):g}"
+        text = f"{value / 10.0**power:.1f}×10{str(power).translate(_SUPERSCRIPT)}"
+    else:
+        text = f"{value:,.0f}" if abs(value) >= 1000 else f"{float(f'{value:.3g}'):g}"
+    return marked(value, text)
 
 
 def known(value: float | None) -> str:
@@ -39,10 +42,15 @@ def known(value: float | None) -> str:
 def from_log(log_value: float) -> str:
     """`number(exp(log_value))` for values that may overflow or underflow."""
     if math.isinf(log_value) or -600 < log_value < math.log(1e6):
-        return number(math.inf if log_value == math.inf else theory.from_log(log_value))
+        return marked(log_value, number(math.inf if log_value == math.inf else theory.from_log(log_value)))
     power = math.floor(log_value / math.log(10))
     mantissa = theory.from_log(log_value - power * math.log(10))
-    return f"{mantissa:.1f}×10{str(power).translate(_SUPERSCRIPT)}"
+    return marked(log_value, f"{mantissa:.1f}×10{str(power).translate(_SUPERSCRIPT)}")
+
+
+def whole(value: int) -> str:
+    """A whole number."""
+    return marked(value, f"{value:,}")
 
 
 def power_of_ten(exponent: int) -> str:
@@ -52,7 +60,7 @@ def power_of_ten(exponent: int) -> str:
 
 def share(value: float | None, unknown: str = "not known") -> str:
     """A share of one as a whole percentage."""
-    return unknown if value is None else f"{100 * value:.0f}%"
+    return unknown if value is None else marked(value, f"{100 * value:.0f}%")
 
 
 def bracket(value: Bracket | Interval) -> str:
@@ -67,22 +75,24 @@ def share_bracket(value: Bracket | Interval | None, unknown: str = "not known") 
 
 def mass(value: float) -> str:
     """A part of all probability in percent, with three figures however small it is."""
-    return f"{number(100 * value)}%"
+    return marked(value, f"{number(100 * value)}%")
 
 
 def over_prompts(value: str, interval: Interval | None) -> str:
     """A share in percent with its interval over prompts: "87% (80 to 93%)"."""
-    return value if interval is None else f"{value} ({100 * interval.lower:.0f} to {share(interval.upper)})"
+    if interval is None:
+        return value
+    return f"{value} ({marked(interval.lower, f'{100 * interval.lower:.0f}')} to {share(interval.upper)})"
 
 
 def from_to(low: str, high: str) -> str:
     """The ends of what is certified at a confidence: "1.07 to 3.1", "at least 1.07" without an upper end."""
-    return f"at least {low}" if high == "∞" else low if low == high else f"{low} to {high}"
+    return f"at least {low}" if high == "∞" else low if plain(low) == plain(high) else f"{low} to {high}"
 
 
 def chance(log_value: float) -> str:
     """A probability in percent from its logarithm (nats)."""
-    return share(theory.from_log(min(0.0, log_value)))
+    return marked(log_value, share(theory.from_log(min(0.0, log_value))))
 
 
 def certified(estimate: str, ends: str, level: float) -> str:
@@ -126,7 +136,8 @@ def kappa(one: SplitRecord | DiagnosisRecord | Verdict) -> str:
     if isinstance(one, SplitRecord) and one.answers is not None:
         ends = from_to(*log_ends(one.log_kappa)) if one.log_kappa else "not known"
         return certified(kappa_estimate(one), ends, one.answers.confidence)
-    return bracket(one.kappa) if one.log_kappa is None else log_bracket(one.log_kappa)
+    most = one.kappa.upper
+    return bracket(one.kappa) if one.log_kappa is None or (most or math.inf) < _CUT else log_bracket(one.log_kappa)
 
 
 def confidence(one: SplitRecord | DiagnosisRecord) -> str:
@@ -187,9 +198,14 @@ def _cell(parts: tuple[str, str, str]) -> str:
 
 def plural(count: int, noun: str) -> str:
     """ "1 round", "3 rounds", "1,000 rounds" """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return f"{whole(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def between(low: str, high: str) -> str:
     """One text where both ends read the same, "a–b" otherwise."""
-    return low if low == high else f"{low}–{high}"
+    return low if plain(low) == plain(high) else f"{low}–{high}"
+
+
+def went(before: str, after: str) -> str:
+    """ "a → b"; "a" where both read the same."""
+    return before if plain(before) == plain(after) else f"{before} → {after}"

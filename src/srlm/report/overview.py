@@ -4,6 +4,7 @@ Knows: matplotlib, without its global state. Refuses to know: single prompts.
 """
 
 import io
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,22 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from srlm.errors import InputError
 from srlm.records.atomic import write_bytes
-from srlm.records.rounds import Split
+from srlm.records.rounds import Split, SplitRecord
 from srlm.report import numbers
 from srlm.report._pieces import NAMES
-from srlm.report.figures import GREY, SPLIT_COLOURS, WAYS
+from srlm.report.charts import SPLIT_COLOURS
+from srlm.report.payload import Colour
 from srlm.report.reading import RunView, read_run
+
+# Okabe and Ito's colours, darkened or lightened until each has contrast 3:1 with white and with #15181c.
+INKS: Mapping[Colour, str] = {
+    "blue": "#2f7fc1", "orange": "#d06a12", "green": "#1f9070", "purple": "#9b6fc4", "red": "#d0514a", "soft": "#7d8790",
+}  # fmt: skip
+_WAYS: tuple[tuple[str, Colour, Callable[[SplitRecord], float | None]], ...] = (
+    ("samples", "blue", lambda one: one.accuracy.sample),
+    ("greedy", "purple", lambda one: one.accuracy.greedy),
+    ("modes", "green", lambda one: one.accuracy.mode),
+)
 
 
 def write_overview_svg(run_folder: Path, out: Path) -> Path:
@@ -33,7 +45,7 @@ def write_overview_svg(run_folder: Path, out: Path) -> Path:
     Raises:
         InputError: no run there, damaged records, or no complete round.
     """
-    run = read_run(run_folder, answers=False)
+    run = read_run(run_folder, prompts=False)
     if not run.rounds:
         raise InputError(f"{run_folder} has no complete round yet; draw the picture once it has")
     settings: Any = {"svg.hashsalt": "srlm", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
@@ -58,14 +70,20 @@ def _draw_kappa(axes: Any, run: RunView) -> None:
         ends = [(number, one.kappa.lower, one.kappa.upper) for number, one in run.split(split)]
         if known := [one for one in ends if one[1] is not None and one[2] is not None]:  # the others are off the axis
             rounds, low, high = zip(*known, strict=True)
-            axes.fill_between(rounds, low, high, color=colour, alpha=0.25, linewidth=0)
-            axes.plot(rounds, high, color=colour, marker="o", markersize=5, linewidth=2, label=NAMES[split])
+            axes.fill_between(rounds, low, high, color=INKS[colour], alpha=0.25, linewidth=0)
+            axes.plot(rounds, high, color=INKS[colour], marker="o", markersize=5, linewidth=2, label=NAMES[split])
     series = run.split(run.main_split())
     ends = [(number, low, high) for number, low, high in run.exact_rounds() if series[0][0] < number <= series[-1][0]]
     for at, marker, what in ((2, "v", "most"), (1, "^", "least")):
         points = [(one[0], one[at]) for one in ends if one[at] is not None]
         if points and (at == 2 or run.label == "P8"):
-            style = {"linestyle": "", "marker": marker, "markersize": 6, "markerfacecolor": "none", "color": GREY}
+            style = {
+                "linestyle": "",
+                "marker": marker,
+                "markersize": 6,
+                "markerfacecolor": "none",
+                "color": INKS["soft"],
+            }
             axes.plot(*zip(*points, strict=True), label=f"exact round, {what} ({run.label})", **style)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.number(value)))
@@ -76,11 +94,13 @@ def _draw_kappa(axes: Any, run: RunView) -> None:
 def _draw_accuracy(axes: Any, run: RunView) -> None:
     styles: tuple[tuple[Split, str, str], ...] = (("train", "-", "trained"), ("held_out", ":", "held out"))
     for split, style, where in styles:
-        for name, colour, _, value in WAYS:
+        for name, colour, value in _WAYS:
             points = [(number, known) for number, one in run.split(split) if (known := value(one)) is not None]
             if points:
                 x, y = zip(*points, strict=True)
-                axes.plot(x, y, style, color=colour, marker="o", markersize=4, linewidth=2, label=f"{name}, {where}")
+                axes.plot(
+                    x, y, style, color=INKS[colour], marker="o", markersize=4, linewidth=2, label=f"{name}, {where}"
+                )
     axes.set_ylim(-0.03, 1.03)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_title("right answers", loc="left", fontsize=11)

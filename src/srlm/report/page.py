@@ -1,9 +1,14 @@
 """Pages: one run, or several side by side, each a single HTML file that needs nothing but a browser.
 
-Knows: the templates. Whatever a model or a user wrote goes through `visible` and jinja's escaping; figures and texts
-come from the modules beside this one. No request leaves the page: plotly.js is in it. Refuses to know: models.
+Knows: the templates. Whatever a model or a user wrote goes through `visible` and jinja's escaping; charts and texts come
+from the modules beside this one, and numbers in them say where they are from (`traced`). No request leaves the page.
+Refuses to know: models.
 """
 
+import hashlib
+import json
+import shlex
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,42 +20,30 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from srlm.errors import InputError
-from srlm.measure.fates import FATES, fates, moved
 from srlm.records.atomic import write_text
-from srlm.records.responses import Response
 from srlm.records.rounds import SPLITS
 from srlm.records.text import visible
 from srlm.report import (
-    answer_figures,
     answer_findings,
+    charts,
     findings,
     forecasts,
-    majorities,
     numbers,
     paired,
     promises,
+    traced,
     updates,
+    verdict,
 )
-from srlm.report._pieces import MOST_ROWS, NAMES, cut, filters, first_rows, flat
-from srlm.report.figures import comparison_figures, run_figures
-from srlm.report.reading import Answer, RunView, read_run
+from srlm.report._pieces import NAMES, flat
+from srlm.report.explorer import runs_of
+from srlm.report.payload import Chart, Page, Run
+from srlm.report.reading import RunView, read_run
 
-_TAGS = (
-    *((fate, fate.replace("_", " ")) for fate in FATES),
-    ("changed", "answer changed"),
-    ("moved", "mode moved"),
-    ("held_out", "held out"),
-    ("train", "trained"),
-)
-_ANSWER_TAGS = (
-    *_TAGS[: len(FATES)],
-    ("moved", "majority changed"),
-    ("certain", "majority certain"),
-    *_TAGS[-2:],
-)
+# Parts of the one script, in this order.
+_SCRIPTS = ("base", "theory", "chart", "explorer", "prompt", "page")
 
 
 def report(run_folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
@@ -88,12 +81,12 @@ def _words(run: RunView) -> ModuleType:
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    run = read_run(folder, answers=False)
+    run = read_run(folder, prompts=False)
     return {
         "run": str(folder),
         "status": run.record.status,
         "rounds": [one.round for one in run.rounds],
-        "headline": _words(run).headline(run),
+        "headline": verdict.headline(run),
         "theory": [asdict(one) for one in promises.promise_texts(run)],
         "splits": {
             split: {"first": series[0][1].model_dump(mode="json"), "last": series[-1][1].model_dump(mode="json")}
@@ -118,36 +111,35 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
         OSError: the file cannot be written; an older page stays as it was.
     """
     target = html_target(out or run_folder / "report.html")
-    run = read_run(run_folder)
-    figures, forecast = run_figures(run, answer_figures.figures(run)), forecasts.figures(run)
-    said, tags = _words(run), _ANSWER_TAGS if run.of_answers else _TAGS
-    rows = [_row(one) for one in first_rows(run.answers, _changed)]
-    rows += [majorities.row(one) for one in first_rows(run.questions, lambda one: one.changed)]
+    run = read_run(run_folder, traced="")
+    shown = runs_of([(names_of([run_folder])[0], run)])
+    forecast, figures = charts.forecast_charts(run, shown[0].stop), charts.run_charts(run)
+    said, command = _words(run), command_of("report", [run_folder])
     context = {
         "title": f"{visible(str(run.record.configuration.get('model', 'a model')), 60)}: "
         + ("another trainer’s run" if run.watched else "self-rewarding run"),
         "run": run,
-        "figures": figures,
+        "names": NAMES,
+        "headline": verdict.headline(run),
+        "standfirst": verdict.standfirst(run),
+        "chips": verdict.chips(run),
+        "points": said.points(run),
         "forecast_figures": forecast,
         "forecast_headers": forecasts.headers(run),
         "forecasts": [(split, told) for split in SPLITS if (told := forecasts.rows(run, split))],
-        "headline": said.headline(run),
-        "standfirst": said.standfirst(run),
-        "points": said.points(run),
-        "facts": said.facts(run),
-        "tables": [(split, *answer_findings.table(run, split)) for split in SPLITS if run.of_answers],
+        "figures": figures,
+        "tables": [(split, *said.table(run, split)) for split in SPLITS],
         "updates": updates.rows(run),
         "update_words": updates.words(run),
         "promises": promises.promise_texts(run),
         "alarms": findings.alarms(run),
         "troubles": findings.troubles(run),
         "caveats": said.caveats(run) if run.rounds else [],
-        "answers": rows,
-        "filters": filters(rows, tags),
-        "answers_left_out": max(0, len(run.answers) + len(run.questions) - MOST_ROWS),
         "configuration": flat(run.record.configuration | _chosen(run)),
+        "command": command,
+        "commands": [("This page again", command)],
     }
-    return render("run.html", target, [*figures, *forecast], context)
+    return render("run.html", target, context, [*forecast, *figures], shown)
 
 
 def _chosen(run: RunView) -> dict[str, Any]:
@@ -166,28 +158,60 @@ def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
     Raises:
         InputError, OSError: as for `write_report`.
     """
-    target = html_target(out)
-    runs = _named(run_folders)
+    target, command = html_target(out), command_of("report", run_folders, out)
+    runs = _named(run_folders, traced=True)
     if len({run.of_answers for _, run in runs}) > 1:
         told = ", ".join(f"{name} at level {'answer' if run.of_answers else 'response'}" for name, run in runs)
         raise InputError(f"{told}: κ of responses and κ_A of answers cannot be compared; compare runs of one level")
-    figures = comparison_figures(runs)
+    figures = charts.comparison_charts(runs)
     settings = {name: flat(run.record.configuration | _chosen(run)) for name, run in runs}
     fields = sorted({field for one in settings.values() for field in one})
     differing = [field for field in fields if len({one.get(field, "") for one in settings.values()}) > 1]
+    differences = [(field, *(settings[name].get(field, "–") for name, _ in runs)) for field in differing]
     context = {
         "title": f"{len(runs)} self-rewarding runs side by side",
-        "runs": runs,
-        "paired": [one.sentence for one in paired.pairs(runs)],
+        "over": "self-rewarding runs",
+        "headline": f"{len(runs)} runs side by side",
+        "headers": ["Run", "In a sentence", "Samples right, trained", "Samples right, held out", "Theory"],
+        "rows": [_compared(name, run) for name, run in runs],
+        "css": "compared",
+        "said_title": "At the same prompts",
+        "said": [f"{one.sentence[0].upper()}{one.sentence[1:]}." for one in paired.pairs(runs)],
+        "notes": [],
         "figures": figures,
-        "rows": [(name, run, _words(run).headline(run), promises.theory_sentence(run)) for name, run in runs],
-        "differences": [(field, [settings[name].get(field, "") for name, _ in runs]) for field in differing],
+        "runs_shown": True,
+        "differences": (["Setting", *(name for name, _ in runs)], differences) if differences else [],
+        "command": command,
+        "commands": [("This page again", command)],
+        "footer": f"Drawn by srlm from the records of {', '.join(f'{name}/' for name, _ in runs)}.",
     }
-    return render("comparison.html", target, figures, context)
+    return render("comparison.html", target, context, figures, runs_of(runs))
 
 
-def _named(folders: Sequence[Path]) -> list[tuple[str, RunView]]:
-    return [(name, read_run(folder)) for name, folder in zip(names_of(folders), folders, strict=True)]
+def _compared(name: str, run: RunView) -> tuple[str, ...]:
+    """A run's row: its sentence, right samples of both splits, and what came of the theory."""
+    update = run.rounds[run.now].projection if run.rounds else None
+    said = [verdict.headline(run)]
+    said += [f"τ {numbers.mass(update.tau)}"] if update and update.tau is not None else []
+    told = "; ".join(said) + "".join(f". This is {control}" for control in run.controls)
+    right = []
+    for split in SPLITS:
+        ends = [one for _, one in run.shown(split) if one.accuracy.sample is not None]
+        shares = [numbers.measured(one, "sample_accuracy") for one in (*ends[:1], *ends[-1:])]
+        right.append(numbers.went(*shares) if shares else "–")
+    status = "" if run.record.status == "done" else f" ({run.record.status})"
+    return f"{name}{status}", told, *right, promises.theory_sentence(run) or "–"
+
+
+def _named(folders: Sequence[Path], traced: bool = False) -> list[tuple[str, RunView]]:
+    named = zip(names_of(folders), folders, strict=True)
+    return [(name, read_run(folder, traced=f"{name}/" if traced else None)) for name, folder in named]
+
+
+def command_of(command: str, folders: Sequence[Path], out: Path | None = None) -> str:
+    """A line for a shell that makes a page again."""
+    told = ["srlm", command, *map(str, folders), *([] if out is None else ["--out", str(out)])]
+    return visible(shlex.join(told), 2000)
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
@@ -210,14 +234,17 @@ def html_target(out: Path) -> Path:
     return out
 
 
-def render(template: str, target: Path, figures: Sequence[Any], context: dict[str, Any]) -> Path:
+def render(
+    template: str, target: Path, context: dict[str, Any], drawn: Sequence[Chart], runs: Sequence[Run] = ()
+) -> Path:
     """Write one self-contained page.
 
     Args:
-        template: a file in `templates`.
+        template: a file in `templates`, which says what its context is.
         target: the HTML file.
-        figures: what plotly draws; the page finds each by its key.
         context: what the template says; untrusted text passes through `visible` there or before.
+        drawn: charts; the template gives each a place by its key.
+        runs: what the script lets a reader open.
     """
     environment = Environment(
         loader=PackageLoader("srlm.report", "templates"),
@@ -225,70 +252,35 @@ def render(template: str, target: Path, figures: Sequence[Any], context: dict[st
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=traced.drawn,
     )
     environment.filters |= {
         "visible": visible,
         "moment": _moment,
         "kappa": numbers.kappa,
-        "confidence": numbers.confidence,
-        "margins": numbers.margins,
-        "proved": numbers.proved,
         "share": numbers.share,
-        "measured": numbers.measured,
-        "mass": numbers.mass,
         "share_bracket": numbers.share_bracket,
         "number": numbers.number,
     }
     room = files("srlm.report") / "templates"
+    script = "\n".join((room / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
+    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = environment.get_template(template).render(
         style=Markup((room / "style.css").read_text(encoding="utf-8")),
-        script=Markup((room / "page.js").read_text(encoding="utf-8")),
-        plotly=Markup(get_plotlyjs()) if figures else None,
-        names=NAMES,
-        specs={figure.key: figure.spec for figure in figures},
+        script=Markup(script),
+        script_hash=f"'sha256-{digest}'",
+        page=Markup(_embedded(Page(runs=list(runs), charts=list(drawn)))),
         **context,
     )
     write_text(target, page)
     return target
 
 
-def _row(answer: Answer) -> dict[str, Any]:
-    base, last = answer.rounds[0], answer.rounds[-1]
-    before, after = ((at.bracket.mode.correct, at.majority) for at in (base, last))
-    modes = [at.bracket for at in answer.rounds]
-    mode, majority = fates(before, after) if len(answer.rounds) > 1 else (None, None)
-    tags: list[str] = [answer.split, *([mode] if mode else [])]
-    if _changed(answer):
-        tags.append("changed")
-    if answer.base.mode.text != answer.last.mode.text:
-        tags.append("moved")
-    return {
-        "prompt": cut(answer.prompt),
-        "known": visible(", ".join(answer.known), 80),
-        "held_out": answer.split == "held_out",
-        "tags": tags,
-        "fate": mode and mode.replace("_", " "),
-        "majority": majority and majority.replace("_", " "),
-        "flips": sum(bool(one) for one in moved(modes[1:], modes[:-1])),
-        "columns": [
-            {
-                "greedy": _reply(at.bracket.greedy),
-                "mode": _reply(at.bracket.mode),
-                "same": at.bracket.greedy.text == at.bracket.mode.text,
-                "certified": at.bracket.certified,
-                "samples": at.sample_accuracy,
-            }
-            for at in (base, last)
-        ],
-    }
-
-
-def _changed(answer: Answer) -> bool:
-    return (answer.base.greedy.text, answer.base.mode.text) != (answer.last.greedy.text, answer.last.mode.text)
-
-
-def _reply(response: Response) -> dict[str, Any]:
-    return cut(response.text, correct=response.correct)
+def _embedded(page: Page) -> str:
+    """JSON that can stand in a script element."""
+    document = page.model_dump(mode="json", exclude_defaults=True)
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.translate({ord(one): f"\\u{ord(one):04x}" for one in "<>&\u2028\u2029"})
 
 
 def _moment(value: str) -> str:

@@ -73,10 +73,4 @@ def _outcomes(run: RunView) -> dict[str, Outcome]:
     if (file := run.path / PROMPTS_FILE).is_file():
         rows = pq.read_table(file).to_pylist()
         return {row["prompt"]: (row["sample_accuracy"], row["majority_correct"]) for row in rows}
-    told: dict[str, Outcome] = {
-        prompt_key(one.prompt): (one.rounds[-1].sample_accuracy, one.rounds[-1].majority.correct)
-        for one in run.questions
-    }
-    return told | {
-        prompt_key(one.prompt): (one.rounds[-1].sample_accuracy, one.last.mode.correct) for one in run.answers
-    }
+    return {prompt_key(one.prompt): (one.rounds[run.now].share, one.rounds[run.now].right) for one in run.prompts}

@@ -7,10 +7,14 @@ computes from these. Refuses to know: records, drawing. Texts are what a model o
 numbers have six significant digits (they agree with the records to 1e-5 relative).
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from srlm.report.traced import plain
+
+Colour = Literal["ink", "theory", "right", "wrong", "soft", "blue", "orange", "green", "purple", "red"]
+Words = Annotated[str, AfterValidator(plain)]  # sentences are made of numbers that know where they are from
 Fate = Literal["kept", "learned", "corrupted", "still_wrong"]
 
 
@@ -26,7 +30,7 @@ class Item(Part):
     Attributes:
         text: None where only its probability is known (a diagnosis keeps the texts of few).
         right: None where no answer is known or nobody graded it.
-        cut: it never ended, or is degenerate.
+        cut: it never ended, or is empty.
     """
 
     text: str | None
@@ -107,8 +111,8 @@ class Stop(Part):
 
     round: int
     signature: str
-    evidence: str
-    rate: str
+    evidence: Words
+    rate: Words
 
 
 class Run(Part):
@@ -163,9 +167,9 @@ class Line(Part):
         paths: where the y of every point is from ("rounds/03/metrics.json#/kappa/upper"); "": it was computed.
     """
 
-    name: str
+    name: Words
     points: list[tuple[float, float | None, float | None, float | None]]
-    colour: Literal["ink", "theory", "right", "wrong", "soft", "blue", "orange", "green", "purple", "red"] = "ink"
+    colour: Colour = "ink"
     style: Literal["solid", "dash", "dot", "none", "bars"] = "solid"
     mark: Literal["dot", "diamond", "up", "down", "cross", "none"] = "dot"
     band: bool = False
@@ -183,7 +187,7 @@ class Axis(Part):
         ticks: (where, label), where the script is not to choose; names of categories for bars.
     """
 
-    title: str = ""
+    title: Words = ""
     log: bool = False
     percent: bool = False
     lowest: float | None = None
@@ -196,7 +200,7 @@ class Rule(Part):
 
     axis: Literal["x", "y"]
     at: float
-    label: str
+    label: Words
     until: float | None = None
 
 
@@ -204,14 +208,14 @@ class Chart(Part):
     """A figure: `key` is its place in the page (`data-chart`), `words` what it shows in a sentence.
 
     Attributes:
-        horizontal: bars lie, one a row.
+        horizontal: bars lie, one a row: x, from the top, and y change places.
         stacked: bars of several lines stand on one another.
     """
 
     key: str
-    title: str
-    caption: str
-    words: str
+    title: Words
+    caption: Words
+    words: Words
     x: Axis
     y: Axis
     lines: list[Line]

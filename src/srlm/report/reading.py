@@ -1,4 +1,4 @@
-"""A run as a page needs it: its record, its rounds, and what it answered to each prompt at every round.
+"""A run as a page needs it: its record, its rounds, and what was said to each prompt at every round.
 
 Knows: the run's folder through `srlm.records`. Only rounds whose metrics are complete are read, so a run in progress
 can be looked at. Refuses to know: how a page looks.
@@ -9,15 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from srlm.measure.fates import majority_outcomes
 from srlm.measure.majorities import CONFIDENCE
-from srlm.measure.split import share
 from srlm.records.forecast import ForecastRecord
-from srlm.records.responses import ModeBracket
 from srlm.records.rounds import SPLITS, RoundRecord, RunRecord, Split, SplitRecord, parse
-from srlm.records.run_directory import RUN_FILE, RoundDirectory, RunDirectory
-from srlm.records.tables import modes_from_table, samples_from_table
-from srlm.report.majorities import Question, questions
+from srlm.records.run_directory import RUN_FILE, RunDirectory
+from srlm.report.payload import Prompt
+from srlm.report.prompts import read_prompts
+from srlm.report.traced import trace
 
 _DRAWS_ALONE = (
     "it trains on its own samples, all with the same weight; the default beside it shows what the reward adds to the "
@@ -38,37 +36,6 @@ _CONTROLS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerAt:
-    """What the policy says to one prompt at one round: its greedy answer and mode, the share of right samples, and
-    whether their majority is right (None where no answer is known).
-    """
-
-    bracket: ModeBracket
-    sample_accuracy: float | None
-    majority: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One prompt, with accepted answers, and what was said to it at every round from 0 to the one shown."""
-
-    prompt: str
-    known: tuple[str, ...]
-    split: Split
-    rounds: tuple[AnswerAt, ...]
-
-    @property
-    def base(self) -> ModeBracket:
-        """What the base model says."""
-        return self.rounds[0].bracket
-
-    @property
-    def last(self) -> ModeBracket:
-        """What the policy of the round shown says."""
-        return self.rounds[-1].bracket
-
-
-@dataclass(frozen=True, slots=True)
 class RunView:
     """Everything a page says about a run.
 
@@ -76,15 +43,13 @@ class RunView:
         path: the run's folder.
         record: `run.json`.
         rounds: metrics of the complete rounds, in order from 0; may be empty.
-        answers: one a prompt; empty without a complete round, and at the level of answers.
-        questions: the same at the level of answers.
+        prompts: one a prompt, with all that was seen at it; empty without a complete round.
     """
 
     path: Path
     record: RunRecord
     rounds: tuple[RoundRecord, ...]
-    answers: tuple[Answer, ...]
-    questions: tuple[Question, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
 
     @property
     def of_answers(self) -> bool:
@@ -232,12 +197,14 @@ class RunView:
         return "train" if self.split("train") or not self.split("held_out") else "held_out"
 
 
-def read_run(folder: Path, answers: bool = True) -> RunView:
+def read_run(folder: Path, prompts: bool = True, traced: str | None = None) -> RunView:
     """Read a run, finished or not.
 
     Args:
         folder: what `srlm run --out` wrote.
-        answers: whether to read the tables of answers too.
+        prompts: whether to read the tables of responses too.
+        traced: numbers of the records know where they are from, beginning with this ("", or a name and a slash); None:
+            they do not.
 
     Raises:
         InputError: there is no run, or what is there is damaged (the file and the fix are named).
@@ -245,28 +212,11 @@ def read_run(folder: Path, answers: bool = True) -> RunView:
     directory = RunDirectory.open(folder)
     record = parse(RunRecord, directory.record(), folder / RUN_FILE)
     rounds = [directory.round(number) for number in directory.completed_rounds()]
-    view = RunView(folder, record, tuple(one.read() for one in rounds), ())
-    if not answers or not rounds:
+    told = [one.read() for one in rounds]
+    if traced is not None:
+        record = trace(record, f"{traced}{RUN_FILE}")
+        told = [trace(one, f"{traced}rounds/{one.round:02d}/metrics.json") for one in told]
+    view = RunView(folder, record, tuple(told))
+    if not prompts or not rounds:
         return view
-    if view.of_answers:
-        return replace(view, questions=questions(rounds[: view.now + 1], view.confidence))
-    return replace(view, answers=_answers(rounds[: view.now + 1]))
-
-
-def _answers(rounds: list[RoundDirectory]) -> tuple[Answer, ...]:
-    prompts = rounds[0].read_table("modes").select(["prompt", "answer", "split"]).to_pylist()
-    answers = zip(*map(_answers_at, rounds), strict=True)
-    return tuple(
-        Answer(row["prompt"], tuple(row["answer"] or ()), row["split"], tuple(at))
-        for row, at in zip(prompts, answers, strict=True)
-    )
-
-
-def _answers_at(folder: RoundDirectory) -> list[AnswerAt]:
-    rollouts = samples_from_table(folder.read_table("samples"))
-    return [
-        AnswerAt(mode, share([one.correct for one in rollout.responses]), majority)
-        for mode, rollout, majority in zip(
-            modes_from_table(folder.read_table("modes")), rollouts, majority_outcomes(rollouts), strict=True
-        )
-    ]
+    return replace(view, prompts=read_prompts(rounds, view.of_answers, float(view.confidence)))

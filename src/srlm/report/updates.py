@@ -45,7 +45,7 @@ def _row(run: RunView, now: RoundRecord, update: ProjectionRecord, before: Round
         tau = numbers.mass(update.tau)
         tau += "" if update.tau_max is None else f" (at most {numbers.mass(update.tau_max)})"
     worst = update.distance_worst_prompt
-    what = f" “{visible(run.answers[worst].prompt, 60)}”" if 0 <= worst < len(run.answers) else ""
+    what = f" “{visible(run.prompts[worst].prompt, 60)}”" if 0 <= worst < len(run.prompts) else ""
     far = f"median {numbers.number(update.distance)}, most {numbers.number(update.distance_max)} (prompt {worst}{what})"
     return UpdateText(
         round=now.round,
