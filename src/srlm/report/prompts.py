@@ -129,7 +129,7 @@ def _add_responses(modes: pa.Table, samples: pa.Table, seen: dict[int, _Seen]) -
                 "lead": lead, "lower": lower, "upper": upper, "certified": row["certified"], "proved": row["certified"],
                 "right": best[0][2], "share": six(share([each[2] for each in drawn[row["prompt_id"]]])),
                 "logprobs": logs, "open": list(map(six, row.get("open_prefixes") or ())), "beneath": beneath,
-                "dropped": None if dropped is None else (six(row["dropped_mass"]), six(dropped)),
+                "dropped": None if six(dropped) is None else (six(row["dropped_mass"]), six(dropped)),
                 "expansions": row["expansions"], "counts": counts, "drawn": counts.total(), "greedy": at,
             }
         )  # fmt: skip
