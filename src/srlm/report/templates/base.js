@@ -32,7 +32,7 @@ const clamp = (x, low, high) => Math.min(high, Math.max(low, x)), isNumber = (x)
 const trim = (text) => text.includes("e") || !text.includes(".") ? text : text.replace(/\.?0+$/, "");
 const num = (x) => !Number.isFinite(x) ? "∞" : Math.abs(x) >= 1e5 || (x && Math.abs(x) < 1e-3) ? x.toExponential(0).replace("e+", "e")
   : Math.abs(x) >= 1000 ? Math.round(x).toLocaleString("en") : trim(x.toPrecision(3));
-const prob = (p) => p == null ? "not known" : p > 0.99995 ? "1" : p > 0.995 ? p.toFixed(4) : p >= 0.1 ? p.toFixed(2) : p >= 0.001 ? p.toPrecision(2) : p < 1e-9 ? "0" : p.toExponential(0);
+const prob = (p) => p == null ? "not known" : p > 0.99995 ? "1" : p > 0.995 ? p.toFixed(4) : p >= 0.1 ? p.toFixed(2) : p >= 0.001 ? p.toPrecision(2) : p > 0 ? p.toExponential(0) : "0";
 const pct = (x) => `${num(Math.abs(x) < 0.1 ? Math.round(1000 * x) / 10 : Math.round(100 * x))}%`;
 const span = (low, high, show) => show(low) === show(high) ? show(low) : `${show(low)} to ${show(high)}`;
 const plural = (n, word, more = word + "s") => `${n.toLocaleString("en")} ${n === 1 ? word : more}`;

@@ -4,7 +4,7 @@
 const SHOWN = 12, whole = new Set();
 function told(run, prompt, t, column, value, shown) {
   const table = run.kind === "diagnosis" ? `diagnosis.json#${prompt.id}` : `rounds/${String(t).padStart(2, "0")}/${["logprob", "answer", "rows", "lower", "upper"].includes(column.split(":")[0]) ? "samples" : "modes"}.parquet#${prompt.id}`;
-  return h("data", { value, "data-path": `${run.folder ? `${run.folder}/` : ""}${table}/${column}`, "data-value": value }, shown);
+  return h("data", { value, "data-path": `${RUNS.length > 1 ? `${run.name}/` : ""}${table}/${column}`, "data-value": value }, shown);
 }
 // The order of items, the same in all figures and at every round: favourites of any round first, then by their largest chance.
 const ORDERS = new WeakMap();
@@ -54,8 +54,9 @@ function drawBars(run, prompt, t, beta, again) {
   const seen = answers ? 0 : sum(at.logprobs.map((one) => one == null ? 0 : Math.exp(one))), hidden = Math.max(0, 1 - seen), lostDraws = at.drawn - known(at);
   const rest = there && (answers ? lostDraws > 0 && h("li", { class: "soft" }, h("span"), h("span", { class: "text" }, "without an answer, left out of the shares"), h("span"), h("span", { class: "n" }, `${lostDraws} of ${at.drawn}`))
     : hidden > 1e-6 && h("li", { class: "soft" }, h("span"), h("span", { class: "text" }, "every other response", at.open.length ? `, the likeliest at most ${prob(Math.exp(at.open[0]))}` : ""), s("svg", { role: "img", "aria-label": `everything else ${prob(hidden)}` }, grid(), s("rect", { x: 0, y: 4, height: 9, width: percent(hidden), fill: hatch("soft"), stroke: "var(--soft)" })), h("span", { class: "n" }, prob(hidden))));
-  const list = all ? order : order.slice(0, SHOWN), beyond = order.length - list.length;
-  return [h("ol", { class: "bars" }, list.map(bar), rest), beyond > 0 && h("button", { type: "button", onclick: () => { whole.add(prompt); again(); } }, `${beyond} more, less likely`),
+  const weight = (i) => leads.has(i) ? 2 : there ? chance(run, at, i) ?? -1 : tilt?.point[i] ?? -1, leads = new Set([at.lead, prompt.rounds[0].lead]), likeliest = new Set([...order].sort((a, b) => weight(b) - weight(a)).slice(0, SHOWN));
+  const list = order.map((i, place) => [i, place]).filter(([i]) => all || likeliest.has(i)), beyond = order.length - list.length;
+  return [h("ol", { class: "bars" }, list.map(([i, place]) => bar(i, place)), rest), beyond > 0 && h("button", { type: "button", onclick: () => { whole.add(prompt); again(); } }, `${beyond} more, less likely`),
     legend(there && [s("rect", { width: 24, height: 9, y: 1, fill: answers ? hatch("ink") : "var(--ink)", stroke: "var(--ink)" }), answers ? "share of draws with an answer" : "probability, exact"],
       there && at.lead != null && upper - lower > 0.004 && [s("path", { d: "M1 5.5h22M1 2v7M23 2v7", stroke: "var(--ink)", "stroke-width": 1.4 }), answers ? `bracket of the likeliest, ${at.proved ? "proved" : `${pct(run.confidence ?? 0.95)} for all prompts at once`}` : "the mode lies in this bracket"],
       tilt && [s("path", { d: "M1 5.5h22M1 2v7M23 2v7", stroke: "var(--theory)", "stroke-width": 1.6 }), answers ? "exact rounds from the first draws, at this β (P10)" : `exact rounds from the base, at this β: ${run.proved} bracket (P8)`]), at.said && there && h("details", { class: "said" }, h("summary", {}, "A response with this answer"), h("p", {}, at.said))];
