@@ -13,7 +13,7 @@ from srlm.cli._diagnosis_text import comparison_text, diagnosis_text
 from srlm.errors import InputError
 from srlm.records.atomic import write_json
 from srlm.records.diagnosis import DiagnosisRecord
-from srlm.report.diagnosis_figures import comparison_figures, diagnosis_figures
+from srlm.report.diagnosis_charts import comparison_charts, diagnosis_charts
 from srlm.report.diagnosis_page import report_diagnoses, write_diagnosis_comparison, write_diagnosis_page
 
 SAMPLES = {
@@ -198,15 +198,15 @@ def test_a_document_without_answers_or_spectra_is_drawn(document: dict[str, Any]
     document["self_reward_against_correctness"] = None
     page = page_of(document, tmp_path)
     assert "infinite" in page
-    figures = diagnosis_figures(DiagnosisRecord.model_validate(document))
+    figures = diagnosis_charts(DiagnosisRecord.model_validate(document))
     assert [figure.key for figure in figures] == ["confidence"]
 
 
 def test_probabilities_too_small_for_a_double_are_still_drawn(document: dict[str, Any], tmp_path: Path) -> None:
     document["prompts"][0]["mode"] |= {"logprob_lower": -5000.0, "logprob_upper": -5000.0}
     assert "×10⁻²¹⁷²" in page_of(document, tmp_path)
-    for figure in diagnosis_figures(DiagnosisRecord.model_validate(document)):
-        json.dumps(figure.spec, allow_nan=False)
+    for figure in diagnosis_charts(DiagnosisRecord.model_validate(document)):
+        json.dumps(figure.model_dump(mode="json"), allow_nan=False)
 
 
 def test_several_are_compared_with_their_names_and_notes(document: dict[str, Any], tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_several_are_compared_with_their_names_and_notes(document: dict[str, Any
     assert "2 models side by side" in page
     assert "watch out" in page
     assert "<b>second" not in page
-    assert {figure.key for figure in comparison_figures(named)} == {"spectra", "ceilings"}
+    assert {figure.key for figure in comparison_charts(named)} == {"spectra", "ceilings"}
 
 
 def test_report_draws_what_diagnose_wrote(document: dict[str, Any], tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def _prompt(number: int, one: PromptDiagnosis) -> Prompt:
         items[greedy] |= {"text": one.greedy.text, "cut": "cut" in one.greedy.marks}
     dropped = None
     if known is not None and known.dropped_logprob is not None:
-        dropped = (six(known.dropped_mass), six(known.dropped_logprob))
+        dropped = (known.dropped_mass, known.dropped_logprob)
     at = At(
         lead=0,
         lower=six(mode.logprob_lower),
@@ -110,10 +110,7 @@ def _prompt(number: int, one: PromptDiagnosis) -> Prompt:
         greedy=greedy,
     )
     accepted = (one.answer,) if isinstance(one.answer, str) else one.answer or ()
-    shown = [
-        Item(**item | {"text": item["text"] if item["text"] is None else visible(item["text"], SHOWN)})
-        for item in items
-    ]
+    shown = [Item.model_validate(item | {"text": item["text"] and visible(item["text"], SHOWN)}) for item in items]
     return _made(number, one.prompt, accepted, shown, at)
 
 
