@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.report.test_page import read
 
 from srlm.records.bracket import Bracket
 from srlm.report import overview, page
@@ -187,10 +188,10 @@ def test_a_control_is_called_one(
 
 def test_an_older_run_is_reported_with_what_it_has(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", old=True)
-    text = re.sub(r"<(script|style).*?</\1>", "", write_report(run).read_text(encoding="utf-8"), flags=re.S)
+    text = read(write_report(run)).text
     assert "P3, trained prompts" in text
     assert "within the upper end" not in text
-    for absent in ("None", "forecast", "What every update aimed at", "Surer?", "τ:", "nan"):
+    for absent in ("None", "were forecast", "What every update aimed at", "Surer?", "τ:", "nan"):
         assert absent not in text
     assert dict(points(read_run(run))).keys() == {"Right answers", "As the theory says?"}
 
@@ -279,7 +280,7 @@ def test_a_run_with_widened_brackets_proves_nothing(make_run: MakeRun, tmp_path:
     assert view.widened == 0.05
     words = [*caveats(view), theory_sentence(view), *(f"{one.label} {one.measured}" for one in promise_texts(view))]
     assert any("widened by 0.05 nats" in one and "They are estimates" in one for one in words)
-    text = re.sub(r"<(script|style)>.*?</\1>", "", write_report(run).read_text(encoding="utf-8"), flags=re.S)
+    text = read(write_report(run)).text
     # What is left of the word are its denial and the footer's "statements labelled P are proved".
     for shown in ("\n".join(words), text):
         assert {shown[at.start() - 4 : at.end()] for at in re.finditer("proved", shown)} <= {"not proved", "are proved"}

@@ -58,7 +58,7 @@ def test_page_says_what_was_measured(make_run: MakeRun, tmp_path: Path) -> None:
         assert f"{100 * split['accuracy']['sample']:.0f}%" in text
         assert f"{100 * split['failure_rate']['upper']:.0f}%" in text
     prompts = json.loads(read(run / "report.html").data)["runs"][0]["prompts"]
-    assert {one["prompt"] for one in prompts} >= {"question 3", "question 103"}
+    assert {one["prompt"] for one in prompts} >= {"question 3 ", "question 103 "}
     assert "2.13.0+cpu" in text
 
 
