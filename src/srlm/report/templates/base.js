@@ -1,6 +1,20 @@
 // What the other files stand on: elements, numbers as people read them, files to take along.
 // Text is set as text and attributes by name; nothing here or elsewhere parses markup, evaluates or asks for anything.
-const $ = (id) => document.getElementById(id), PAGE = JSON.parse($("page").textContent);
+const $ = (id) => document.getElementById(id);
+const PAGE = JSON.parse($("page").textContent); // fields at their defaults are left out there
+const filled = (part, defaults) => { for (const [name, value] of Object.entries(defaults)) part[name] ??= Array.isArray(value) ? [...value] : value; return part; };
+for (const run of filled(PAGE, { runs: [], charts: [] }).runs) {
+  filled(run, { beta: null, left_out: 0, steps: [], prompts: [], stop: null, folder: "", proved: "proved", failing: 0.5 });
+  for (const prompt of run.prompts) {
+    filled(prompt, { items: [], known: "" });
+    for (const at of prompt.rounds) filled(at, { lead: null, lower: null, upper: null, right: null, share: null, logprobs: [], open: [], beneath: [], counts: [], draws: [], drawn: 0, greedy: null });
+  }
+}
+for (const chart of PAGE.charts) {
+  filled(chart, { lines: [], rules: [], x: {}, y: {} });
+  for (const axis of [chart.x, chart.y]) filled(axis, { title: "", ticks: [] });
+  for (const one of chart.lines) filled(one, { colour: "ink", style: "solid", mark: "dot", band: false, estimated: false, paths: [] });
+}
 function made(node, attrs, kids) {
   for (const [name, value] of Object.entries(attrs ?? {})) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
@@ -18,7 +32,7 @@ const clamp = (x, low, high) => Math.min(high, Math.max(low, x)), isNumber = (x)
 const trim = (text) => text.includes("e") || !text.includes(".") ? text : text.replace(/\.?0+$/, "");
 const num = (x) => !Number.isFinite(x) ? "∞" : Math.abs(x) >= 1e5 || (x && Math.abs(x) < 1e-3) ? x.toExponential(0).replace("e+", "e")
   : Math.abs(x) >= 1000 ? Math.round(x).toLocaleString("en") : trim(x.toPrecision(3));
-const prob = (p) => p == null ? "not known" : p > 0.99995 ? "1" : p > 0.995 ? p.toFixed(4) : p >= 0.1 ? p.toFixed(2) : p >= 0.001 ? p.toPrecision(2) : p < 1e-9 ? "0" : p.toExponential(0);
+const prob = (p) => p == null ? "not known" : p > 0.99995 ? "1" : p > 0.995 ? p.toFixed(4) : p >= 0.1 ? p.toFixed(2) : p >= 0.001 ? p.toPrecision(2) : p > 0 ? p.toExponential(0) : "0";
 const pct = (x) => `${num(Math.abs(x) < 0.1 ? Math.round(1000 * x) / 10 : Math.round(100 * x))}%`;
 const span = (low, high, show) => show(low) === show(high) ? show(low) : `${show(low)} to ${show(high)}`;
 const plural = (n, word, more = word + "s") => `${n.toLocaleString("en")} ${n === 1 ? word : more}`;

@@ -6,7 +6,7 @@ function steps(low, high, log, room) { // where an axis is labelled: 1, 2, 5, 10
     return range(Math.floor((high - low) / step) + 2).map((i) => Number(((Math.ceil(low / step - 1e-9) + i) * step).toPrecision(12))).filter((one) => one <= high + step * 1e-6);
   }
   const decades = Math.log10(high / low), from = Math.floor(Math.log10(low)), to = Math.ceil(Math.log10(high));
-  const digits = decades < 0.9 ? [1, 1.2, 1.5, 2, 3, 5, 7] : decades * 3 <= room ? [1, 2, 5] : [1], stride = Math.max(1, Math.ceil((to - from) / room));
+  const digits = decades < 0.9 ? [1, 1.2, 1.5, 2, 3, 5, 7] : decades * 3 <= room + 2.5 ? [1, 2, 5] : [1], stride = Math.max(1, Math.ceil((to - from) / room));
   const all = range(to - from + 1).filter((i) => i % stride === 0).flatMap((i) => digits.map((one) => Number((one * 10 ** (from + i)).toPrecision(6))));
   return all.filter((one) => one >= low * 0.999 && one <= high * 1.001);
 }
@@ -56,7 +56,7 @@ function drawChart(chart, width) {
   const room = Math.max(2, Math.floor(width / 60)), padX = bars.length ? 0.5 : whole && !chart.x.log && x[1] - x[0] <= 60 ? Math.max(0.15, 0.02 * (x[1] - x[0])) : 0;
   const xticks = chart.x.ticks.length ? chart.x.ticks : whole && !chart.x.log ? steps(x[0], x[1], false, Math.min(room * 1.6, x[1] - x[0] || 1)).filter(Number.isInteger) : steps(...x, chart.x.log, room);
   x = chart.x.log ? [x[0] / 1.04, x[1] * 1.04] : [x[0] - padX, x[1] + padX || x[0] + 1];
-  const above = chart.rules.some((one) => one.axis === "x" && one.label), titled = chart.y.title && chart.y.title !== chart.title;
+  const above = chart.rules.some((one) => one.axis === "x" && one.label), titled = chart.y.title && !chart.title.includes(chart.y.title);
   const plot = frame({ width, height, label: `${chart.title}: ${chart.words}`, x, y, log: axis.log, xlog: chart.x.log, xticks, yticks: chart.y.ticks.length ? chart.y.ticks : steps(...y, axis.log, 5), show: shown,
     showX: chart.x.percent ? pct : num, top: 12 + (titled ? 18 : 0) + (above ? 16 : 0), xtitle: chart.x.title }), { X, Y, svg } = plot;
   if (titled) svg.append(words(0, 11, chart.y.title));

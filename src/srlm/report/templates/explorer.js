@@ -64,7 +64,7 @@ function drawLedger() {
   if (!section) return;
   section.hidden = !all.length;
   if (!all.length) return;
-  const width = Math.max(280, body.clientWidth), T = all.length + 1, whole = most(all.map((one) => sum(Object.values(one.counts)))), height = 290, top = 36, gap = 26, bar = 12, unit = (height - top - gap - 6) / Math.max(1, whole), cell = (width - bar) / (T - 1);
+  const width = Math.max(280, body.clientWidth), T = all.length + 1, whole = most(all.map((one) => sum(Object.values(one.counts)))), height = run.stop ? 306 : 290, top = 36, gap = 26, bar = 12, unit = (290 - top - gap - 6) / Math.max(1, whole), cell = (width - bar) / (T - 1);
   const count = (one, fate) => one.counts[fate] ?? 0, rights = [count(all[0], "kept") + count(all[0], "corrupted"), ...all.map((one) => count(one, "kept") + count(one, "learned"))];
   const wrongs = [count(all[0], "learned") + count(all[0], "still_wrong"), ...all.map((one) => count(one, "corrupted") + count(one, "still_wrong"))], wrongTop = (t) => top + rights[t] * unit + gap, rounds = [run.rounds[Math.max(0, run.rounds.indexOf(all[0].round) - 1)], ...all.map((one) => one.round)];
   const where = state.split === "held_out" ? "held-out" : "trained", svg = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `Streams of ${where} prompts between rounds` }), labels = [];
@@ -83,7 +83,7 @@ function drawLedger() {
   range(T).forEach((t) => {
     const x = cell * t, anchor = t === 0 ? "start" : t === T - 1 ? "end" : "middle", tx = t === 0 ? 0 : t === T - 1 ? width : x + bar / 2, roomy = cell > 72 || t === 0 || t === T - 1 || (cell > 30 && T < 8), plain = cell <= 72 && t && t < T - 1;
     svg.append(s("rect", { x, y: top, width: bar, height: rights[t] * unit, fill: paint("right") }), s("rect", { x, y: wrongTop(t), width: bar, height: wrongs[t] * unit, fill: paint("wrong") }));
-    if (rounds[t] === run.stop?.round && run.stop) svg.append(line([[x + bar / 2, 0], [x + bar / 2, height]], { stroke: "var(--ink)", "stroke-dasharray": "1.5 3" }));
+    if (run.stop && rounds[t] === run.stop.round) svg.append(line([[x + bar / 2, 0], [x + bar / 2, height - 14]], { stroke: "var(--ink)", "stroke-dasharray": "1.5 3" }), words(clamp(x + bar / 2, 30, width - 30), height - 2, "stop here", { class: "strong", "text-anchor": "middle" }));
     if (roomy) svg.append(words(tx, 12, plain ? rounds[t] : named(run, rounds[t]), { "text-anchor": anchor, class: "ink halo" }), words(tx, 28, plain ? rights[t] : `${rights[t]} right`, { "text-anchor": anchor, class: "halo" }), words(tx, wrongTop(t) - 7, plain ? wrongs[t] : `${wrongs[t]} wrong`, { "text-anchor": anchor, class: "halo" }));
   });
   const link = (one, fate) => h("td", { class: "n" }, count(one, fate) ? h("a", { href: address({ flow: fate, round: one.round, only: [], q: "" }), "aria-label": `${count(one, fate)} ${spoken(fate)} in round ${one.round}` }, count(one, fate)) : "0");

@@ -6,6 +6,7 @@ label(); matchMedia("(prefers-color-scheme: dark)").addEventListener("change", l
 
 function drawRuns() {
   const run = current();
+  $("runs").hidden = RUNS.length < 2;
   if (RUNS.length > 1) $("runs").replaceChildren(...RUNS.map((one) => h("a", { href: one === RUNS[0] ? "#run=" : `#run=${encodeURIComponent(one.name)}`, "aria-current": one === run ? "page" : null }, short(one.name, 32))));
   $("key").replaceChildren(...(explorer ? [[true, run.level === "answer" ? `certified at ${pct(run.confidence ?? 0.95)}` : run.proved], [false, run.level === "answer" ? "sampled" : "sampled or open"]].map(([is, told]) => h("span", {}, s("svg", { class: "mark", viewBox: "0 0 10 10", "aria-hidden": "true" }, s("rect", { width: 10, height: 10, fill: is ? "var(--ink)" : hatch("ink"), stroke: "var(--ink)" })), told)) : []));
 }

@@ -4,7 +4,7 @@
 const SHOWN = 12, whole = new Set();
 function told(run, prompt, t, column, value, shown) {
   const table = run.kind === "diagnosis" ? `diagnosis.json#${prompt.id}` : `rounds/${String(t).padStart(2, "0")}/${["logprob", "answer", "rows", "lower", "upper"].includes(column.split(":")[0]) ? "samples" : "modes"}.parquet#${prompt.id}`;
-  return h("data", { value, "data-path": `${run.folder ? `${run.folder}/` : ""}${table}/${column}`, "data-value": value }, shown);
+  return h("data", { value, "data-path": `${RUNS.length > 1 ? `${run.name}/` : ""}${table}/${column}`, "data-value": value }, shown);
 }
 // The order of items, the same in all figures and at every round: favourites of any round first, then by their largest chance.
 const ORDERS = new WeakMap();
@@ -20,8 +20,8 @@ const letter = (place) => place < 26 ? String.fromCharCode(97 + place) : String(
 function exact(run, prompt, beta, t) { // every item's probability after t exact rounds from the first round: [at least, at most]
   const base = prompt.rounds[0], S = power(beta, t);
   if (base.lead == null) return null;
-  if (run.level === "answer") { const list = sharpened(range(prompt.items.length).map((i) => base.counts[i] ?? 0), S); return { low: list, high: list }; }
-  return base.logprobs.some((one) => one != null) ? exactRound(base.logprobs, base.open, base.dropped, base.certified, S) : null;
+  if (run.level === "answer") { const list = sharpened(range(prompt.items.length).map((i) => base.counts[i] ?? 0), S); return { low: list, high: list, point: list }; }
+  return base.logprobs.some((one) => one != null) ? exactRound(base, S) : null;
 }
 const strength = (run) => state.beta ?? run.beta ?? 1, ends2 = (at) => [Math.exp(at.lower ?? -Infinity), Math.exp(at.upper ?? 0)];
 const percent = (p) => `${(100 * clamp(p, 0, 1)).toFixed(2)}%`, grid = () => [0, 0.5, 1].map((v) => s("line", { x1: percent(v), x2: percent(v), y1: -3, y2: 25, stroke: v === 0.5 ? "var(--soft)" : "var(--line)", "stroke-dasharray": v === 0.5 ? "2 2" : null }));
@@ -54,8 +54,9 @@ function drawBars(run, prompt, t, beta, again) {
   const seen = answers ? 0 : sum(at.logprobs.map((one) => one == null ? 0 : Math.exp(one))), hidden = Math.max(0, 1 - seen), lostDraws = at.drawn - known(at);
   const rest = there && (answers ? lostDraws > 0 && h("li", { class: "soft" }, h("span"), h("span", { class: "text" }, "without an answer, left out of the shares"), h("span"), h("span", { class: "n" }, `${lostDraws} of ${at.drawn}`))
     : hidden > 1e-6 && h("li", { class: "soft" }, h("span"), h("span", { class: "text" }, "every other response", at.open.length ? `, the likeliest at most ${prob(Math.exp(at.open[0]))}` : ""), s("svg", { role: "img", "aria-label": `everything else ${prob(hidden)}` }, grid(), s("rect", { x: 0, y: 4, height: 9, width: percent(hidden), fill: hatch("soft"), stroke: "var(--soft)" })), h("span", { class: "n" }, prob(hidden))));
-  const list = all ? order : order.slice(0, SHOWN), beyond = order.length - list.length;
-  return [h("ol", { class: "bars" }, list.map(bar), rest), beyond > 0 && h("button", { type: "button", onclick: () => { whole.add(prompt); again(); } }, `${beyond} more, less likely`),
+  const weight = (i) => leads.has(i) ? 2 : there ? chance(run, at, i) ?? -1 : tilt?.point[i] ?? -1, leads = new Set([at.lead, prompt.rounds[0].lead]), likeliest = new Set([...order].sort((a, b) => weight(b) - weight(a)).slice(0, SHOWN));
+  const list = order.map((i, place) => [i, place]).filter(([i]) => all || likeliest.has(i)), beyond = order.length - list.length;
+  return [h("ol", { class: "bars" }, list.map(([i, place]) => bar(i, place)), rest), beyond > 0 && h("button", { type: "button", onclick: () => { whole.add(prompt); again(); } }, `${beyond} more, less likely`),
     legend(there && [s("rect", { width: 24, height: 9, y: 1, fill: answers ? hatch("ink") : "var(--ink)", stroke: "var(--ink)" }), answers ? "share of draws with an answer" : "probability, exact"],
       there && at.lead != null && upper - lower > 0.004 && [s("path", { d: "M1 5.5h22M1 2v7M23 2v7", stroke: "var(--ink)", "stroke-width": 1.4 }), answers ? `bracket of the likeliest, ${at.proved ? "proved" : `${pct(run.confidence ?? 0.95)} for all prompts at once`}` : "the mode lies in this bracket"],
       tilt && [s("path", { d: "M1 5.5h22M1 2v7M23 2v7", stroke: "var(--theory)", "stroke-width": 1.6 }), answers ? "exact rounds from the first draws, at this β (P10)" : `exact rounds from the base, at this β: ${run.proved} bracket (P8)`]), at.said && there && h("details", { class: "said" }, h("summary", {}, "A response with this answer"), h("p", {}, at.said))];
@@ -71,14 +72,14 @@ function drawTilt(run, prompt, t, beta, width) {
   if (!answers && all[0].low[lead] != null) svg.append(band(X, Y, fine.map((x, k) => [x, all[k].low[lead], all[k].high[lead]]), "var(--theory)"));
   const labels = [], dots = [];
   for (const i of [...order].reverse()) {
-    const tone = paint(colourOf(prompt.items[i].right)), shown = most([...p.map((one) => one[i] ?? 0), last.low[i] ?? 0]) > 0.06;
-    if (all[0].low[i] != null) svg.append(line(fine.map((x, k) => [X(x), Y(all[k].low[i])]), { stroke: tone, "stroke-width": i === lead ? 2.4 : 1.2, opacity: shown ? 1 : 0.45 }));
+    const tone = paint(colourOf(prompt.items[i].right)), shown = most([...p.map((one) => one[i] ?? 0), last.point[i] ?? 0]) > 0.06;
+    if (all[0].low[i] != null) svg.append(line(fine.map((x, k) => [X(x), Y(all[k].point[i])]), { stroke: tone, "stroke-width": i === lead ? 2.4 : 1.2, opacity: shown ? 1 : 0.45 }));
     prompt.rounds.forEach((at, r) => {
       if (p[r][i] == null) return;
       if (i === at.lead && answers) { const [low, high] = ends2(at); dots.push(whisker(X(run.rounds[r]), Y(low), Y(high), tone)); }
       if (shown || p[r][i] > 0.02) dots.push(s("g", {}, mark(X(run.rounds[r]), Y(p[r][i]), "dot", !answers, tone, run.rounds[r] === t ? 4.6 : 3.2), s("title", {}, `${letter(orderOf(run, prompt).indexOf(i))}, ${named(run, run.rounds[r])}: ${prob(p[r][i])}`)));
     });
-    const end = final(run) === T1 ? p.at(-1)[i] ?? last.low[i] : last.low[i];
+    const end = final(run) === T1 ? p.at(-1)[i] ?? last.point[i] : last.point[i];
     if (shown && end != null) labels.push({ i, y: Y(end) });
   }
   svg.append(...dots);
@@ -101,7 +102,7 @@ function drawSearch(run, prompt, t, width) { // an outline of the texts, broken 
   const floor = clamp(least([lower / 30, ...rows.filter((one) => one.p).map((one) => one.p), ...open.slice(0, 40)]), 1e-12, 0.01), X = scaled([floor, 1], [left + 8, left + strip - 8], true), Y = (row) => top + row * step + step / 2, largest = Math.max(most(open), mass > 1e-9 ? Math.exp(widest) : -Infinity);
   const svg = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Search: best complete response ${short(textOf(prompt.items[at.lead]), 80)} with ${prob(lower)}; largest open prefix ${largest > 0 ? prob(largest) : "none"}; ${at.certified ? `${run.proved} to be the mode` : "not proved"}` });
   svg.append(s("rect", { x: X(lower), y: top - 6, width: Math.max(0, left + strip - X(lower)), height: height - top - 16, fill: "var(--raise)" }), line([[X(lower), top - 6], [X(lower), height - 22]], { stroke: "var(--ink)", "stroke-width": 1.2 }), words(clamp(X(lower), left + 30, width - value - 20), 18, at.certified ? "mode" : "best found", { "text-anchor": "middle", class: "strong" }));
-  for (const v of steps(floor, 1, true, strip / 46)) svg.append(words(X(v), height - 6, v >= 0.01 ? num(v) : v.toExponential(0), { "text-anchor": "middle" }));
+  for (const v of steps(floor, 1, true, strip / 46)) svg.append(words(X(v), height - 6, v >= 0.001 ? num(v) : v.toExponential(0), { "text-anchor": "middle" }));
   const axis = (y) => s("path", { d: `M${left + 8} ${y}H${left + strip - 8}`, stroke: "var(--faint)" });
   for (const node of rows) {
     const x = 6 + node.depth * indent, y = Y(node.row), room = Math.max(4, Math.floor((left - x - 16) / 7.25)), label = node.label.replace(/^\s/, node.depth ? "·" : ""), leaf = node.item != null, tone = leaf ? paint(colourOf(prompt.items[node.item].right)) : "var(--soft)";
@@ -139,7 +140,7 @@ function drawCertificate(run, prompt, t, width) {
 const figure = (title, picture, caption) => picture && h("figure", {}, h("p", { class: "title" }, title), picture, caption && h("figcaption", {}, caption));
 function column(run, prompt, width, again) {
   const t = clamp(state.round, first(run), reach(run)), beta = strength(run), at = prompt.rounds[measuredAt(run, t)], answers = run.level === "answer", half = (part) => width > 700 ? (width - 36) * part : width;
-  const bars = figure(answers ? `Answers, ${named(run, t)}` : `Responses, ${named(run, t)}`, h("div", {}, drawBars(run, prompt, t, beta, again))), caption = `Lines: the first round’s ${answers ? "shares" : "probabilities"} to the power (1 + 1/β)^t, renormalised${answers ? "" : "; at least, and the band at most, for the favourite"}. Dots: measured. ${answers ? "Hollow: shares of draws." : ""}`;
+  const bars = figure(answers ? `Answers, ${named(run, t)}` : `Responses, ${named(run, t)}`, h("div", {}, drawBars(run, prompt, t, beta, again))), caption = `Lines: the first round’s ${answers ? "shares" : "probabilities"} to the power (1 + 1/β)^t, renormalised${answers ? "" : ", what the search left unseen estimated from samples; band: proved, for the favourite".replace("proved", run.proved)}. Dots: measured. ${answers ? "Hollow: shares of draws." : ""}`;
   const tilt = (w) => { const svg = drawTilt(run, prompt, t, beta, w); return svg && figure("Exact rounds and what was measured", svg, caption); };
   if (answers) {
     const proof = drawCertificate(run, prompt, t, half(0.5));

@@ -9,16 +9,18 @@ const logBeta = (a, b) => logFactorial(a - 1) + logFactorial(b - 1) - logFactori
 const power = (beta, t) => (1 + 1 / beta) ** t;
 
 // P8 (ii), (iii): an exact round to the power S from what is known; `lower` and `upper` are ends of log 1/p^(S)(y*),
-// `low` and `high` those of every known response's own probability.
-function exactRound(logs, open, dropped, certified, S) {
-  const known = logs.filter((one) => one != null), best = most(known), inside = logSum(known.map((one) => S * (one - best)));
+// `low` and `high` those of every known response's own probability. Those `beneath` open prefixes are counted there; where
+// they were drawn, T is estimated from how often (P8 v), and `point` is the forecast with it.
+function exactRound({ logprobs: logs, open, dropped, certified, beneath, counts, drawn }, S) {
+  const among = new Set(beneath), known = logs.filter((one, i) => one != null && !among.has(i)), best = most(known), inside = logSum(known.map((one) => S * (one - best)));
   const [mass, widest] = dropped ?? [0, -Infinity], largest = Math.max(most(open), mass > 0 ? widest : -Infinity) - best;
   const rest = Math.log(Math.max(1 - sum(known.map(Math.exp)), 1e-15)) - best; // a sum that rounds to 1 does not show that nothing is left
   const lost = mass > 0 ? (S - 1) * (widest - best) + Math.log(mass) - best : -Infinity;
   const outside = largest > -Infinity ? Math.min(logSum([...open.map((one) => S * (one - best)), lost]), (S - 1) * largest + rest) : -Infinity;
   const unproved = largest > -Infinity ? logSum([0, inside - S * largest]) : Infinity, upper = logSum([inside, outside]);
-  const end = (total) => logs.map((one) => one == null ? null : Math.exp(S * (one - best) - total));
-  return { S, lower: certified ? inside : Math.min(inside, unproved), upper, low: end(upper), high: end(inside) };
+  const seen = beneath.filter((i) => counts[i]).map((i) => Math.log(counts[i] / drawn) + (S - 1) * (logs[i] - best) - best), middle = drawn ? logSum([inside, Math.min(outside, logSum(seen))]) : upper;
+  const end = (total) => logs.map((one, i) => one == null ? null : Math.exp(S * (one - best) - total(S * (one - best), among.has(i))));
+  return { S, lower: certified ? inside : Math.min(inside, unproved), upper, low: end(() => upper), high: end((own, hidden) => hidden ? logSum([inside, own]) : inside), point: end(() => middle) };
 }
 
 // P10: shares to the power S, renormalised; the plug-in, since shares of draws are what is known.
