@@ -117,7 +117,7 @@ def _prompt(number: int, one: PromptDiagnosis) -> Prompt:
 def _made(number: int, text: str, accepted: Sequence[str], items: list[Item], at: At) -> Prompt:
     known = visible(", ".join(accepted), 200)
     prompt = visible(text, PROMPT)
-    return Prompt(id=number, split="held_out", prompt=prompt, known=known, items=items, rounds=[at])
+    return Prompt(id=number, split="train", prompt=prompt, known=known, items=items, rounds=[at])
 
 
 def _question(number: int, one: AnswerPrompt) -> Prompt:
