@@ -263,7 +263,12 @@ def draw(found: Results, out: Path) -> None:
         for level, what in ((ceiling, "base model's modes (ceiling)"), (level_of(base), "base model's samples")):
             axes.axhline(level, color=INKS["soft"], linewidth=0.8, linestyle=":")
             axes.annotate(
-                what, (0, level), (2, 3), xycoords=("axes fraction", "data"), textcoords="offset points", color=INKS["soft"]
+                what,
+                (0, level),
+                (2, 3),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                color=INKS["soft"],
             )
         axes.set_xscale("log")
         right = max(one[0] for one in ends)

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.report.test_page import read
 
 from srlm.records.bracket import Bracket
 from srlm.report import overview, page
-from srlm.report.figures import run_figures
-from srlm.report.findings import caveats, facts, headline, points, standfirst, troubles
+from srlm.report.charts import forecast_charts, run_charts
+from srlm.report.findings import caveats, points, troubles
 from srlm.report.forecasts import standing
 from srlm.report.page import write_report
 from srlm.report.promises import promise_texts, theory_sentence
 from srlm.report.reading import RunView, read_run
 from srlm.report.updates import rows, words
+from srlm.report.verdict import chips, headline, kappa_sentence, standfirst
 
 MakeRun = Callable[..., Path]
 DRIFT = {"responses": 4, "max": 0.0, "mean": 0.0, "bias": 0.0}
@@ -51,7 +53,8 @@ def test_a_run_above_its_bound_is_called_a_departure(make_run: MakeRun, tmp_path
         one.model_copy(update={"held_out": other.held_out}) for one, other in zip(exact.rounds, run.rounds, strict=True)
     ]
     assert "prompts that no update trains on" in theory_sentence(replace(exact, rounds=tuple(mixed)))
-    assert headline(run).startswith("κ rose")
+    assert kappa_sentence(run).startswith("κ rose")
+    assert headline(run).startswith("Self-rewarding made no certain difference: ")
 
 
 def test_brackets_that_straddle_the_bound_leave_it_open(make_run: MakeRun, tmp_path: Path) -> None:
@@ -60,7 +63,7 @@ def test_brackets_that_straddle_the_bound_leave_it_open(make_run: MakeRun, tmp_p
     assert contraction
     assert {one.verdict for one in contraction} == {"open"}
     assert "do not decide" in theory_sentence(run)
-    assert "no certain change" in headline(run)
+    assert "no certain change" in kappa_sentence(run)
     assert any("not all modes were proved in round 0, 1, 2, 3" in one for one in caveats(run))
 
 
@@ -89,9 +92,9 @@ def test_moved_modes_are_a_departure(make_run: MakeRun, tmp_path: Path) -> None:
 @pytest.mark.parametrize("rounds", [0, 1])
 def test_words_exist_for_short_runs(make_run: MakeRun, tmp_path: Path, rounds: int) -> None:
     run = read_run(make_run(tmp_path / "run", rounds=rounds))
-    assert ("base model" in headline(run)) == (rounds == 0)
+    assert headline(run).startswith("The base model: ") == (rounds == 0)
     assert standfirst(run)
-    assert facts(run)
+    assert all(one.after and bool(one.before) <= (rounds > 0) for one in chips(run))
     assert bool(promise_texts(run)) == (rounds > 0)
 
 
@@ -101,15 +104,13 @@ def answer_to(run: RunView, question: str) -> str:
 
 def test_fates_are_counted_as_the_answers_have_them(make_run: MakeRun, tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path / "run", move_modes=True))
-    marks = [(one.base.mode.correct, one.last.mode.correct) for one in run.answers if one.split == "train"]
+    marks = [(one.rounds[0].right, one.rounds[-1].right) for one in run.prompts if one.split == "train"]
     learned, corrupted = marks.count((False, True)), marks.count((True, False))
     assert learned + corrupted > 0
     assert f"{learned} learned, {corrupted} corrupted" in answer_to(run, "Learned, corrupted")
-    text = write_report(run.path).read_text(encoding="utf-8")
-    held_out = [(one.base.mode.correct, one.last.mode.correct) for one in run.answers if one.split == "held_out"]
-    for fate, pair in (("learned", (False, True)), ("corrupted", (True, False)), ("still wrong", (False, False))):
-        assert text.count(f'<td data-label="Fate">{fate}<') == marks.count(pair) + held_out.count(pair)
-    assert "mode changed in 1 of 3 rounds" in text
+    held_out = [(one.rounds[0].right, one.rounds[-1].right) for one in run.prompts if one.split == "held_out"]
+    told = f"{held_out.count((False, True))} learned, {held_out.count((True, False))} corrupted"
+    assert [one.after for one in chips(run) if one.name.startswith("Since round 0")] == [told]
 
 
 def test_surer_narrower_and_forecast_come_out_either_way(make_run: MakeRun, tmp_path: Path) -> None:
@@ -156,12 +157,13 @@ def test_the_exported_round_is_what_the_page_shows(make_run: MakeRun, tmp_path: 
     last, kept = run.rounds[3].train, run.rounds[2].train
     assert last is not None
     assert kept is not None
-    assert headline(run).endswith("round 2, κ 1.7, is kept")
+    assert headline(run).endswith("; round 2 is kept")
     assert f"{kept.kappa.upper:.3g}" == "1.7" != f"{last.kappa.upper:.3g}"
-    assert facts(run)[0].after == "1.7"
-    assert all(len(one.rounds) == 3 for one in run.answers)
+    assert "to 1.7 in 2 rounds" in kappa_sentence(run)
+    assert [one.after for one in chips(run) if one.name.endswith("κ, trained prompts")] == ["1.7"]
+    assert all(len(one.rounds) == 4 for one in run.prompts), "a reader may look beyond it"
     assert "Round 2 is kept" in answer_to(run, "Which round?")
-    assert "the base model, κ 2.65, is kept" in headline(read_run(make_run(tmp_path / "none", exported=0)))
+    assert "the base model is kept" in headline(read_run(make_run(tmp_path / "none", exported=0)))
     assert "is kept" not in headline(read_run(make_run(tmp_path / "last", exported=3)))
     assert answer_to(read_run(make_run(tmp_path / "old", old=True)), "Which round?") == ""
 
@@ -186,10 +188,10 @@ def test_a_control_is_called_one(
 
 def test_an_older_run_is_reported_with_what_it_has(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", old=True)
-    text = re.sub(r"<(script|style).*?</\1>", "", write_report(run).read_text(encoding="utf-8"), flags=re.S)
+    text = read(write_report(run)).text
     assert "P3, trained prompts" in text
     assert "within the upper end" not in text
-    for absent in ("None", "forecast", "What every update aimed at", "Surer?", "τ:", "nan"):
+    for absent in ("None", "were forecast", "What every update aimed at", "Surer?", "τ:", "nan"):
         assert absent not in text
     assert dict(points(read_run(run))).keys() == {"Right answers", "As the theory says?"}
 
@@ -260,13 +262,13 @@ def test_ends_beyond_a_double_are_written_from_their_logarithms(
 ) -> None:
     view = read_run(make_run(tmp_path / "run"))
     view = replace(view, rounds=tuple(map(beyond, view.rounds)))
-    assert "4.4×10³⁵²" in headline(view)
+    assert "4.4×10³⁵²" in kappa_sentence(view)
     monkeypatch.setattr(page, "read_run", lambda *_, **__: view)
     text = page.write_report(tmp_path / "run").read_text(encoding="utf-8")
     assert "2.3×10⁻³⁵³–0.5" in text  # 10^-352.647 = 2.25 10^-353
     assert "κ beyond 10³⁰⁸ is not drawn" in text
-    for figure in run_figures(view):
-        json.dumps(figure.spec, allow_nan=False)
+    for figure in [*forecast_charts(view, None), *run_charts(view)]:
+        json.dumps(figure.model_dump(mode="json"), allow_nan=False)
     monkeypatch.setattr(overview, "read_run", lambda *_, **__: view)
     assert overview.write_overview_svg(tmp_path / "run", tmp_path / "x.svg").stat().st_size > 0
 
@@ -278,7 +280,7 @@ def test_a_run_with_widened_brackets_proves_nothing(make_run: MakeRun, tmp_path:
     assert view.widened == 0.05
     words = [*caveats(view), theory_sentence(view), *(f"{one.label} {one.measured}" for one in promise_texts(view))]
     assert any("widened by 0.05 nats" in one and "They are estimates" in one for one in words)
-    text = re.sub(r"<(script|style)>.*?</\1>", "", write_report(run).read_text(encoding="utf-8"), flags=re.S)
+    text = read(write_report(run)).text
     # What is left of the word are its denial and the footer's "statements labelled P are proved".
     for shown in ("\n".join(words), text):
         assert {shown[at.start() - 4 : at.end()] for at in re.finditer("proved", shown)} <= {"not proved", "are proved"}

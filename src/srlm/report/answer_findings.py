@@ -71,7 +71,8 @@ def _certain_sentence(run: RunView, split: Split) -> str | None:
     for number, one in dict([*series[:1], *series[-1:]]).items():
         if (of := one.answers) is None:
             continue
-        text = f"in round {number} draws certified {_by_draws(of)} of {numbers.whole(one.prompts or 0)} majorities at {_level(of)}"
+        text = f"in round {number} draws certified {_by_draws(of)} of {numbers.whole(one.prompts or 0)} majorities "
+        text += f"at {_level(of)}"
         text += f", and the responses seen proved {numbers.whole(of.proved)} more" if of.proved else ""
         if of.certified_accuracy is not None:
             right = numbers.over_prompts(numbers.share(of.certified_accuracy), of.certified_interval)

@@ -66,9 +66,9 @@ def break_even_words(diagnosis: AnswerDiagnosis) -> str | None:
     if pays.votes is None or pays.questions is None:
         return "Training is not forecast to pay: a single draw of the base model does as well already."
     return (
-        f"One draw after training is forecast to do as well as voting over {numbers.whole(pays.votes)} draws before it; the "
-        f"run costs as much as {numbers.whole(pays.run_draws)} draws, so it pays after {numbers.whole(pays.questions)} "
-        "questions"
+        f"One draw after training is forecast to do as well as voting over {numbers.whole(pays.votes)} draws before "
+        f"it; the run costs as much as {numbers.whole(pays.run_draws)} draws, so it pays after "
+        f"{numbers.whole(pays.questions)} questions"
     )
 
 
@@ -90,8 +90,8 @@ def write_answers_page(diagnosis: AnswerDiagnosis, out: Path) -> Path:
     wrong = len(diagnosis.surer_of_wrong)
     context = {
         "title": f"{visible(diagnosis.model, 60)}: diagnosis of answers",
-        "over": f"{visible(diagnosis.model, 80)} · diagnosis of answers before training · {len(diagnosis.prompts)} prompts"
-        + draws,
+        "over": f"{visible(diagnosis.model, 80)} · diagnosis of answers before training · "
+        f"{len(diagnosis.prompts)} prompts{draws}",
         "headline": headline(diagnosis),
         "meaning": MEANING[judged.verdict],
         "reason": visible(judged.reason, 700),
@@ -106,8 +106,9 @@ def write_answers_page(diagnosis: AnswerDiagnosis, out: Path) -> Path:
         "about": "Training makes the first answer surer, right or wrong"
         + (f"; it is wrong at {wrong} prompts." if wrong else "."),
         "cautions": [
-            f"Ends of κ, of failure and of probabilities are certificates from draws at {numbers.mass(of.confidence)} for "
-            "all prompts at once (P11). They are no proofs; only what is called proved is." if of else "Nothing was drawn.",
+            "Ends of κ, of failure and of probabilities are certificates from draws"
+            f"{f' at {numbers.mass(of.confidence)}' if of else ''} for all prompts at once (P11). They are no proofs; "
+            "only what is called proved is.",
             *_CAUTIONS,
         ],
         "spectra": None,
@@ -119,10 +120,10 @@ def write_answers_page(diagnosis: AnswerDiagnosis, out: Path) -> Path:
 
 
 _CAUTIONS = (
-    "κ has no upper end where some prompt gave no answer twice. Its estimate is biased towards 1, because the favourite "
-    "of few draws looks more frequent than it is.",
-    "Training on answers sharpens what the model answers most often. It adds no knowledge, and it makes wrong favourites "
-    "surer, too.",
+    "κ has no upper end where some prompt gave no answer twice. Its estimate is biased towards 1, because the "
+    "favourite of few draws looks more frequent than it is.",
+    "Training on answers sharpens what the model answers most often. It adds no knowledge, and it makes wrong "
+    "favourites surer, too.",
 )
 
 

@@ -1,7 +1,7 @@
 """The charts of runs: what is drawn against what, as values that the page's script draws.
 
-Knows: the records' fields through `reading`; what was forecast before training stands in the chart of what was measured.
-Points say where they are from (`traced`). Refuses to know: colours, scales, sizes.
+Knows: the records' fields through `reading`; what was forecast before training stands in the chart of what was
+measured. Points say where they are from (`traced`). Refuses to know: colours, scales, sizes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -121,8 +121,7 @@ def _kappa(run: RunView, split: Split, here: list[Rule]) -> Chart | None:
         if any(one.kappa.upper is None for _, one in series):
             bars += " κ beyond 10³⁰⁸ is not drawn; the table of numbers has it."
     lines = [
-        _told(run, split, _bands(run), (lambda one: one.intervals.get("kappa")) if run.of_answers else lambda one: one.kappa,
-              estimated=run.of_answers or run.widened > 0),
+        _told(run, split, _bands(run), _kappa_band(run), estimated=run.of_answers or run.widened > 0),
         _told(run, split, "forecast" if run.of_answers else "estimate from samples", lambda one: one.kappa_point),
         _told(run, split, "projections onto what is known", lambda one: one.projection_kappa, "dot"),
         *(_exact_rounds(run) if split == run.main_split() else ()),
@@ -141,6 +140,10 @@ def _kappa(run: RunView, split: Split, here: list[Rule]) -> Chart | None:
     return chart(f"kappa-{split}", title, _caption(run, split, bars), lines, axis, words, rules=here)
 
 
+def _kappa_band(run: RunView) -> Callable[[ForecastRecord], Any]:
+    return (lambda one: one.intervals.get("kappa")) if run.of_answers else lambda one: one.kappa
+
+
 def kappa_of(one: SplitRecord) -> float | None:
     """The cautious end, or the estimate from draws."""
     return one.kappa.upper if one.answers is None else one.answers.kappa_estimate
@@ -150,12 +153,12 @@ def _exact_rounds(run: RunView) -> list[Line]:
     """Where an exact round from the round before would have ended."""
     ends, marks = run.exact_rounds(), {"colour": "theory", "style": "none"}
     most, least = (" most", " least") if run.label == "P8" else (" most (P3)", " estimate")
+    upper = [(at, high, None) for at, _, high in ends if high is not None]
+    lower = [(at, low, None) for at, low, _ in ends if low is not None]
     return [
-        line(f"exact round from the round before,{most}", [(at, high, None) for at, _, high in ends if high is not None],
-             mark="down", **marks),
-        line(f"exact round,{least}", [(at, low, None) for at, low, _ in ends if low is not None],
-             mark="up" if run.label == "P8" else "diamond", **marks),
-    ]  # fmt: skip
+        line(f"exact round from the round before,{most}", upper, mark="down", **marks),
+        line(f"exact round,{least}", lower, mark="up" if run.label == "P8" else "diamond", **marks),
+    ]
 
 
 def _failure(run: RunView, split: Split, here: list[Rule]) -> Chart | None:

@@ -64,7 +64,8 @@ def _forecast(rounds: Sequence[ForecastRecord], ceiling: float | None, of_answer
               [line(name, kappas, **band), line("forecast", points, style="dash", **look)],
               Axis(title=symbol, log=True, lowest=1.0), told, x=ROUNDS),
         chart("accuracy", "Right samples by round, as forecast", caption,
-              [line(name, shares, **band), line("forecast", means, style="dash", **look)], PERCENT, x=ROUNDS, rules=rules),
+              [line(name, shares, **band), line("forecast", means, style="dash", **look)], PERCENT, x=ROUNDS,
+              rules=rules),
     ]  # fmt: skip
 
 
@@ -109,8 +110,10 @@ def _confidence(diagnosis: DiagnosisRecord) -> Chart | None:
     """
     ordered = sorted(diagnosis.prompts, key=lambda one: -one.mode.logprob_lower)
     kinds: tuple[tuple[bool | None, str, Colour, str], ...] = (
-        (True, "mode right", "right", "dot"), (False, "mode wrong", "wrong", "cross"), (None, "not known", "soft", "dot"),
-    )  # fmt: skip
+        (True, "mode right", "right", "dot"),
+        (False, "mode wrong", "wrong", "cross"),
+        (None, "not known", "soft", "dot"),
+    )
     lines = []
     for correct, name, colour, mark in kinds:
         rows = [

@@ -91,7 +91,7 @@ def _prompt(number: int, one: PromptDiagnosis) -> Prompt:
         items[greedy] |= {"text": one.greedy.text, "cut": "cut" in one.greedy.marks}
     dropped = None
     if known is not None and known.dropped_logprob is not None:
-        dropped = (six(known.dropped_mass), six(known.dropped_logprob))
+        dropped = (known.dropped_mass, known.dropped_logprob)
     at = At(
         lead=0,
         lower=six(mode.logprob_lower),
@@ -110,17 +110,14 @@ def _prompt(number: int, one: PromptDiagnosis) -> Prompt:
         greedy=greedy,
     )
     accepted = (one.answer,) if isinstance(one.answer, str) else one.answer or ()
-    shown = [
-        Item(**item | {"text": item["text"] if item["text"] is None else visible(item["text"], SHOWN)})
-        for item in items
-    ]
+    shown = [Item.model_validate(item | {"text": item["text"] and visible(item["text"], SHOWN)}) for item in items]
     return _made(number, one.prompt, accepted, shown, at)
 
 
 def _made(number: int, text: str, accepted: Sequence[str], items: list[Item], at: At) -> Prompt:
     known = visible(", ".join(accepted), 200)
     prompt = visible(text, PROMPT)
-    return Prompt(id=number, split="held_out", prompt=prompt, known=known, items=items, rounds=[at])
+    return Prompt(id=number, split="train", prompt=prompt, known=known, items=items, rounds=[at])
 
 
 def _question(number: int, one: AnswerPrompt) -> Prompt:

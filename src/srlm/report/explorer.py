@@ -6,10 +6,11 @@ from beyond the records.
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from srlm.measure.decision import DEFAULT_ACTIONS
-from srlm.measure.fates import FATES, fates
+from srlm.measure.fates import FATES, Fate, fates
 from srlm.measure.signatures import HEALTHY_RUNS
 from srlm.measure.split import MASS_SLACK
 from srlm.records.rounds import SPLITS
@@ -61,7 +62,7 @@ def _kept(runs: Sequence[Sequence[Prompt]]) -> set[str] | None:
 
 def _moved(one: Prompt) -> tuple[float, ...]:
     """How much happened at a prompt: turns between right and wrong, new favourites, change of its right samples."""
-    pairs = list(zip(one.rounds, one.rounds[1:], strict=False))
+    pairs = list(pairwise(one.rounds))
     turns = sum(before.right != now.right for before, now in pairs)
     leads = sum(before.lead != now.lead for before, now in pairs)
     shares = [at.share for at in one.rounds if at.share is not None] or [0.0]
@@ -96,10 +97,10 @@ def steps_of(prompts: Sequence[Prompt]) -> list[Step]:
     told = []
     for split in SPLITS:
         rounds = list(zip(*([at.right for at in one.rounds] for one in prompts if one.split == split), strict=True))
-        for number, (before, now) in enumerate(zip(rounds, rounds[1:], strict=False), 1):
+        for number, (before, now) in enumerate(pairwise(rounds), 1):
             known = Counter(one for one in fates(before, now) if one is not None)
             if known:
-                counts = {fate: known[fate] for fate in FATES}
+                counts: dict[Fate, int] = {fate: known[fate] for fate in FATES}
                 told.append(Step(round=number, split=split, counts=counts))
     return told
 

@@ -23,8 +23,13 @@ from srlm.report.reading import RunView, read_run
 
 # Okabe and Ito's colours, darkened or lightened until each has contrast 3:1 with white and with #15181c.
 INKS: Mapping[Colour, str] = {
-    "blue": "#2f7fc1", "orange": "#d06a12", "green": "#1f9070", "purple": "#9b6fc4", "red": "#d0514a", "soft": "#7d8790",
-}  # fmt: skip
+    "blue": "#2f7fc1",
+    "orange": "#d06a12",
+    "green": "#1f9070",
+    "purple": "#9b6fc4",
+    "red": "#d0514a",
+    "soft": "#7d8790",
+}
 _WAYS: tuple[tuple[str, Colour, Callable[[SplitRecord], float | None]], ...] = (
     ("samples", "blue", lambda one: one.accuracy.sample),
     ("greedy", "purple", lambda one: one.accuracy.greedy),

@@ -1,8 +1,8 @@
 """Pages: one run, or several side by side, each a single HTML file that needs nothing but a browser.
 
-Knows: the templates. Whatever a model or a user wrote goes through `visible` and jinja's escaping; charts and texts come
-from the modules beside this one, and numbers in them say where they are from (`traced`). No request leaves the page.
-Refuses to know: models.
+Knows: the templates. Whatever a model or a user wrote goes through `visible` and jinja's escaping; charts and texts
+come from the modules beside this one, and numbers in them say where they are from (`traced`). No request leaves the
+page. Refuses to know: models.
 """
 
 import hashlib

@@ -3,14 +3,15 @@
 Knows: names, units and what each field means to a reader. Whoever fills it takes every number from the records; what
 the script computes itself (the exact tilt for a beta that the reader moves, the growing certificate of one prompt) it
 computes from these. Refuses to know: records, drawing. Texts are what a model or a user wrote, made visible
-(`records.text.visible`) and cut to a length: the script sets them as text, never as markup. In the JSON a field at its default is left out, and
-numbers have six significant digits (they agree with the records to 1e-5 relative).
+(`records.text`) and cut to a length: the script sets them as text, never as markup. In the JSON a field at its default
+is left out, and numbers have six significant digits (they agree with the records to 1e-5 relative).
 """
 
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from srlm.records.rounds import Split
 from srlm.report.traced import plain
 
 Colour = Literal["ink", "theory", "right", "wrong", "soft", "blue", "orange", "green", "purple", "red"]
@@ -84,7 +85,7 @@ class Prompt(Part):
     """One prompt, with all that was seen at it; `rounds` goes along with the run's."""
 
     id: int
-    split: Literal["train", "held_out"]
+    split: Split
     prompt: str
     known: str
     items: list[Item]
@@ -95,7 +96,7 @@ class Step(Part):
     """How favourites went from the round before to `round`, over all prompts of a split with a known answer."""
 
     round: int
-    split: Literal["train", "held_out"]
+    split: Split
     counts: dict[Fate, int]
 
 

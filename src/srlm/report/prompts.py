@@ -29,13 +29,16 @@ _PROMPT = 4000  # as in `run_directory.prompt_key`, by which prompts of runs are
 _SAID = 400
 
 
+_Reply = tuple[bytes, str, bool | None, float, bool]  # key, text, right, log-probability, ended
+
+
 @dataclass(slots=True)
 class _Seen:
     """What came up at one prompt so far: items by what tells them apart, and its rounds."""
 
     items: list[Item] = field(default_factory=list)
     numbers: dict[Any, int] = field(default_factory=dict)
-    rounds: list[dict[str, Any]] = field(default_factory=list)
+    rounds: list[At] = field(default_factory=list)
 
     def number(self, key: Any, text: str, right: bool | None, cut: bool = False) -> int:
         if key not in self.numbers:
@@ -70,33 +73,28 @@ def _facts(table: pa.Table) -> pa.Table:
     firsts = [at for at, number in enumerate(numbers) if at == 0 or number != numbers[at - 1]]
     names = [name for name in ("prompt_id", "split", "prompt") if name in table.column_names]
     names += ["answer"] if "mode_text" in table.column_names else []
-    return table.select(names).take(firsts)
+    return table.select(names).take(pa.array(firsts, pa.int64()))
 
 
 def _prompt(number: int, row: dict[str, Any], seen: _Seen) -> Prompt:
     known = row.get("answer")
     if known is None:  # tables of samples do not hold it; what was graded as right does
         known = [one.text or "" for one in seen.items if one.right]
-    # Later rounds find items that earlier ones did not.
-    rounds = [
-        At(
-            **one
-            | {"counts": _filled(one["counts"], seen, 0), "logprobs": _filled(one.get("logprobs", {}), seen, None)}
-        )
-        for one in seen.rounds
-    ]
     return Prompt(
         id=number,
         split=row["split"],
         prompt=visible(row["prompt"], _PROMPT),
         known=visible(", ".join(known), 200),
         items=seen.items,
-        rounds=rounds,
+        rounds=[_padded(one, len(seen.items)) for one in seen.rounds],
     )
 
 
-def _filled(values: dict[int, Any], seen: _Seen, empty: Any) -> list[Any]:
-    return [values.get(at, empty) for at in range(len(seen.items))] if values else []
+def _padded(at: At, items: int) -> At:
+    """With the items that later rounds found."""
+    more = items - len(at.counts)
+    logprobs = [*at.logprobs, *([None] * more)] if at.logprobs else []
+    return at.model_copy(update={"counts": [*at.counts, *([0] * more)], "logprobs": logprobs})
 
 
 def six(value: float | None) -> float | None:
@@ -107,45 +105,55 @@ def six(value: float | None) -> float | None:
 def _add_responses(modes: pa.Table, samples: pa.Table, seen: dict[int, _Seen]) -> None:
     drawn = _grouped(samples)
     for row, best in zip(_modes(modes), _best(modes), strict=True):
-        one = seen[row["prompt_id"]]
-        logs: dict[int, float | None] = {}
-        for key, text, right, logprob, ended in best:
-            logs[one.number(key, text, right, not ended)] = six(logprob)
-        lead = next(iter(logs))
-        counts: Counter[int] = Counter()
-        beneath: list[int] = []
-        greedy = row["greedy_key"], row["greedy_text"], row["greedy_correct"], row["greedy_logprob"]
-        for key, text, right, logprob, ended in [*drawn[row["prompt_id"]], (*greedy, row.get("greedy_ended", True))]:
+        one, replies = seen[row["prompt_id"]], drawn[row["prompt_id"]]
+        logs = {one.number(key, text, right, not ended): six(logprob) for key, text, right, logprob, ended in best}
+        lead, beneath, counts = next(iter(logs)), list[int](), Counter[int]()
+
+        def place(reply: _Reply, one: _Seen = one, logs: dict[int, Any] = logs, beneath: list[int] = beneath) -> int:
+            key, text, right, logprob, ended = reply
             at = one.number(key, text, right, not ended)
             if at not in logs:
                 logs[at] = six(logprob)
                 beneath.append(at)
-            counts[at] += 1
-        counts[at] -= 1  # greedy decoding's response stands last, and nobody drew it
-        dropped = row.get("dropped_logprob")
-        lower, upper = six(row["mode_logprob_lower"]), six(row["mode_logprob_upper"])
+            return at
+
+        counts.update(map(place, replies))
+        greedy = place(row["greedy"])
+        dropped = six(row.get("dropped_logprob"))
+        numbers = range(len(one.items))
         one.rounds.append(
-            {
-                "lead": lead, "lower": lower, "upper": upper, "certified": row["certified"], "proved": row["certified"],
-                "right": best[0][2], "share": six(share([each[2] for each in drawn[row["prompt_id"]]])),
-                "logprobs": logs, "open": list(map(six, row.get("open_prefixes") or ())), "beneath": beneath,
-                "dropped": None if six(dropped) is None else (six(row["dropped_mass"]), six(dropped)),
-                "expansions": row["expansions"], "counts": counts, "drawn": counts.total(), "greedy": at,
-            }
-        )  # fmt: skip
+            At(
+                lead=lead,
+                lower=six(row["mode_logprob_lower"]),
+                upper=six(row["mode_logprob_upper"]),
+                certified=row["certified"],
+                proved=row["certified"],
+                right=best[0][2],
+                share=six(share([right for _, _, right, _, _ in replies])),
+                logprobs=[logs.get(at) for at in numbers],
+                open=[value for value in map(six, row.get("open_prefixes") or ()) if value is not None],
+                dropped=None if dropped is None else (row["dropped_mass"], dropped),
+                beneath=beneath,
+                expansions=row["expansions"],
+                counts=[counts[at] for at in numbers],
+                drawn=len(replies),
+                greedy=greedy,
+            )
+        )
 
 
 def _modes(table: pa.Table) -> list[dict[str, Any]]:
-    """What the table says of every prompt, without the lists that `_best` reads; greedy decoding's tokens as a key."""
+    """What the table says of every prompt, without the lists that `_best` reads; `greedy` as a reply."""
     left = ("prompt", "answer", "best", "mode_text", "mode_tokens", "greedy_tokens")
     rows = table.select([name for name in table.column_names if name not in left]).to_pylist()
     for row, key in zip(rows, _keys(_flat(table, "greedy_tokens")), strict=True):
-        row["greedy_key"] = key
+        told = (row["greedy_text"], row["greedy_correct"], row["greedy_logprob"], row.get("greedy_ended", True))
+        row["greedy"] = (key, *told)
     return rows
 
 
-def _best(table: pa.Table) -> list[list[tuple[bytes, str, bool | None, float, bool]]]:
-    """(key, text, right, log-probability, ended) of what the search kept at every prompt; of an older srlm the mode."""
+def _best(table: pa.Table) -> list[list[_Reply]]:
+    """What the search kept at every prompt; of an older srlm the mode."""
     if "best" not in table.column_names:
         logs = "mode_logprob" if "mode_logprob" in table.column_names else "mode_logprob_lower"
         columns = [_flat(table, name) for name in ("mode_text", "mode_correct", logs, "mode_ended")]
@@ -158,8 +166,8 @@ def _best(table: pa.Table) -> list[list[tuple[bytes, str, bool | None, float, bo
     return [flat[start:end] for start, end in pairwise(column.offsets.to_pylist())]
 
 
-def _grouped(samples: pa.Table) -> dict[int, list[tuple[bytes, str, bool | None, float, bool]]]:
-    """The same of every sample, by prompt."""
+def _grouped(samples: pa.Table) -> dict[int, list[_Reply]]:
+    """The samples of every prompt."""
     columns = [_flat(samples, name).to_pylist() for name in ("correct", "logprob", "ended")]
     rows = zip(_keys(_flat(samples, "tokens")), _texts(_flat(samples, "response")), *columns, strict=True)
     told: dict[int, list[Any]] = {}
@@ -179,24 +187,29 @@ def _add_answers(
             -1 if reply.answer is None else one.number(reply.answer, reply.answer, reply.correct)
             for reply in rollout.responses
         ]
-        lead = None if found.leader is None else one.numbers[found.leader]
-        greedy = rollout.greedy
-        if greedy is not None:
-            told = -1 if greedy.answer is None else one.number(greedy.answer, greedy.answer, greedy.correct)
+        lead, greedy = (None if found.leader is None else one.numbers[found.leader]), None
+        if (reply := rollout.greedy) is not None:
+            greedy = -1 if reply.answer is None else one.number(reply.answer, reply.answer, reply.correct)
         said = next((reply.text for reply in rollout.responses if reply.answer == found.leader), None)
+        counts = Counter(draws)
         one.rounds.append(
-            {
-                "lead": lead, "lower": six(found.log_lower), "upper": six(found.log_upper),
-                "certified": found.certified, "proved": found.proved, "right": found.correct,
-                "share": six(share([reply.correct for reply in rollout.responses])), "draws": draws,
-                "counts": Counter(at for at in draws if at >= 0), "drawn": len(draws),
-                "greedy": None if greedy is None else told,
-                "said": None if lead is None else visible(said or "", _SAID),
-            }
-        )  # fmt: skip
-    return [
-        replace(one, responses=tuple(replace(of, complete=None, text=None) for of in one.responses)) for one in drawn
-    ]
+            At(
+                lead=lead,
+                lower=six(found.log_lower),
+                upper=six(found.log_upper),
+                certified=found.certified,
+                proved=found.proved,
+                right=found.correct,
+                share=six(share([reply.correct for reply in rollout.responses])),
+                draws=draws,
+                counts=[counts[at] for at in range(len(one.items))],
+                drawn=len(draws),
+                greedy=greedy,
+                said=None if lead is None else visible(said or "", _SAID),
+            )
+        )
+    forgotten = [[replace(of, complete=None, text=None) for of in one.responses] for one in drawn]
+    return [replace(one, responses=tuple(some)) for one, some in zip(drawn, forgotten, strict=True)]
 
 
 def _rollouts(table: pa.Table, prompts: int) -> list[Rollout]:
@@ -206,8 +219,7 @@ def _rollouts(table: pa.Table, prompts: int) -> list[Rollout]:
     codes = [numbers.setdefault(key, len(numbers)) for key in _keys(tokens)]
     names = ("prompt_id", "logprob", "ended", "correct", "answer")
     columns = [_flat(table, name).to_pylist() for name in names]
-    texts = _flat(table, "response")
-    texts = pc.utf8_slice_codeunits(texts, 0, 2 * _SAID).to_pylist()
+    texts = _texts(_flat(table, "response"), _SAID)
     responses: list[list[Response]] = [[] for _ in range(prompts)]
     known = tokens.is_valid().to_pylist()
     for there, code, text, number, logprob, ended, correct, answer in zip(known, codes, texts, *columns, strict=True):
@@ -222,8 +234,9 @@ def _flat(table: pa.Table, name: str) -> Any:
     return column if isinstance(column, pa.Array) else pa.concat_arrays(column.chunks)
 
 
-def _texts(column: Any) -> list[str]:
-    return pc.utf8_slice_codeunits(column, 0, 2 * SHOWN).to_pylist()
+def _texts(column: Any, letters: int = SHOWN) -> list[str]:
+    """Beginnings that are long enough to be cut, and no longer."""
+    return pc.call_function("utf8_slice_codeunits", [column], pc.SliceOptions(0, 2 * letters)).to_pylist()
 
 
 def _keys(tokens: Any) -> list[bytes]:

@@ -39,11 +39,10 @@ def trace(record: _Record, where: str) -> _Record:
 
 def _traced(value: Any, path: str) -> Any:
     if isinstance(value, Record):
-        copy = value.model_copy()
-        for name, part in value.__dict__.items():
-            # Measurements of trained prompts lie at the top level (`RoundRecord.to_document`).
-            inside = path if isinstance(value, RoundRecord) and name == "train" else f"{path}/{name}"
-            copy.__dict__[name] = _traced(part, inside)
+        # Measurements of trained prompts lie at the top level (`RoundRecord.to_document`).
+        top = "train" if isinstance(value, RoundRecord) else None
+        parts = ((name, f"{path}{'' if name == top else f'/{name}'}") for name in type(value).model_fields)
+        copy = value.model_copy(update={name: _traced(getattr(value, name), inside) for name, inside in parts})
         if copy.__pydantic_extra__:
             copy.__pydantic_extra__.update(_traced(copy.__pydantic_extra__, path))
         return copy

@@ -105,8 +105,8 @@ def standfirst(run: RunView) -> list[str]:
         )
     what, once = ("answer", "sample gives it") if run.of_answers else ("response", "sample is it")
     said.append(
-        f"{kappa_sentence(run)}. {run.kappa_name} is the number of samples it takes, on average over prompts, to see the "
-        f"model's likeliest {what} once; at 1 every {once}."
+        f"{kappa_sentence(run)}. {run.kappa_name} is the number of samples it takes, on average over prompts, to see "
+        f"the model's likeliest {what} once; at 1 every {once}."
     )
     held = run.shown("held_out")
     if len(held) > 1 and run.main_split() == "train":
@@ -120,10 +120,10 @@ def _evidence(stop: Stop) -> str:
 
 
 def chips(run: RunView) -> list[Chip]:
-    """The evidence, trained prompts before held-out ones."""
+    """The evidence: of prompts never trained on, where there are any, and in short of the trained ones."""
     if not run.rounds:
         return []
-    told = [chip for split in SPLITS if run.shown(split) for chip in _of_split(run, split)]
+    told = [chip for split in SPLITS if run.shown(split) for chip in _of_split(run, split, split == _told(run))]
     update = run.rounds[run.now].projection
     if update is not None and update.tau is not None:
         told.append(
@@ -140,7 +140,7 @@ def chips(run: RunView) -> list[Chip]:
     return told
 
 
-def _of_split(run: RunView, split: Split) -> Iterator[Chip]:
+def _of_split(run: RunView, split: Split, whole: bool) -> Iterator[Chip]:
     series, where = run.shown(split), NAMES[split]
     ends = (series[0][1], series[-1][1])
 
@@ -150,22 +150,23 @@ def _of_split(run: RunView, split: Split) -> Iterator[Chip]:
 
     base, now = ends
     if now.accuracy.sample is not None:
-        yield Chip(
-            f"Right samples, {where}", *both("sample_accuracy"), "drawn at temperature 1, nothing cut", "forecast"
-        )
-    if now.accuracy.mode is not None:
-        meaning = "round 0's is where this page begins" if run.watched else "the first is the ceiling"
-        yield Chip(f"Right {run.modes_name}, {where}", *both("mode_accuracy"), meaning, "ledger")
+        meaning = "drawn at temperature 1, nothing cut"
+        yield Chip(f"Right samples, {where}", *both("sample_accuracy"), meaning, "forecast")
     kappas = (numbers.kappa(base) if len(series) > 1 else "", numbers.kappa(now))
     meaning = "1: every sample gives the majority" if run.of_answers else "1 is certain of itself"
     yield Chip(f"Condition number {run.kappa_name}, {where}", *kappas, meaning, "forecast")
-    what = "answer" if run.of_answers else "response"
-    meaning = f"prompts whose likeliest {what} has probability at most ½"
-    yield Chip(f"Failure rate, {where}", *both("failure_rate"), meaning, "forecast")
+    if not whole:
+        return
+    if now.accuracy.mode is not None:
+        meaning = "round 0's is where this page begins" if run.watched else "the first is the ceiling"
+        yield Chip(f"Right {run.modes_name}, {where}", *both("mode_accuracy"), meaning, "ledger")
     if counts := now.fates.get("majority" if run.of_answers else "mode"):
         learned, corrupted = (numbers.whole(counts.get(name, 0)) for name in ("learned", "corrupted"))
         text = f"{learned} learned, {corrupted} corrupted"
         yield Chip(f"Since round 0, {where}", "", text, f"{run.modes_name} that turned right, or wrong", "ledger")
+    what = "answer" if run.of_answers else "response"
+    meaning = f"prompts whose likeliest {what} has probability at most ½"
+    yield Chip(f"Failure rate, {where}", *both("failure_rate"), meaning, "forecast")
     if (sure := _sure(now)) is not None:
         count, meaning = sure
         yield Chip(f"Certain, {where}", "", count, meaning.format(run.modes_name), "prompts")

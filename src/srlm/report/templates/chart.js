@@ -93,7 +93,7 @@ function drawChart(chart, width) {
     for (const at of one.points) {
       if (!one.band && (at[2] != null || at[3] != null)) { const [low, high] = [Y(at[2] ?? y[0]), Y(at[3] ?? y[1])]; if (Math.abs(low - high) > 4) marks.push(whisker(X(at[0]) + shift, low, high, colour)); }
       if (at[1] == null) continue;
-      marks.push(s("g", {}, s("circle", { cx: X(at[0]) + shift, cy: Y(at[1]), r: 9, fill: "transparent" }), one.mark !== "none" && sparse && mark(X(at[0]) + shift, Y(at[1]), one.mark, !one.estimated, colour, 3.8), s("title", {}, told(at))));
+      marks.push(s("g", {}, s("circle", { cx: X(at[0]) + shift, cy: Y(at[1]), r: 9, fill: "transparent" }), one.mark !== "none" && (sparse || one.style === "none") && mark(X(at[0]) + shift, Y(at[1]), one.mark, !one.estimated, colour, 3.8), s("title", {}, told(at))));
     }
   }
   for (const one of chart.rules.filter((each) => each.until == null)) {
