@@ -7,6 +7,7 @@ for (const run of filled(PAGE, { runs: [], charts: [] }).runs) {
   filled(run, { beta: null, left_out: 0, steps: [], prompts: [], stop: null, folder: "", proved: "proved", failing: 0.5 });
   for (const prompt of run.prompts) {
     filled(prompt, { items: [], known: "" });
+    for (const item of prompt.items) item.text ??= null;
     for (const at of prompt.rounds) filled(at, { lead: null, lower: null, upper: null, right: null, share: null, logprobs: [], open: [], beneath: [], counts: [], draws: [], drawn: 0, greedy: null });
   }
 }

@@ -16,7 +16,7 @@ function scaled([low, high], [from, to], log) {
 }
 // An empty plot: axes with labels, and X and Y for what is drawn into it. Ticks are numbers or [where, label].
 function frame({ width, height, label, x, y, xticks, yticks, log = false, xlog = false, show = num, showX = num, left, right = 14, top = 12, bottom = 24, xtitle = "" }) {
-  const named = (list, name) => list.map((one) => Array.isArray(one) ? one : [one, name(one)]), ys = named(yticks, show), xs = named(xticks, showX);
+  const named = (list, name) => list.map((one) => Array.isArray(one) ? one : [one, name(one)]), ys = named(yticks, show), xs = named(xticks, showX).sort((a, b) => a[0] - b[0]);
   left ??= 14 + 6.4 * most([2, ...ys.map(([, told]) => told.length)]);
   bottom += xtitle ? 18 : 0;
   const X = scaled(x, [left, width - right], xlog), Y = scaled(y, [height - bottom, top], log);
@@ -124,7 +124,7 @@ function drawLying(chart, bars, width, shown) { // one row a category, bars from
     let from = 0;
     svg.append(words(left - 8, 4 + row * step + step / 2 + 4, short(name, Math.floor(left / 6.2)), { "text-anchor": "end", class: "ink" }));
     bars.forEach((one, k) => {
-      const value = one.points.find(([v]) => v === at)?.[1], y = 8 + row * step + (chart.stacked ? 0 : k * 9), to = (chart.stacked ? from : 0) + (value ?? 0);
+      const value = one.points.find(([v]) => v === at)?.[1], y = 4 + row * step + (chart.stacked ? 4.5 : (step - 9 * each) / 2 + k * 9), to = (chart.stacked ? from : 0) + (value ?? 0);
       if (value == null) return;
       svg.append(s("rect", { x: X(from), y, width: Math.max(0, X(to) - X(from)), height: chart.stacked ? step - 9 : 8, fill: one.estimated ? hatch(one.colour) : paint(one.colour), "fill-opacity": one.estimated ? 1 : 0.85 }, s("title", {}, `${one.name}, ${name}: ${shown(value)}`)));
       if (!chart.stacked) svg.append(words(X(to) + 5, y + 8, shown(value), {})); else from = to;

@@ -54,8 +54,8 @@ function drawBars(run, prompt, t, beta, again) {
   const seen = answers ? 0 : sum(at.logprobs.map((one) => one == null ? 0 : Math.exp(one))), hidden = Math.max(0, 1 - seen), lostDraws = at.drawn - known(at);
   const rest = there && (answers ? lostDraws > 0 && h("li", { class: "soft" }, h("span"), h("span", { class: "text" }, "without an answer, left out of the shares"), h("span"), h("span", { class: "n" }, `${lostDraws} of ${at.drawn}`))
     : hidden > 1e-6 && h("li", { class: "soft" }, h("span"), h("span", { class: "text" }, "every other response", at.open.length ? `, the likeliest at most ${prob(Math.exp(at.open[0]))}` : ""), s("svg", { role: "img", "aria-label": `everything else ${prob(hidden)}` }, grid(), s("rect", { x: 0, y: 4, height: 9, width: percent(hidden), fill: hatch("soft"), stroke: "var(--soft)" })), h("span", { class: "n" }, prob(hidden))));
-  const weight = (i) => leads.has(i) ? 2 : there ? chance(run, at, i) ?? -1 : tilt?.point[i] ?? -1, leads = new Set([at.lead, prompt.rounds[0].lead]), likeliest = new Set([...order].sort((a, b) => weight(b) - weight(a)).slice(0, SHOWN));
-  const list = order.map((i, place) => [i, place]).filter(([i]) => all || likeliest.has(i)), beyond = order.length - list.length;
+  const likely = (i) => (there ? chance(run, at, i) : tilt?.point[i]) ?? -1, weight = (i) => leads.has(i) ? 2 : prompt.items[i].text === null && likely(i) < 0.01 ? likely(i) - 2 : likely(i), leads = new Set([at.lead, prompt.rounds[0].lead]), likeliest = new Set([...order].sort((a, b) => weight(b) - weight(a)).slice(0, SHOWN));
+  const list = order.map((i, place) => [i, place]).filter(([i]) => all || likeliest.has(i)), beyond = order.length - list.length; // those without a text come last
   return [h("ol", { class: "bars" }, list.map(([i, place]) => bar(i, place)), rest), beyond > 0 && h("button", { type: "button", onclick: () => { whole.add(prompt); again(); } }, `${beyond} more, less likely`),
     legend(there && [s("rect", { width: 24, height: 9, y: 1, fill: answers ? hatch("ink") : "var(--ink)", stroke: "var(--ink)" }), answers ? "share of draws with an answer" : "probability, exact"],
       there && at.lead != null && upper - lower > 0.004 && [s("path", { d: "M1 5.5h22M1 2v7M23 2v7", stroke: "var(--ink)", "stroke-width": 1.4 }), answers ? `bracket of the likeliest, ${at.proved ? "proved" : `${pct(run.confidence ?? 0.95)} for all prompts at once`}` : "the mode lies in this bracket"],
@@ -161,7 +161,7 @@ function drawView() {
   const T0 = first(run), T1 = Math.max(...both.map(([of]) => reach(of))), scale = (b) => Math.log(b / 0.05) / Math.log(4000) * 100, start = strength(run), own = scale(run.beta ?? 1), stops = range(T1 - T0 + 1).map((i) => T0 + i), dense = stops.length > 13;
   const redraw = () => {
     const t = state.round, is = run.rounds.includes(t);
-    shownRound.textContent = is ? named(run, t) : `round ${t}, not measured`; shownBeta.textContent = `${num(strength(run))}${state.beta === null && run.beta !== null ? ", the run’s" : ""}`;
+    shownRound.textContent = is ? named(run, t) : `round ${t}, not measured`; shownBeta.textContent = `${num(strength(run))}${state.beta === null && run.beta !== null ? run.kind === "diagnosis" ? ", as forecast" : ", the run’s" : ""}`;
     $("round").ariaValueText = shownRound.textContent; $("beta").ariaValueText = shownBeta.textContent;
     both.forEach(([of, one], i) => { const [, said, figures] = holders[i].children.length === 3 ? holders[i].children : [null, ...holders[i].children];
       said.replaceChildren(...(one ? sentence(of, one, clamp(t, first(of), reach(of))).flat(3) : ["This run does not have the prompt."]));
