@@ -169,7 +169,9 @@ class Browser:
         text = key if len(key) == 1 else ""
         code = _KEYS.get(key, ord(key[0].upper()) if key[0].isalpha() else 0)
         at = {"key": key, "windowsVirtualKeyCode": code}
-        self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **at, **({"text": text} if text else {}))
+        self.call(
+            "Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **at, **({"text": text} if text else {})
+        )
         self.call("Input.dispatchKeyEvent", type="keyUp", **at)
 
     def type(self, text: str) -> None:
