@@ -128,7 +128,7 @@ def _alarm(view: RunView) -> Stop | None:
     if not raised:
         return None
     first = min(raised, key=lambda one: one["step"])
-    steps: list[Any] = [(one.model_extra or {}).get("steps") for one in view.rounds]
+    steps: list[Any] = [((one.train and one.train.model_extra) or {}).get("steps") for one in view.rounds]
     ends = [one.get("last") if isinstance(one, dict) else None for one in steps]
     at = next((number for number, end in enumerate(ends) if isinstance(end, int) and end >= first["step"]), None)
     if at is None:
