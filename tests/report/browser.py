@@ -49,7 +49,7 @@ class Browser:
         self._number, self._answers = 0, {}
         self.said: list[str] = []
         self.asked: list[str] = []
-        self._events: list[dict[str, Any]] = []
+        self._urls: dict[str, str] = {}
         targets = self.call("Target.getTargets", session=None)["targetInfos"]
         target = next(one["targetId"] for one in targets if one["type"] == "page")
         self._session = self.call("Target.attachToTarget", session=None, targetId=target, flatten=True)["sessionId"]
@@ -103,7 +103,6 @@ class Browser:
                 self._heard(one["method"], one["params"])
 
     def _heard(self, method: str, of: dict[str, Any]) -> None:
-        self._events.append({"method": method} | of)
         if method == "Runtime.consoleAPICalled":
             self.said.append(" ".join(str(one.get("value", one.get("description"))) for one in of["args"]))
         elif method == "Runtime.exceptionThrown":
@@ -113,6 +112,9 @@ class Browser:
             self.said.append(of["entry"]["text"])
         elif method == "Network.requestWillBeSent" and not of["request"]["url"].startswith(("data:", "blob:")):
             self.asked.append(of["request"]["url"])
+            self._urls[of["requestId"]] = of["request"]["url"]
+        elif method == "Network.loadingFailed" and of.get("blockedReason") == "csp":
+            self.asked.remove(self._urls[of["requestId"]])  # the policy kept it from going out
 
     def open(self, page: Path, hash_: str = "", width: int = 1280, height: int = 900, theme: str = "light") -> float:
         """Load a page afresh; the seconds until its script has run and it was painted."""
@@ -153,6 +155,14 @@ class Browser:
                 raise TimeoutError(f"never true: {condition}")
             time.sleep(0.02)
 
+    def all(self, selector: str, of: str = "one.textContent") -> list[Any]:
+        """What an expression of `one` is for every element that matches."""
+        return self.run(f"[...document.querySelectorAll({json.dumps(selector)})].map((one) => {of})")
+
+    def style(self, selector: str, name: str) -> str:
+        """How the first element that matches is styled."""
+        return self.run(f"getComputedStyle(document.querySelector({json.dumps(selector)})).{name}")
+
     def text(self, selector: str) -> str:
         """The text of the first element that matches."""
         return self.run(f"document.querySelector({json.dumps(selector)}).textContent")
@@ -160,18 +170,16 @@ class Browser:
     def click(self, selector: str) -> None:
         """Click the first element that matches."""
         self.run(
-            f"(() => {{ const one = document.querySelector({json.dumps(selector)}); one.scrollIntoView({{block: 'center'}});"
-            " one.dispatchEvent(new MouseEvent('click', {bubbles: true, cancelable: true, view: window})); })()"
+            f"((one) => {{ one.scrollIntoView({{block: 'center'}}); one.dispatchEvent(new MouseEvent('click', "
+            f"{{bubbles: true, cancelable: true, view: window}})); }})(document.querySelector({json.dumps(selector)}))"
         )
 
     def key(self, key: str) -> None:
         """Press a key."""
         text = key if len(key) == 1 else ""
         code = _KEYS.get(key, ord(key[0].upper()) if key[0].isalpha() else 0)
-        at = {"key": key, "windowsVirtualKeyCode": code}
-        self.call(
-            "Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **at, **({"text": text} if text else {})
-        )
+        at: dict[str, Any] = {"key": key, "windowsVirtualKeyCode": code} | ({"text": text} if text else {})
+        self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **at)
         self.call("Input.dispatchKeyEvent", type="keyUp", **at)
 
     def type(self, text: str) -> None:

@@ -2,12 +2,15 @@
 // Text is set as text and attributes by name; nothing here or elsewhere parses markup, evaluates or asks for anything.
 const $ = (id) => document.getElementById(id);
 const PAGE = JSON.parse($("page").textContent); // fields at their defaults are left out there
-const filled = (part, defaults) => { for (const [name, value] of Object.entries(defaults)) part[name] ??= Array.isArray(value) ? [...value] : value; return part; };
+const filled = (part, defaults) => { for (const [name, value] of Object.entries(defaults)) part[name] ??= Array.isArray(value) ?
+    [...value] : value; return part; };
 for (const run of filled(PAGE, { runs: [], charts: [] }).runs) {
   filled(run, { beta: null, left_out: 0, steps: [], prompts: [], stop: null, folder: "", proved: "proved", failing: 0.5 });
   for (const prompt of run.prompts) {
     filled(prompt, { items: [], known: "" });
-    for (const at of prompt.rounds) filled(at, { lead: null, lower: null, upper: null, right: null, share: null, logprobs: [], open: [], beneath: [], counts: [], draws: [], drawn: 0, greedy: null });
+    for (const item of prompt.items) item.text ??= null;
+    for (const at of prompt.rounds) filled(at, { lead: null, lower: null, upper: null, right: null, share: null, logprobs: [], open: [],
+        beneath: [], counts: [], draws: [], drawn: 0, greedy: null });
   }
 }
 for (const chart of PAGE.charts) {
@@ -32,7 +35,8 @@ const clamp = (x, low, high) => Math.min(high, Math.max(low, x)), isNumber = (x)
 const trim = (text) => text.includes("e") || !text.includes(".") ? text : text.replace(/\.?0+$/, "");
 const num = (x) => !Number.isFinite(x) ? "∞" : Math.abs(x) >= 1e5 || (x && Math.abs(x) < 1e-3) ? x.toExponential(0).replace("e+", "e")
   : Math.abs(x) >= 1000 ? Math.round(x).toLocaleString("en") : trim(x.toPrecision(3));
-const prob = (p) => p == null ? "not known" : p > 0.99995 ? "1" : p > 0.995 ? p.toFixed(4) : p >= 0.1 ? p.toFixed(2) : p >= 0.001 ? p.toPrecision(2) : p > 0 ? p.toExponential(0) : "0";
+const prob = (p) => p == null ? "not known" : p > 0.99995 ? "1" : p > 0.995 ? p.toFixed(4) : p >= 0.1 ? p.toFixed(2) : p >= 0.001 ?
+    p.toPrecision(2) : p > 0 ? p.toExponential(0) : "0";
 const pct = (x) => `${num(Math.abs(x) < 0.1 ? Math.round(1000 * x) / 10 : Math.round(100 * x))}%`;
 const span = (low, high, show) => show(low) === show(high) ? show(low) : `${show(low)} to ${show(high)}`;
 const plural = (n, word, more = word + "s") => `${n.toLocaleString("en")} ${n === 1 ? word : more}`;
@@ -48,16 +52,23 @@ const save = (name, type, make) => h("button", { type: "button", class: "save", 
 } }, name);
 
 // Shapes: filled is proved, hollow is sampled or open, hatched is an area of which the same holds.
-const line = (points, attrs) => s("path", { d: points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join(""), fill: "none", ...attrs });
+const line = (points, attrs) => s("path", { d: points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join(""),
+    fill: "none", ...attrs });
 const words = (x, y, told, attrs) => s("text", { x, y, ...attrs }, told);
-const MARKS = { dot: (x, y, r) => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`, diamond: (x, y, r) => `M${x - r} ${y}L${x} ${y - r}L${x + r} ${y}L${x} ${y + r}Z`,
+const MARKS = { dot: (x, y, r) => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`,
+    diamond: (x, y, r) => `M${x - r} ${y}L${x} ${y - r}L${x + r} ${y}L${x} ${y + r}Z`,
   up: (x, y, r) => `M${x - r} ${y + r}h${2 * r}L${x} ${y - r}Z`, down: (x, y, r) => `M${x - r} ${y - r}h${2 * r}L${x} ${y + r}Z`,
-  cross: (x, y, r) => `M${x - r} ${y - r}L${x + r} ${y + r}M${x + r} ${y - r}L${x - r} ${y + r}`, square: (x, y, r) => `M${x - r} ${y - r}h${2 * r}v${2 * r}h${-2 * r}Z` };
-const mark = (x, y, kind, filled, colour, r = 4) => s("path", { d: MARKS[kind](x, y, r), fill: filled && kind !== "cross" ? colour : kind === "cross" ? "none" : "var(--paper)", stroke: colour, "stroke-width": 1.7 });
-const whisker = (x, low, high, colour = "var(--ink)") => s("path", { d: `M${x} ${low}V${high}M${x - 3} ${low}h6M${x - 3} ${high}h6`, stroke: colour, "stroke-width": 1.3, fill: "none" });
+  cross: (x, y, r) => `M${x - r} ${y - r}L${x + r} ${y + r}M${x + r} ${y - r}L${x - r} ${y + r}`,
+      square: (x, y, r) => `M${x - r} ${y - r}h${2 * r}v${2 * r}h${-2 * r}Z` };
+const mark = (x, y, kind, filled, colour, r = 4) => s("path", { d: MARKS[kind](x, y, r), fill: filled && kind !== "cross" ? colour :
+    kind === "cross" ? "none" : "var(--paper)", stroke: colour, "stroke-width": 1.7 });
+const whisker = (x, low, high, colour = "var(--ink)") => s("path", { d: `M${x} ${low}V${high}M${x - 3} ${low}h6M${x - 3} ${high}h6`,
+    stroke: colour, "stroke-width": 1.3, fill: "none" });
 const swatch = (...parts) => s("svg", { viewBox: "0 0 24 11", "aria-hidden": "true" }, parts);
-const legend = (...entries) => h("ul", { class: "legend" }, entries.filter(Boolean).map(([picture, told]) => h("li", {}, swatch(picture), told)));
+const legend = (...entries) => h("ul", { class: "legend" }, entries.filter(Boolean).map(([picture, told]) => h("li", {}, swatch(picture),
+    told)));
 const COLOURS = ["ink", "theory", "right", "wrong", "soft", "blue", "orange", "green", "purple", "red"];
 const paint = (name) => `var(--${COLOURS.includes(name) ? name : "ink"})`, hatch = (name) => `url(#hatch-${name})`;
 document.body.prepend(s("svg", { width: 0, height: 0, class: "sr", "aria-hidden": "true" }, s("defs", {}, COLOURS.map((name) =>
-  s("pattern", { id: `hatch-${name}`, width: 4, height: 4, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, s("rect", { width: 1.5, height: 4, fill: paint(name) }))))));
+  s("pattern", { id: `hatch-${name}`, width: 4, height: 4, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
+      s("rect", { width: 1.5, height: 4, fill: paint(name) }))))));

@@ -1,5 +1,6 @@
 // The closed forms that move with the reader: labels as in the theory, natural logarithms throughout.
-const logSum = (list) => { const top = most(list); return top === -Infinity ? top : top + Math.log(sum(list.map((one) => Math.exp(one - top)))); };
+const logSum = (list) => { const top = most(list); return top === -Infinity ? top :
+    top + Math.log(sum(list.map((one) => Math.exp(one - top)))); };
 const FACTORIALS = [0, 0];
 function logFactorial(n) {
   while (FACTORIALS.length <= n) FACTORIALS.push(FACTORIALS.at(-1) + Math.log(FACTORIALS.length));
@@ -12,15 +13,19 @@ const power = (beta, t) => (1 + 1 / beta) ** t;
 // `low` and `high` those of every known response's own probability. Those `beneath` open prefixes are counted there; where
 // they were drawn, T is estimated from how often (P8 v), and `point` is the forecast with it.
 function exactRound({ logprobs: logs, open, dropped, certified, beneath, counts, drawn }, S) {
-  const among = new Set(beneath), known = logs.filter((one, i) => one != null && !among.has(i)), best = most(known), inside = logSum(known.map((one) => S * (one - best)));
+  const among = new Set(beneath), known = logs.filter((one, i) => one != null && !among.has(i)), best = most(known),
+      inside = logSum(known.map((one) => S * (one - best)));
   const [mass, widest] = dropped ?? [0, -Infinity], largest = Math.max(most(open), mass > 0 ? widest : -Infinity) - best;
   const rest = Math.log(Math.max(1 - sum(known.map(Math.exp)), 1e-15)) - best; // a sum that rounds to 1 does not show that nothing is left
   const lost = mass > 0 ? (S - 1) * (widest - best) + Math.log(mass) - best : -Infinity;
-  const outside = largest > -Infinity ? Math.min(logSum([...open.map((one) => S * (one - best)), lost]), (S - 1) * largest + rest) : -Infinity;
+  const outside = largest > -Infinity ? Math.min(logSum([...open.map((one) => S * (one - best)), lost]), (S - 1) * largest + rest) :
+      -Infinity;
   const unproved = largest > -Infinity ? logSum([0, inside - S * largest]) : Infinity, upper = logSum([inside, outside]);
-  const seen = beneath.filter((i) => counts[i]).map((i) => Math.log(counts[i] / drawn) + (S - 1) * (logs[i] - best) - best), middle = drawn ? logSum([inside, Math.min(outside, logSum(seen))]) : upper;
+  const seen = beneath.filter((i) => counts[i]).map((i) => Math.log(counts[i] / drawn) + (S - 1) * (logs[i] - best) - best),
+      middle = drawn ? logSum([inside, Math.min(outside, logSum(seen))]) : upper;
   const end = (total) => logs.map((one, i) => one == null ? null : Math.exp(S * (one - best) - total(S * (one - best), among.has(i))));
-  return { S, lower: certified ? inside : Math.min(inside, unproved), upper, low: end(() => upper), high: end((own, hidden) => hidden ? logSum([inside, own]) : inside), point: end(() => middle) };
+  return { S, lower: certified ? inside : Math.min(inside, unproved), upper, low: end(() => upper), high: end((own, hidden) => hidden ?
+      logSum([inside, own]) : inside), point: end(() => middle) };
 }
 
 // P10: shares to the power S, renormalised; the plug-in, since shares of draws are what is known.
@@ -49,18 +54,21 @@ function betaRoot(c, n, level, upper) {
 // other one counts after its first draw. `path` holds [n, L, U] at up to `points` numbers of draws.
 function certificate(draws, alpha, named = [], points = 60) {
   const found = named.map((item, i) => ({ item, j: i + 1, first: 0, u: 0, count: 0, rivals: new Map(), log: [], at: null })), path = [];
-  const byItem = new Map(found.map((one) => [one.item, one])), price = (one) => Math.log(one.j * (one.j + 1)), every = Math.max(1, draws.length / points);
+  const byItem = new Map(found.map((one) => [one.item, one])), price = (one) => Math.log(one.j * (one.j + 1)), every = Math.max(1,
+      draws.length / points);
   draws.forEach((item, i) => {
     const n = i + 1;
     for (const one of found) if (one.item === item) { one.u++; one.count++; } else one.rivals.set(item, (one.rivals.get(item) ?? 0) + 1);
-    if (!byItem.has(item)) { found.push({ item, j: found.length + 1, first: n, u: 0, count: 1, rivals: new Map(), log: [], at: null }); byItem.set(item, found.at(-1)); }
+    if (!byItem.has(item)) { found.push({ item, j: found.length + 1, first: n, u: 0, count: 1, rivals: new Map(), log: [], at: null });
+        byItem.set(item, found.at(-1)); }
     for (const one of found) {
       const value = logEvidence(one.u, Math.max(0, most([...one.rivals.values()]))) - price(one);
       one.log.push([n, value]);
       if (one.at === null && value >= -Math.log(alpha)) one.at = n;
     }
     if (n === draws.length || Math.floor(n / every) > Math.floor(i / every)) path.push([n,
-      most(found.map((one) => betaRoot(one.u, n - one.first, Math.log(2 / alpha) + price(one), false))), betaRoot(most(found.map((one) => one.count)), n, Math.log(2 / alpha), true)]);
+      most(found.map((one) => betaRoot(one.u, n - one.first, Math.log(2 / alpha) + price(one), false))),
+          betaRoot(most(found.map((one) => one.count)), n, Math.log(2 / alpha), true)]);
   });
   const leader = found.find((one) => one.count === most(found.map((each) => each.count))) ?? null;
   return { found, path, leader, n: draws.length, lower: path.at(-1)?.[1] ?? 0, upper: path.at(-1)?.[2] ?? 1 };
