@@ -123,7 +123,7 @@ def test_a_newcomer_finds_verdict_reason_and_ceiling_before_anything_else(
     document: dict[str, Any], tmp_path: Path
 ) -> None:
     page = text_of(page_of(document, tmp_path))
-    head = page[page.index("some-model ·") : page.index("What rounds would make of it")]
+    head = page[page.index("some-model ·") : page.index("In pictures")]
     for words in ("should help: from 25% right samples towards 75%", "Train:", "modes beat samples", "50%–75%"):
         assert words in head
     assert "3–4" in head  # kappa's bracket

@@ -99,14 +99,11 @@ def samples_from_table(table: pa.Table) -> list[Rollout]:
             Response(complete, row["response"], row["correct"], row["entropy"], row["self_certainty"], answer)
         )
     greedy = greedy_of(table) or [(None, None)] * len(responses)
-    return [
-        Rollout(at, tuple(some), *beside)
-        for at, (some, beside) in enumerate(zip(responses, greedy, strict=True))
-    ]
+    return [Rollout(at, tuple(some), *beside) for at, (some, beside) in enumerate(zip(responses, greedy, strict=True))]
 
 
 def greedy_of(table: pa.Table) -> list[tuple[Response, float | None]]:
-    """What greedy decoding answered to every prompt, and the bound on the first token; empty where it did not go along."""
+    """What greedy decoding answered to every prompt, with the first token's bound; empty where it did not go along."""
     facts: list[dict[str, Any]] = json.loads((table.schema.metadata or {}).get(_GREEDY, b"[]"))
     return [(_greedy(one), one["bound"]) for one in facts]
 

@@ -101,7 +101,7 @@ def _prompt(number: int, one: PromptDiagnosis) -> Prompt:
         right=one.mode_correct,
         share=six(one.sample_accuracy),
         logprobs=list(map(six, logs)),
-        open=[] if known is None else list(map(six, known.open_prefixes)),
+        open=[] if known is None else [float(f"{one:.6g}") for one in known.open_prefixes],
         dropped=dropped,
         beneath=beneath,
         expansions=one.expansions,
