@@ -1,0 +1,4 @@
+"""What breaks, broken on purpose: thousands of small cases, run by `python -m tests.torture` (see `case`)."""
+
+# Where the cases of a family are.
+FAMILIES: dict[str, str] = {}
