@@ -1,9 +1,12 @@
-"""The one exception that means "what you gave us cannot be used", and what to install where an extra is missing.
+"""The one exception that means "what you gave us cannot be used"; what to install where an extra is missing; what is
+the disk's fault.
 
-Knows: how a wrong input is described, and what srlm's own metadata says of its extras. Every floor raises the
-exception; the command line turns both into one line and exit code 2.
+Knows: how a wrong input is described, what srlm's own metadata says of its extras, and how libraries put errors of the
+system. Every floor raises the exception; the command line turns all three into one line.
 """
 
+import errno
+import os
 import re
 from collections.abc import Sequence
 
@@ -34,4 +37,20 @@ def what_to_install(error: ModuleNotFoundError) -> str | None:
         parts = re.match(r"""([\w.-]+).*\bextra == ['"]([\w-]+)""", requirement)
         if parts is not None and parts[1].replace("-", "_") == error.name:
             return f"this needs {error.name}, which is not installed; run: pip install 'srlm[{parts[2]}]'"
+    return None
+
+
+def fault_of_the_disk(error: BaseException) -> str | None:
+    """One sentence for an error of the system about a file, also where a library put it in words of its own (Rust's
+    "os error 28" of safetensors and tokenizers); None for any other error.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        code, file = getattr(seen, "errno", None), getattr(seen, "filename", None)
+        if told := re.search(r"\(os error (\d+)\)", str(seen)):
+            code = int(told[1])
+        if isinstance(code, int) and code in errno.errorcode:
+            where = f": {os.fsdecode(file)}" if isinstance(file, str | bytes) else ""
+            return f"{os.strerror(code)}{where}; what was finished is kept"
+        seen = seen.__cause__
     return None

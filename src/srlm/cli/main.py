@@ -5,8 +5,6 @@ imports what it needs inside its function, so that `srlm plan` starts without to
 does.
 """
 
-import errno
-import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from srlm.errors import InputError, what_to_install
+from srlm.errors import InputError, fault_of_the_disk, what_to_install
 
 COMMANDS = ("plan", "verify", "simulate", "diagnose", "run", "audit", "report")
 
@@ -84,12 +82,10 @@ def run(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+    except Exception as error:
+        if (sentence := fault_of_the_disk(error)) is None:
             raise
-        return _complain(
-            f"{os.strerror(error.errno)}: {error.filename or 'output'}; nothing already written is damaged", 1
-        )
+        return _complain(sentence, 1)
     return code if isinstance(code, int) else 0
 
 
