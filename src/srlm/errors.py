@@ -5,7 +5,6 @@ Knows: how a wrong input is described, what srlm's own metadata says of its extr
 system. Every floor raises the exception; the command line turns all three into one line.
 """
 
-import errno
 import os
 import re
 from collections.abc import Sequence
@@ -40,17 +39,15 @@ def what_to_install(error: ModuleNotFoundError) -> str | None:
     return None
 
 
-def fault_of_the_disk(error: BaseException) -> str | None:
-    """One sentence for an error of the system about a file, also where a library put it in words of its own (Rust's
-    "os error 28" of safetensors and tokenizers); None for any other error.
+def fault_of_the_system(error: BaseException) -> OSError | None:
+    """The error of the system that an exception is, or that a library put in words of its own (safetensors and
+    tokenizers: "os error 28"); None for any other.
     """
     seen: BaseException | None = error
     while seen is not None:
-        code, file = getattr(seen, "errno", None), getattr(seen, "filename", None)
+        if isinstance(seen, OSError):
+            return seen
         if told := re.search(r"\(os error (\d+)\)", str(seen)):
-            code = int(told[1])
-        if isinstance(code, int) and code in errno.errorcode:
-            where = f": {os.fsdecode(file)}" if isinstance(file, str | bytes) else ""
-            return f"{os.strerror(code)}{where}; what was finished is kept"
+            return OSError(int(told[1]), os.strerror(int(told[1])))
         seen = seen.__cause__
     return None
