@@ -1,4 +1,7 @@
 """What breaks, broken on purpose: thousands of small cases, run by `python -m tests.torture` (see `case`)."""
 
 # Where the cases of a family are.
-FAMILIES: dict[str, str] = {}
+FAMILIES: dict[str, str] = {
+    "kills": "tests.torture.kills",
+    "faults": "tests.torture.faults",
+}

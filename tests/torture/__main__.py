@@ -1,4 +1,4 @@
-"""`python -m tests.torture`: tries the cases of all families and writes the table of what was tried and what was clean."""
+"""`python -m tests.torture`: tries the cases of all families and writes the table of what was tried, what clean."""
 
 import argparse
 import json
@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,11 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
+
+from tests.torture.trap import with_trap  # noqa: E402
+
+if __name__ == "__main__":
+    with_trap()
 
 from tests.torture import FAMILIES  # noqa: E402
 from tests.torture.case import Case, scratch  # noqa: E402
@@ -31,6 +37,7 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(FAMILIES), help="families, separated by commas")
     parser.add_argument("--case", default="", help="only cases with this in what they attack or in their name")
     parser.add_argument("--spread", type=int, default=0, help="so many cases a family, evenly spread; 0: all")
+    parser.add_argument("--list", action="store_true", help="only count the cases")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -38,7 +45,12 @@ def main() -> int:
     warm()
     tried: list[Tried] = []
     try:
-        for one in run_cases(_chosen(given.only.split(","), given.case, given.spread, given.seed), given.workers):
+        chosen = _chosen(given.only.split(","), given.case, given.spread, given.seed)
+        if given.list:
+            for of, count in Counter((family, case.of) for family, case in chosen).items():
+                print(*of, count, sep=": ")
+            return 0
+        for one in run_cases(chosen, given.workers):
             tried.append(one)
             if one.outcome.problem:
                 print(f"{one.family}: {one.case.of}: {one.case.name}: {one.outcome.problem}", flush=True)
@@ -48,6 +60,8 @@ def main() -> int:
                 print(f"{len(tried)} cases, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     finally:
         shutil.rmtree(scratch(), ignore_errors=True)
+        if library := os.environ.get("SRLM_TORTURE_TRAP"):
+            shutil.rmtree(library, ignore_errors=True)
     text = table(tried, time.monotonic() - began, given.seed)
     print(text)
     if given.out:

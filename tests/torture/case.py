@@ -4,17 +4,18 @@ A family is a module with
 
     def cases(seed: int) -> Iterable[Case]
 
-and one line in `tests.torture.FAMILIES`. A `Case` has a `name` (unique in its family), `run`, what it attacks (`of`: one
-line of the table) and a limit in seconds, past which it counts as a hang. `run(folder)` gets a new empty folder, works in
-a process of its own that was forked from one with torch and srlm imported, and returns an `Outcome`: clean, or what went
-wrong. An exception out of `run` is an outcome too ("case failed"); the folder is removed afterwards.
+and one line in `tests.torture.FAMILIES`. A `Case` has a `name` (unique in its family), `run`, what it attacks (`of`:
+one line of the table) and a limit in seconds, past which it counts as a hang. `run(folder)` gets a new empty folder,
+works in a process of its own that was forked from one with torch and srlm imported, and returns an `Outcome`: clean, or
+what went wrong. An exception out of `run` is an outcome too ("case failed"); the folder is removed afterwards.
 
 Inside, `srlm(*arguments)` runs a command line in one more fork and gives its exit code, stdout and stderr; what it is
 given as `inside` is called there first, to set a trap, close a pipe or change the surroundings. `Ended.problem` says
 what is wrong with an end that should be one sentence. `files(folder)` is what stands in a folder, to compare.
 
 What a family needs before (a model, a finished run) it gets from `prepared(name, make)`: made once, in a fork, in a
-folder that every case can read and none may change (`copied` gives a case its own).
+folder that every case can read and none may change (`copied` gives a case its own). `cases` asks for it, not `run`:
+cases run side by side.
 
     def cases(seed: int) -> Iterable[Case]:
         for value in ("-1", "1e9", "nan"):
@@ -32,7 +33,8 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,9 +112,25 @@ def srlm(*arguments: str | Path, inside: Callable[[], Any] | None = None, stdin:
     return forked(work, inside=inside, stdin=stdin)
 
 
+@contextmanager
+def in_this_process() -> Iterator[None]:
+    """Within the block commands run in the process that asks for them, so that it has imported what they import."""
+    global _forks
+    _forks = False
+    try:
+        yield
+    finally:
+        _forks = True
+
+
+_forks = True
+
+
 def forked(work: Callable[[], Any], *, inside: Callable[[], Any] | None = None, stdin: bytes = b"") -> Ended:
     """Any Python call as `srlm` runs a command: an int it returns is the exit code."""
     began = time.perf_counter()
+    if not _forks:
+        return Ended(work(), "", "", 0.0)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as given:
         given.write(stdin)
         given.seek(0)
@@ -172,11 +190,11 @@ def prepared(name: str, make: Callable[[Path], Any]) -> Path:
     """
     folder = scratch() / "prepared" / name
     if not folder.exists():
-        making = folder.with_name(f"{name}.making")
-        making.mkdir(parents=True)
+        making = Path(tempfile.mkdtemp(prefix="making-", dir=scratch()))
         ended = forked(lambda: make(making))
         if ended.code:
             raise RuntimeError(f"{name} could not be prepared: {ended.err or ended.code}")
+        folder.parent.mkdir(exist_ok=True)
         making.rename(folder)
     return folder
 
@@ -205,7 +223,5 @@ def files(folder: Path) -> dict[str, str]:
 
 def kill_group(child: int) -> None:
     """End a case and everything it started."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

@@ -1,5 +1,6 @@
 """Runs cases: each in a fork of this process, some at once, each within its limit."""
 
+import gc
 import json
 import os
 import resource
@@ -9,10 +10,13 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from tests.torture.case import Case, Outcome, kill_group, scratch
+from tests.torture.case import Case, Outcome, forked, in_this_process, kill_group, scratch
 
 _ROOM = 6 << 30  # bytes a case may take beyond what this process has: a huge value is refused, not swapped for
 
@@ -52,8 +56,59 @@ def warm() -> None:
     import srlm.training.start
 
     torch.set_num_threads(1)
+    _import_what_commands_import()
+    _keep_templates()
+    gc.collect()
+    gc.freeze()  # a collection in a fork would copy what it looks at
     for module in (matplotlib.figure, plotly.graph_objects, transformers, srlm.training.start):
         assert module
+
+
+def _import_what_commands_import() -> None:
+    """What is imported only when a command is run: one fork runs them, and tells what it has imported."""
+    from tests.torture.subjects import (
+        audit_command,
+        base,
+        diagnose_command,
+        run_command,
+        simulate_command,
+        watched,
+    )
+
+    folder = scratch() / "warm"
+    folder.mkdir(parents=True)
+
+    def work() -> None:
+        with in_this_process():
+            for of in ("response", "answer"):
+                run_command(of, page=True)(folder / f"run-{of}", None)
+                diagnose_command(of)(folder / f"diagnosis-{of}", None)
+            audit_command(folder / "audit", None)
+            simulate_command(folder / "experiment", None)
+        (folder / "modules").write_text("\n".join(sys.modules), encoding="utf-8")
+
+    base()
+    watched()
+    if (ended := forked(work)).code:
+        raise RuntimeError(ended.err)
+    for name in (folder / "modules").read_text(encoding="utf-8").split("\n"):
+        with suppress(Exception):
+            import_module(name)
+
+
+def _keep_templates() -> None:
+    """Templates are compiled once for all processes."""
+    import jinja2
+
+    folder = scratch() / "templates"
+    folder.mkdir()
+    init, cache = jinja2.Environment.__init__, jinja2.FileSystemBytecodeCache(str(folder))
+
+    def with_cache(self: jinja2.Environment, *arguments: Any, **named: Any) -> None:
+        init(self, *arguments, **named)
+        self.bytecode_cache = self.bytecode_cache or cache
+
+    jinja2.Environment.__init__ = with_cache
 
 
 def run_cases(cases: Iterable[tuple[str, Case]], workers: int) -> Iterator[Tried]:
@@ -86,7 +141,7 @@ def _start(family: str, case: Case) -> _Running:
     child = os.fork()
     if child == 0:
         try:
-            os.setsid()
+            os.setpgid(0, 0)
             _limit_memory()
             outcome = case.run(folder)
         except BaseException:

@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from srlm.errors import InputError, what_to_install
+from srlm.errors import InputError, fault_of_the_system, what_to_install
 
 _PATIENCE = 20  # seconds in which a command that was told to stop tidies up; then it ends as it is
 _WORD, _MESSAGE = 300, 2000  # longest in what is said of a mistake, in characters
@@ -70,9 +70,11 @@ def _carried_out(given: list[str]) -> int:
     except BrokenPipeError:
         _silence()
         return 1
-    except OSError as error:
-        said = f"{error.strerror or error}: {error.filename or 'output'}"
-        code = 2 if error.errno in _BAD_PATH else 1
+    except Exception as error:
+        if (fault := fault_of_the_system(error)) is None:
+            raise
+        said = f"{fault.strerror or fault}: {fault.filename or 'output'}"
+        code = 2 if fault.errno in _BAD_PATH else 1
         complained = _complain(said if code == 2 else f"{said}; nothing already written is damaged", code)
         _silence()
         return complained
