@@ -4,4 +4,6 @@
 FAMILIES: dict[str, str] = {
     "kills": "tests.torture.kills",
     "faults": "tests.torture.faults",
+    "arguments": "tests.torture.arguments",
+    "surroundings": "tests.torture.surroundings",
 }
