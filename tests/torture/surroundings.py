@@ -31,6 +31,7 @@ Made = Iterator[tuple[str, Callable[[Path], Outcome]]]
 
 def cases(seed: int) -> Iterator[Case]:
     """Every case, in an order that does not matter."""
+    asked("report")  # makes what all of them need
     for of, made in (
         ("two processes, one folder", _two()),
         ("signals", _signals(seed)),
@@ -137,19 +138,20 @@ def _after_kill(command: str, folder: Path) -> Outcome:
 def _signals(seed: int) -> Made:
     chosen = [one for one in subjects() if one.every == 1]
     for subject in chosen:
+
+        def seconds(made: Path, subject: Any = subject) -> None:
+            (made / "seconds").write_text(str(subject.work(subject.place(made), None).seconds))
+
+        whole = float((prepared(f"seconds of {subject.name}", seconds) / "seconds").read_text())
+        _, due = undisturbed(subject)
         for number in (signal.SIGINT, signal.SIGTERM):
             for moment in range(_MOMENTS):
                 share = (moment + 0.5 + 0.3 * ((seed + moment) % 2)) / _MOMENTS
                 name = f"{subject.name}: {number.name} after {share:.0%}"
-                yield name, partial(_stopped, subject, number, share)
+                yield name, partial(_stopped, subject, due, number, share * whole)
 
 
-def _stopped(subject: Any, number: int, share: float, folder: Path) -> Outcome:
-    def seconds(made: Path) -> None:
-        (made / "seconds").write_text(str(subject.work(subject.place(made), None).seconds))
-
-    whole = float((prepared(f"seconds of {subject.name}", seconds) / "seconds").read_text())
-    _, due = undisturbed(subject)
+def _stopped(subject: Any, due: dict[str, Any], number: int, seconds: float, folder: Path) -> Outcome:
     out = subject.place(folder)
 
     def inside() -> None:
@@ -158,7 +160,7 @@ def _stopped(subject: Any, number: int, share: float, folder: Path) -> Outcome:
         for one in (signal.SIGINT, signal.SIGTERM):
             signal.signal(one, main._stop)
         me = os.getpid()
-        threading.Timer(share * whole, lambda: os.kill(me, number)).start()
+        threading.Timer(seconds, lambda: os.kill(me, number)).start()
 
     ended = subject.work(out, inside)
     if ended.code == subject.code:  # it was faster
