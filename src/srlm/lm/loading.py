@@ -198,7 +198,7 @@ def end_token_ids(model: Any, tokenizer: Any, name: str = "the model") -> tuple[
         found += value if isinstance(value, list | tuple) else [] if value is None else [value]
     if not found:
         raise InputError(f"{name} has no end token; set tokenizer.eos_token so that responses can end")
-    tokens = model.get_input_embeddings().weight.shape[0]
+    tokens = model.config.get_text_config().vocab_size
     if strange := [one for one in found if not isinstance(one, int) or not 0 <= one < tokens]:
         raise InputError(f"{name} has the end token {strange[0]!r}, which is none of its {tokens}; repair eos_token_id")
     return tuple(sorted(set(found)))
