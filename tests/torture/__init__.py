@@ -4,4 +4,5 @@
 FAMILIES: dict[str, str] = {
     "kills": "tests.torture.kills",
     "faults": "tests.torture.faults",
+    "damages": "tests.torture.damages",
 }
