@@ -74,9 +74,7 @@ def diagnose(
         raise InputError(f"--ray deals out what runs in its workers; leave it out with engine {drawing}")
     if drawing == "openai":
         if (dtype, device, trust_remote_code) != ("float32", None, False):
-            raise InputError(
-                "dtype, device and trust_remote_code are of a model here, not of an endpoint; leave them out"
-            )
+            raise InputError("dtype, device, trust_remote_code: of a model here, not of an endpoint; leave them out")
         from srlm.diagnosis.endpoint import diagnose_endpoint
 
         return diagnose_endpoint(model, asked, source, gate, chosen, told)
