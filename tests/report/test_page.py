@@ -126,7 +126,7 @@ def test_page_has_the_same_elements_whatever_a_model_wrote(
     }
 
 
-def test_page_shows_the_rounds_before_the_damaged_one_and_without_any_the_old_page_stays(make_run: MakeRun, tmp_path: Path) -> None:
+def test_page_shows_the_rounds_before_the_damaged_one(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     metrics = run / "rounds/01/metrics.json"
     metrics.write_bytes(metrics.read_bytes()[:-10])
