@@ -153,6 +153,8 @@ class RunDirectory:
                     raise
                 return whole, str(error)
             whole.append(one)
+        if len(list((self.path / "rounds").glob("*/metrics.manifest.json"))) > len(whole):
+            return whole, f"{self.round(len(whole)).path} is not complete, but later rounds are; resume to make it anew"
         return whole, None
 
     def summary(self) -> dict[str, Any]:
