@@ -4,6 +4,7 @@
 FAMILIES: dict[str, str] = {
     "kills": "tests.torture.kills",
     "faults": "tests.torture.faults",
+    "damages": "tests.torture.damages",
     "arguments": "tests.torture.arguments",
     "surroundings": "tests.torture.surroundings",
 }

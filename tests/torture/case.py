@@ -81,9 +81,9 @@ class Ended:
 
     def problem(self, *, codes: Sequence[int] = (0, 1, 2), lines: int = 6) -> str:
         """What is wrong with this end, or nothing: a traceback, a code that is none of `codes`, an error (1, 2) that
-        says nothing or writes more than `lines` lines on stderr.
+        says nothing or writes more than `lines` lines on stderr beside those that tell of finished rounds.
         """
-        said = self.err.strip()
+        said = "\n".join(line for line in self.err.splitlines() if line.strip() and not line.startswith("round "))
         if "Traceback (most recent call last)" in self.err:
             return f"traceback: {said.splitlines()[-1]}"
         if self.code not in codes:

@@ -41,9 +41,9 @@ def cases(seed: int) -> Iterable[Case]:
             possible = [code for code, (kinds, _) in _FAULTS.items() if kinds & call.kind]
             for code in possible:
                 numbers[code] += 1
-            if not possible or (call.kind in (OPEN, READ) and (turn + seed) % _READS) or (turn + seed) % subject.every:
+            if not possible or (call.kind in (OPEN, READ) and (turn + seed) % _READS) or (turn + seed) % subject.failed:
                 continue
-            code = possible[(turn // subject.every + seed) % len(possible)]
+            code = possible[(turn // subject.failed + seed) % len(possible)]
             name = f"{errno.errorcode[code]} at {call.name} of {call.path} (call {numbers[code]})"
             yield Case(name, partial(_failed, subject, due, code, numbers[code]), of=subject.name, limit=240)
 

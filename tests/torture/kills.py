@@ -23,7 +23,7 @@ def cases(seed: int) -> Iterable[Case]:
         made, due = undisturbed(subject)
         changes = [one for one in made if one.kind & CHANGES]
         for number, call in enumerate(changes, 1):
-            if (number + seed) % subject.every:
+            if (number + seed) % subject.killed:
                 continue
             torn = call.kind == WRITE and (number + seed) % 2 == 0
             name = f"{'within' if torn else 'before'} change {number}, {call.name} of {call.path}"

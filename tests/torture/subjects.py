@@ -30,7 +30,7 @@ class Subject:
         again: the same after it was broken off.
         code: its exit code where all goes well.
         before: a folder that stands where it writes, before; None: there is none.
-        every: only every so many-th of its calls is attacked, where all would be too many.
+        killed, failed: only at every so many-th of its calls is it killed, or does the call fail.
         kept: what of that must not be lost at any moment: a function of the folder that raises where it is.
     """
 
@@ -40,7 +40,8 @@ class Subject:
     code: int = 0
     before: Callable[[], Path] | None = None
     kept: Callable[[Path], Any] | None = None
-    every: int = 1
+    killed: int = 1
+    failed: int = 1
 
     def place(self, folder: Path) -> Path:
         """Where it writes in a case's folder, with what stands there before."""
@@ -200,7 +201,8 @@ def subjects() -> list[Subject]:
             "a run with its page",
             run_command("response", page=True),
             run_command("response", "--resume", page=True),
-            every=4,
+            killed=4,
+            failed=4,
         )
     ]
     grown = [
@@ -224,8 +226,8 @@ def subjects() -> list[Subject]:
         for level in levels
     ]
     others = [
-        Subject("an audit", audit_command, audit_command),
-        Subject("an audit over an older one", audit_command, audit_command, before=audited, kept=whole_audit),
+        Subject("an audit", audit_command, audit_command, failed=3),
+        Subject("an audit over an older one", audit_command, audit_command, before=audited, kept=whole_audit, failed=3),
         Subject(
             "the page of a run",
             _command("report", "OUT"),

@@ -141,7 +141,7 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
         "promises": promises.promise_texts(run),
         "alarms": findings.alarms(run),
         "troubles": findings.troubles(run),
-        "caveats": said.caveats(run) if run.rounds else [],
+        "caveats": ([visible(run.damage, 600)] if run.damage else []) + (said.caveats(run) if run.rounds else []),
         "answers": rows,
         "filters": filters(rows, tags),
         "answers_left_out": max(0, len(run.answers) + len(run.questions) - MOST_ROWS),

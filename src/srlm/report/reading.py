@@ -78,6 +78,7 @@ class RunView:
         rounds: metrics of the complete rounds, in order from 0; may be empty.
         answers: one a prompt; empty without a complete round, and at the level of answers.
         questions: the same at the level of answers.
+        damage: what is wrong with the round after the last one here; None: nothing.
     """
 
     path: Path
@@ -85,6 +86,7 @@ class RunView:
     rounds: tuple[RoundRecord, ...]
     answers: tuple[Answer, ...]
     questions: tuple[Question, ...] = ()
+    damage: str | None = None
 
     @property
     def of_answers(self) -> bool:
@@ -240,12 +242,12 @@ def read_run(folder: Path, answers: bool = True) -> RunView:
         answers: whether to read the tables of answers too.
 
     Raises:
-        InputError: there is no run, or what is there is damaged (the file and the fix are named).
+        InputError: there is no run, or not even round 0 of it is whole (the file and the fix are named).
     """
     directory = RunDirectory.open(folder)
     record = parse(RunRecord, directory.record(), folder / RUN_FILE)
-    rounds = [directory.round(number) for number in directory.completed_rounds()]
-    view = RunView(folder, record, tuple(one.read() for one in rounds), ())
+    rounds, damage = directory.whole_rounds()
+    view = RunView(folder, record, tuple(one.read() for one in rounds), (), damage=damage)
     if not answers or not rounds:
         return view
     if view.of_answers:

@@ -90,8 +90,9 @@ def _configuration(request: Request) -> SelfRewardingConfig:
         )
     ready = settings_of(request.model, dict(options).get("level")) | dict(PRESETS[preset] if preset else {})
     ready = {RECOMPUTE if name == "activation_checkpointing" else name: value for name, value in ready.items()}
+    told = _recorded(request) | ready | values | dict(options)
     try:
-        return SelfRewardingConfig(**(_recorded(request) | ready | values | dict(options)))
+        return SelfRewardingConfig(**told)
     except InputError:
         raise
     except Exception as error:  # transformers has no one class for it
