@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile --constraint constraints.txt
 OUT ?= demo
 
-.PHONY: install demo demo-answers test test-slow test-vllm lint bench docs clean
+.PHONY: install demo demo-answers test test-slow test-vllm torture lint bench docs clean
 
 install: $(VENV)/.dev
 
@@ -70,6 +70,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+# Thousands of faults, kills and bad inputs, each in a process of its own; at most an hour on two cores.
+torture: $(VENV)/.dev
+	$(BIN)/python -m tests.torture --out benchmarks/results/reliability.md
 
 bench: $(VENV)/.dev $(VENV)/.bench
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

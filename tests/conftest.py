@@ -9,63 +9,25 @@ import pytest
 
 @pytest.fixture(scope="session")
 def tiny_llama() -> Callable[..., Any]:
-    """Builds a random 2-layer Llama in float64-safe size; keyword arguments override the configuration."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    """Builds a random 2-layer Llama; see `tests.tiny`."""
+    from tests import tiny
 
-    def build(seed: int = 0, dtype: Any = torch.float32, sharpness: float = 4.0, **overrides: Any) -> Any:
-        settings: dict[str, Any] = {
-            "vocab_size": 12,
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": 128,
-            "bos_token_id": 1,
-            "eos_token_id": 0,
-            "pad_token_id": 0,
-            "tie_word_embeddings": False,
-        }
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            model = LlamaForCausalLM(LlamaConfig(**(settings | overrides)))
-            # A fresh head is nearly uniform; sharper logits make modes, ties and greedy failures worth testing.
-            model.lm_head.weight.data.mul_(sharpness * 10)
-        return model.to(dtype).eval()
-
-    return build
+    return tiny.tiny_llama
 
 
 @pytest.fixture(scope="session")
-def tiny_model_folder(tiny_llama: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved tiny Llama with a word-level tokenizer and a chat template, as `--model` takes it."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
+    from tests.tiny import save_tiny_model
 
-    words = ["<end>", "<unk>", "user", "assistant", *(f"w{n}" for n in range(28))]
-    core = Tokenizer(models.WordLevel({word: at for at, word in enumerate(words)}, unk_token="<unk>"))
-    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<end>", unk_token="<unk>", pad_token="<end>")
-    turns = "{% for m in messages %}{{ m['role'] }} {{ m['content'] }} {% endfor %}"
-    tokenizer.chat_template = turns + "{% if add_generation_prompt %}assistant{% endif %}"
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    tiny_llama(vocab_size=len(words), sharpness=1.0).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture(scope="session")
 def prompts_file(tmp_path_factory: pytest.TempPathFactory) -> str:
-    import json
+    from tests.tiny import save_prompts
 
-    path = tmp_path_factory.mktemp("prompts") / "prompts.jsonl"
-    rows = [
-        {"prompt": f"w{n} w{n + 1}", "answer": f"w{n + 2}", "split": "held_out" if n % 4 == 3 else "train"}
-        for n in range(8)
-    ]
-    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    return str(path)
+    return str(save_prompts(tmp_path_factory.mktemp("prompts") / "prompts.jsonl"))
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
-"""The one exception that means "what you gave us cannot be used", and what to install where an extra is missing.
+"""The one exception that means "what you gave us cannot be used"; what to install where an extra is missing; what is
+the disk's fault.
 
-Knows: how a wrong input is described, and what srlm's own metadata says of its extras. Every floor raises the
-exception; the command line turns both into one line and exit code 2.
+Knows: how a wrong input is described, what srlm's own metadata says of its extras, and how libraries put errors of the
+system. Every floor raises the exception; the command line turns all three into one line.
 """
 
+import os
 import re
 from collections.abc import Sequence
 
@@ -34,4 +36,18 @@ def what_to_install(error: ModuleNotFoundError) -> str | None:
         parts = re.match(r"""([\w.-]+).*\bextra == ['"]([\w-]+)""", requirement)
         if parts is not None and parts[1].replace("-", "_") == error.name:
             return f"this needs {error.name}, which is not installed; run: pip install 'srlm[{parts[2]}]'"
+    return None
+
+
+def fault_of_the_system(error: BaseException) -> OSError | None:
+    """The error of the system that an exception is, or that a library put in words of its own (safetensors and
+    tokenizers: "os error 28"); None for any other.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError):
+            return seen
+        if told := re.search(r"\(os error (\d+)\)", str(seen)):
+            return OSError(int(told[1]), os.strerror(int(told[1])))
+        seen = seen.__cause__
     return None

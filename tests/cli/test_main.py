@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from srlm.cli import main
+from srlm.cli import _app
 from srlm.cli.main import run
 
 
@@ -58,6 +58,6 @@ def test_any_other_missing_module_stays_an_error(name: str, monkeypatch: pytest.
     def missing(_: str) -> None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-    monkeypatch.setattr(main, "import_module", missing)
+    monkeypatch.setattr(_app, "import_module", missing)
     with pytest.raises(ModuleNotFoundError):
         run(["verify"])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srlm.records.text import visible
+from srlm.records.text import spreadsheet_safe, visible
 
 ANYTHING = st.text(st.characters(), max_size=80)  # lone surrogates included
 
@@ -42,3 +42,16 @@ def test_visible_leaves_ordinary_text_alone(text: str) -> None:
 )
 def test_visible_names_what_cannot_be_seen(raw: str, shown: str) -> None:
     assert visible(raw) == shown
+
+
+@given(ANYTHING)
+def test_no_cell_of_a_table_is_a_formula_and_no_other_changes(text: str) -> None:
+    cell = spreadsheet_safe(text)
+    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+    assert cell in (text, f"'{text}")
+    assert (cell == text) is not text.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+
+
+def test_formulas_are_quoted() -> None:
+    cells = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "1", "", " =1", "a=b"]
+    assert [spreadsheet_safe(one) for one in cells] == [*(f"'{one}" for one in cells[:6]), *cells[6:]]

@@ -122,14 +122,17 @@ def test_page_has_the_same_elements_whatever_a_model_wrote(make_run: MakeRun, wo
     json.loads(other.data)
 
 
-def test_page_of_damaged_records_is_refused_and_the_old_page_stays(make_run: MakeRun, tmp_path: Path) -> None:
+def test_page_shows_the_rounds_before_the_damaged_one(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
-    old = write_report(run).read_bytes()
     metrics = run / "rounds/01/metrics.json"
+    metrics.write_bytes(metrics.read_bytes()[:-10])
+    page = write_report(run).read_text(encoding="utf-8")  # of the rounds before it
+    assert re.search(r"metrics of round 1 .* are damaged: metrics\.json has \d+ bytes instead of", page)
+    metrics = run / "rounds/00/metrics.json"
     metrics.write_bytes(metrics.read_bytes()[:-10])
     with pytest.raises(InputError, match=r"metrics\.json has \d+ bytes instead of"):
         write_report(run)
-    assert (run / "report.html").read_bytes() == old
+    assert (run / "report.html").read_text(encoding="utf-8") == page
 
 
 def test_page_survives_a_full_disk(make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from srlm.cli._options import with_options
+from srlm.records.lock import holding
 from srlm.watching.alarms import ALARMS
 from srlm.watching.audit import Audit, AuditSettings
 
@@ -31,12 +32,13 @@ def command(
     from srlm.watching import audit
 
     chosen = AuditSettings(**settings)
-    if follow:
-        one = _follow(folder, chosen, out)
-    else:
-        one = audit.audit(folder, chosen, out)
-        if out is not None:
-            write_report(out)
+    with holding(out):
+        if follow:
+            one = _follow(folder, chosen, out)
+        else:
+            one = audit.audit(folder, chosen, out)
+            if out is not None:
+                write_report(out)
     if json_output:
         print_json(one.to_document())
     else:

@@ -48,6 +48,7 @@ def command(
     from srlm.errors import InputError
     from srlm.records.answer_diagnosis import AnswerDiagnosis
     from srlm.records.atomic import write_json
+    from srlm.records.lock import holding
     from srlm.report.answers_page import write_answers_page
     from srlm.report.diagnosis_page import write_diagnosis_comparison, write_diagnosis_page
 
@@ -55,43 +56,42 @@ def command(
         raise InputError(f"{models[0]!r} is no option; name a model with --model, or several after --compare")
     if compare and families:
         raise InputError("--compare and --families exclude each other; give one of them")
-    if out is not None and out.is_file():
-        raise InputError(f"--out {out} is a file; give a folder")
     chosen = settings_for(subject.get("model", EMBEDDED_MODEL), settings)
     if chosen.level == "answer" and (compare or families):
         raise InputError("--compare and --families look at responses; leave out --level answer")
     where, parts = Cluster(**cluster), out and out / "parts"
     if where.ray and (compare or families):
         raise InputError("--compare and --families look at one model after the other here; leave out --ray")
-    if parse_engine(chosen.engine).kind != "openai":
-        import srlm.diagnosis.look  # what is not installed is said before progress is drawn  # noqa: F401
-    with DiagnosisProgress() as progress:
-        if compare or families:
-            from srlm.diagnosis.comparison import compare as compare_models
-            from srlm.diagnosis.comparison import comparison_document
+    with holding(out):
+        if parse_engine(chosen.engine).kind != "openai":
+            import srlm.diagnosis.look  # what is not installed is said before progress is drawn  # noqa: F401
+        with DiagnosisProgress() as progress:
+            if compare or families:
+                from srlm.diagnosis.comparison import compare as compare_models
+                from srlm.diagnosis.comparison import comparison_document
 
-            if families:
-                from srlm.diagnosis.families import FamilySettings, diagnose_families
+                if families:
+                    from srlm.diagnosis.families import FamilySettings, diagnose_families
 
-                several = diagnose_families(FamilySettings(seed=chosen.seed), observer=progress.named)
+                    several = diagnose_families(FamilySettings(seed=chosen.seed), observer=progress.named)
+                else:
+                    subject.pop("model", None)
+                    several = compare_models(models or [], settings=chosen, observer=progress.named, **subject)
+                document, stem = comparison_document(several), "comparison"
+                text = comparison_text(several, document["notes"], out)
+                draw = partial(write_diagnosis_comparison, several, notes=document["notes"])
             else:
-                subject.pop("model", None)
-                several = compare_models(models or [], settings=chosen, observer=progress.named, **subject)
-            document, stem = comparison_document(several), "comparison"
-            text = comparison_text(several, document["notes"], out)
-            draw = partial(write_diagnosis_comparison, several, notes=document["notes"])
-        else:
-            diagnosis = diagnose(settings=chosen, observer=progress, cluster=where, parts=parts, **subject)
-            document, stem = diagnosis.as_dict(), "diagnosis"
-            if isinstance(diagnosis, AnswerDiagnosis):
-                text, draw = answers_text(diagnosis, out), partial(write_answers_page, diagnosis)
-            else:
-                text, draw = diagnosis_text(diagnosis, out), partial(write_diagnosis_page, diagnosis)
-    if out is not None:
-        write_json(out / f"{stem}.json", document)
-        draw(out=out / f"{stem}.html")
-        if where.ray and parts is not None:
-            shutil.rmtree(parts, ignore_errors=True)
+                diagnosis = diagnose(settings=chosen, observer=progress, cluster=where, parts=parts, **subject)
+                document, stem = diagnosis.as_dict(), "diagnosis"
+                if isinstance(diagnosis, AnswerDiagnosis):
+                    text, draw = answers_text(diagnosis, out), partial(write_answers_page, diagnosis)
+                else:
+                    text, draw = diagnosis_text(diagnosis, out), partial(write_diagnosis_page, diagnosis)
+        if out is not None:
+            write_json(out / f"{stem}.json", document)
+            draw(out=out / f"{stem}.html")
+            if where.ray and parts is not None:
+                shutil.rmtree(parts, ignore_errors=True)
     if json_output:
         print_json(document)
     else:

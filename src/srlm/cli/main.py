@@ -1,98 +1,121 @@
-"""The `srlm` command: finds the subcommand, turns exceptions into exit codes.
+"""The `srlm` command: turns exceptions and signals into exit codes and one sentence each.
 
-Knows: the table of commands, exit codes. Each command lives in its own module, loaded only when asked for, and
-imports what it needs inside its function, so that `srlm plan` starts without torch. Refuses to know: what a command
-does.
+Knows: exit codes, what a shell does to a command (signals, closed pipes, streams that are not UTF-8). Imports nothing
+slow, so that it is there before anybody can be impatient. Refuses to know: the commands.
 """
 
 import errno
 import os
+import shlex
+import signal
 import sys
-from importlib import import_module
-from importlib.util import find_spec
+from contextlib import suppress
 from typing import Any
 
-import typer
-from typer.core import TyperGroup
-from typer.exceptions import TyperException
+from srlm.errors import InputError, fault_of_the_system, what_to_install
 
-from srlm.errors import InputError, what_to_install
-
-COMMANDS = ("plan", "verify", "simulate", "diagnose", "run", "audit", "report")
-
-
-class _LazyGroup(TyperGroup):
-    """Loads `srlm.cli.<name>` and takes its function `command` when the command is first looked up."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return [name for name in COMMANDS if _exists(name)]
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS or not _exists(cmd_name):
-            return None
-        app = typer.Typer(add_completion=False)
-        app.command(cmd_name)(import_module(f"srlm.cli.{cmd_name}").command)
-        return typer.main.get_command(app)
-
-
-def _exists(name: str) -> bool:
-    return find_spec(f"srlm.cli.{name}") is not None
-
-
-app = typer.Typer(
-    cls=_LazyGroup,
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Self-rewarding language models with certificates.",
-)
-
-
-@app.callback(invoke_without_command=True)
-def _root(version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True)) -> None:
-    if version:
-        from srlm import __version__
-
-        typer.echo(f"srlm {__version__}")
-        raise typer.Exit
+_PATIENCE = 20  # seconds in which a command that was told to stop tidies up; then it ends as it is
+_WORD, _MESSAGE = 300, 2000  # longest in what is said of a mistake, in characters
+# Of a name that was given: no disk is to blame.
+_BAD_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
+_signal: int | None = None  # that told us to stop
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 the input is wrong, 1 anything else."""
-    sys.exit(run(arguments))
+    """Run the command line and exit: 0 done, 2 the input is wrong, 130 Ctrl-C, 143 SIGTERM, 1 anything else; `srlm
+    audit` has 3 for alarms.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by who started us
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError):  # of a stream that somebody put there
+            stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _stop)
+    code = run(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)  # nothing is left to tidy up
+    signal.alarm(0)
+    sys.exit(code)
 
 
 def run(arguments: list[str] | None = None) -> int:
     """The exit code of one command line (`arguments` default to `sys.argv[1:]`)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    for at, (one, following) in enumerate(zip(given, [*given[1:], "-"], strict=True)):
-        if one == "--ray" and following.startswith("-"):  # its address may be left out
-            given[at] = "--ray=auto"
     try:
-        code = app(args=given, prog_name="srlm", standalone_mode=False)
+        return _carried_out(given)
+    except BaseException as error:
+        if _signal is None and not isinstance(error, KeyboardInterrupt):
+            raise
+        # Whatever became of the signal on its way through libraries.
+        number = _signal or signal.SIGINT
+        return _complain(_stopped(number, given), 128 + number)
+
+
+def _carried_out(given: list[str]) -> int:
+    try:
+        from srlm.cli._app import call
+
+        code = call(given)
+        sys.stdout.flush()
     except InputError as error:
         return _complain(str(error), 2)
-    except TyperException as error:
-        return _complain(error.format_message(), 2)
     except ModuleNotFoundError as error:
         sentence = what_to_install(error)
         if sentence is None:
             raise
         return _complain(sentence, 2)
-    except (KeyboardInterrupt, typer.Abort):
-        return _complain("stopped; what was finished is kept, and --resume goes on from there", 1)
     except BrokenPipeError:
-        sys.stderr.close()
+        _silence()
         return 1
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+    except Exception as error:
+        if (fault := fault_of_the_system(error)) is None:
             raise
-        return _complain(
-            f"{os.strerror(error.errno)}: {error.filename or 'output'}; nothing already written is damaged", 1
-        )
-    return code if isinstance(code, int) else 0
+        said = f"{fault.strerror or fault}: {fault.filename or 'output'}"
+        code = 2 if fault.errno in _BAD_PATH else 1
+        complained = _complain(said if code == 2 else f"{said}; nothing already written is damaged", code)
+        _silence()
+        return complained
+    return code
+
+
+def _stop(number: int, frame: Any) -> None:
+    """A signal to stop: files are whole at any moment, and what tidies up gets the time for it."""
+    global _signal
+    if _signal is not None:  # a second time: at once
+        os._exit(128 + number)
+    _signal = number
+    sys.unraisablehook = lambda _: None  # where no exception can go; the alarm ends it
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + number))
+    signal.alarm(_PATIENCE)
+    raise KeyboardInterrupt
+
+
+def _stopped(number: int, given: list[str]) -> str:
+    how = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+    if given[:1] != ["run"] or "--dry-run" in given:
+        return f"stopped by {how}; nothing that was finished is lost; for the rest give the same command again"
+    again = shlex.join(["srlm", *given, *([] if "--resume" in given else ["--resume"])])
+    return f"stopped by {how}; what was finished is kept; go on with: {again}"
 
 
 def _complain(message: str, code: int) -> int:
-    print("srlm: " + " ".join(message.split()), file=sys.stderr)
+    from srlm.records.text import visible
+
+    told = "srlm: " + " ".join(visible(word, _WORD) for word in message.split())
+    if len(told) > _MESSAGE:
+        told = f"{told[: _MESSAGE * 3 // 4]} … {told[-_MESSAGE // 5 :]}"
+    try:
+        print(told, file=sys.stderr, flush=True)
+    except OSError:
+        _silence()
     return code
+
+
+def _silence() -> None:
+    """Nobody listens any more; the interpreter is not to complain of it when it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

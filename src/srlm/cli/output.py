@@ -15,4 +15,5 @@ def print_json(document: Any) -> None:
     Raises:
         ValueError: the document holds NaN or an infinity.
     """
-    sys.stdout.write(json.dumps(document, allow_nan=False, ensure_ascii=False, indent=2) + "\n")
+    whole = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
+    sys.stdout.write(json.dumps(document, allow_nan=False, ensure_ascii=not whole, indent=2) + "\n")

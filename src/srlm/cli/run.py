@@ -8,6 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from srlm.cli._options import with_options
+from srlm.cli.output import print_json
+from srlm.records.lock import holding
+from srlm.training.processes import is_main_process
 from srlm.training.settings import Request, RunSettings
 
 
@@ -21,26 +24,31 @@ def command(
     json_output: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Self-reward a model: sample, certify, update, T times; ends with DIR/report.html and the model in DIR/model."""
-    from srlm.cli._progress import RoundProgress
-    from srlm.cli.output import print_json
-    from srlm.report.page import write_report
-    from srlm.training import start
-    from srlm.training.processes import is_main_process
-
     asked: dict[str, Any] = request | {"options": options}
+    folder = Request(**asked).folder()
     if dry_run:
-        estimate = start.dry_run(**asked)
+        from srlm.training.start import dry_run as estimated
+
+        estimate = estimated(**asked)
         if json_output:
             print_json(estimate.as_json())
         else:
             typer.echo("\n".join(estimate.lines()))
         return
     if not is_main_process():  # one of several: it works, and leaves talking to the main one
-        start.start_run(**asked)
+        from srlm.training.start import start_run
+
+        start_run(**asked)
         return
-    with RoundProgress(write_report) as observer:
-        directory = start.start_run(**asked, observer=observer)
-        page = write_report(directory.path)
+    from srlm.cli._progress import RoundProgress
+    from srlm.report.page import write_report
+
+    with holding(folder):
+        from srlm.training.start import start_run  # another process in the folder is found before torch is imported
+
+        with RoundProgress(write_report) as observer:
+            directory = start_run(**asked, observer=observer)
+            page = write_report(directory.path)
     summary: dict[str, Any] = directory.summary() | {"report": str(page), "model": str(directory.path / "model")}
     if json_output:
         print_json(summary)

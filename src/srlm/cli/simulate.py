@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from srlm.errors import InputError
+from srlm.records.lock import holding
 
 
 def command(
@@ -18,8 +19,8 @@ def command(
         Path | None, typer.Option(help="Folder for result, table and figures.", show_default="simulations")
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, repeatable.", metavar="KEY=VALUE")] = None,
-    seed: Annotated[int, typer.Option(help="Everything random follows from it.", min=0)] = 0,
-    jobs: Annotated[int, typer.Option(help="Workers; -1 takes every core. Changes no number.")] = 1,
+    seed: Annotated[int, typer.Option(help="Everything random follows from it.", min=0, max=2**32 - 1)] = 0,
+    jobs: Annotated[int, typer.Option(help="Workers; -1 takes every core. Changes no number.", min=-1, max=4096)] = 1,
     backend: Annotated[str, typer.Option(help="loky (processes here), threading, ray or dask.")] = "loky",
     list_: Annotated[bool, typer.Option("--list", help="Print the experiments and their settings.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
@@ -49,18 +50,17 @@ def command(
     from srlm.report.experiment_page import experiment_record, write_experiment, write_experiments_page
 
     folder = out or Path("simulations")
-    if folder.is_file():
-        raise InputError(f"--out {folder} is a file; give a folder")
     results = []
-    for name in names:
-        began = time.perf_counter()
-        result = run_experiment(name, given, seed=seed, jobs=jobs, backend=backend)
-        results.append(result)
-        write_experiment(result, folder / name if whole or out is None else folder)
-        typer.echo(f"{name} ({time.perf_counter() - began:.0f} s): {result.conclusion}", err=json_output)
-    if whole:
-        page = write_experiments_page(results, folder / "index.html")
-        typer.echo(f"{page} shows all of them.", err=json_output)
+    with holding(folder):
+        for name in names:
+            began = time.perf_counter()
+            result = run_experiment(name, given, seed=seed, jobs=jobs, backend=backend)
+            results.append(result)
+            write_experiment(result, folder / name if whole or out is None else folder)
+            typer.echo(f"{name} ({time.perf_counter() - began:.0f} s): {result.conclusion}", err=json_output)
+        if whole:
+            page = write_experiments_page(results, folder / "index.html")
+            typer.echo(f"{page} shows all of them.", err=json_output)
     if json_output:
         documents = [experiment_record(one) for one in results]
         print_json({"experiments": documents} if whole else documents[0])

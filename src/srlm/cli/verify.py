@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    seed: Annotated[int, typer.Option(help="Random policies and parameters follow from it.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Random policies and parameters follow from it.", min=0, max=2**32 - 1)] = 0,
     notes: Annotated[bool, typer.Option(help="Print what to know about each statement.")] = True,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:

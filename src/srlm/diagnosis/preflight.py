@@ -73,6 +73,8 @@ def diagnose(
     if drawing != TRANSFORMERS and cluster is not None and cluster.ray:
         raise InputError(f"--ray deals out what runs in its workers; leave it out with engine {drawing}")
     if drawing == "openai":
+        if (dtype, device, trust_remote_code) != ("float32", None, False):
+            raise InputError("dtype, device, trust_remote_code: of a model here, not of an endpoint; leave them out")
         from srlm.diagnosis.endpoint import diagnose_endpoint
 
         return diagnose_endpoint(model, asked, source, gate, chosen, told)

@@ -46,9 +46,13 @@ class DiagnosisSettings:
     accept_unreadable: bool = option(
         False, "Go on where more than half of the responses have no answer.", "accept-unreadable"
     )
-    max_new_tokens: int = option(12, "Longest response in tokens, as in the run you plan.", "max-new-tokens", low=1)
+    max_new_tokens: int = option(
+        12, "Longest response in tokens, as in the run you plan.", "max-new-tokens", low=1, high=1_000_000
+    )
     expansions: int = option(2000, "Budget of the mode search for a prompt.", "expansions", low=1)
-    samples: int = option(None, "Responses drawn for a prompt.", "samples", low=1, shown="8; of answers 16")
+    samples: int = option(
+        None, "Responses drawn for a prompt.", "samples", low=1, high=100_000, shown="8; of answers 16"
+    )
     mass_slack: float = option(
         0.5, "delta: failure means mode probability <= 1 - delta.", "mass-slack", above=0, below=1
     )
@@ -56,8 +60,8 @@ class DiagnosisSettings:
         None, "KL strength of the rounds that are forecast, as in the run you plan.", "beta", above=0,
         shown="1; of answers chosen from the shares",
     )  # fmt: skip
-    rounds: int = option(3, "How many rounds to forecast.", "rounds", low=1)
-    seed: int = option(0, "Everything random follows from it.", "seed", low=0)
+    rounds: int = option(3, "How many rounds to forecast.", "rounds", low=1, high=10_000)
+    seed: int = option(0, "Everything random follows from it.", "seed", low=0, below=2**32)
     raw_prompts: bool = option(False, "Send string prompts without the chat template.", "raw-prompts")
     spectra: bool = option(True, "Leave out features and weights.", "no-spectra")
     engine: str = option(
@@ -74,7 +78,7 @@ class DiagnosisSettings:
     max_tokens: int | None = option(
         None, "Most tokens of responses to have from an endpoint.", "max-tokens", low=1, shown="any"
     )
-    in_flight: int = option(_IN_FLIGHT, "Requests to an endpoint under way at once.", "in-flight", low=1)
+    in_flight: int = option(_IN_FLIGHT, "Requests to an endpoint under way at once.", "in-flight", low=1, high=4096)
     cache: str | None = option(
         None, "Folder of what an endpoint answered before, which is not paid for again; none keeps nothing.", "cache",
         shown="srlm in the user's cache",
@@ -82,7 +86,9 @@ class DiagnosisSettings:
 
     def __post_init__(self) -> None:
         resolve(self, _BY_LEVEL)
-        wrong = problems(self) + self._of_engine()
+        if wrong := problems(self):  # of a wrong type nothing more can be asked
+            raise InputError(wrong)
+        wrong = self._of_engine()
         only = [name for name in ("answers", "until_certain", "accept_unreadable") if getattr(self, name)]
         if self.level == "response" and only:
             wrong.append(f"{', '.join(only)}: of level answer; give --level answer, or leave it out")
@@ -123,6 +129,7 @@ class Cluster:
         "Workers of the cluster, each with the model.",
         "ray-workers",
         low=1,
+        high=10_000,
         shown="one a GPU, else one a machine",
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from srlm.errors import InputError
 from srlm.lm.loading import LoadedModel
+from srlm.lm.templates import require_harmless
 from srlm.tasks.prompts import Prompt
 
 
@@ -39,24 +40,25 @@ def encode_prompts(
     tokenizer: Any = loaded.tokenizer
     encoded: list[list[int]] = []
     problems: list[str] = []
+    template = tokenizer.chat_template and tokenizer.get_chat_template()
+    chats = {
+        at: [{"role": "user", "content": one.content}] if isinstance(one.content, str) else list(one.content)
+        for at, one in enumerate(prompts)
+        if template and not (raw and isinstance(one.content, str))
+    }
+    if chats:
+        require_harmless(template, list(chats.values()), tokenizer.special_tokens_map)
     for at, prompt in enumerate(prompts):
         number = 1 + (numbers[at] if numbers is not None else at)
-        if isinstance(prompt.content, str) and (raw or not tokenizer.chat_template):
+        if at in chats:
+            ids = _rendered(chats[at], tokenizer, f"prompt {number} in the chat template of {loaded.name!r}")
+        elif isinstance(prompt.content, str):
             ids = tokenizer(prompt.content)["input_ids"]
-        elif not tokenizer.chat_template:
+        else:
             raise InputError(
                 f"prompt {number} is a list of chat messages, but {loaded.name!r} has no chat template; "
                 "give strings, or a chat model"
             )
-        else:
-            messages = (
-                [{"role": "user", "content": prompt.content}]
-                if isinstance(prompt.content, str)
-                else list(prompt.content)
-            )
-            ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=True)[
-                "input_ids"
-            ]
         if not ids:
             problems.append(f"prompt {number} has no tokens; give it some text")
         if limit is not None and len(ids) + max_new_tokens > limit:
@@ -68,6 +70,15 @@ def encode_prompts(
     if problems:
         raise InputError(problems[:5] + ([f"and {len(problems) - 5} more like these"] if len(problems) > 5 else []))
     return encoded
+
+
+def _rendered(messages: list[Any], tokenizer: Any, what: str) -> list[int]:
+    try:
+        return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=True)[
+            "input_ids"
+        ]
+    except Exception as error:  # whatever a template does
+        raise InputError(f"{what}: {type(error).__name__}: {error}") from error
 
 
 def encode_passages(text: str, loaded: LoadedModel) -> list[tuple[int, ...]]:

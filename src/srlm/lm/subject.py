@@ -46,7 +46,7 @@ class Subject:
         "bundled, reasoning, chains, a JSON Lines file, reasoning_gym:TASK, or a data set's name.",
         "prompts",
     )
-    limit: int | None = option(None, "Use the first so many prompts.", "limit", low=1, shown="all")
+    limit: int | None = option(None, "Use the first so many prompts.", "limit", low=1, high=10_000_000, shown="all")
     dtype: str = option("float32", "Precision of the weights.", "dtype", choices=("float32", "bfloat16", "float16"))
     device: str | None = option(None, "Where to compute, as torch names it.", "device", shown="the best there is")
     trust_remote_code: bool = option(False, "Run code that comes with the model.", "trust-remote-code")

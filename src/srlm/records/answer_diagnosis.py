@@ -163,7 +163,7 @@ def read_answer_diagnosis(path: Path) -> AnswerDiagnosis | None:
     file = path / DIAGNOSIS_FILE if path.is_dir() else path
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     told = isinstance(document, dict) and document.get("level") == "answer"
     return parse(AnswerDiagnosis, document, file) if told else None

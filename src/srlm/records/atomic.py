@@ -40,8 +40,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_bytes` for UTF-8 text."""
-    write_bytes(path, text.encode("utf-8"))
+    """`write_bytes` for UTF-8 text; half a character (a lone surrogate) becomes its escape, as JSON writes it."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, document: Any) -> None:
@@ -50,7 +50,8 @@ def write_json(path: Path, document: Any) -> None:
     Raises:
         ValueError: the document holds NaN or an infinity.
     """
-    write_text(path, json.dumps(document, allow_nan=False, ensure_ascii=False, indent=2) + "\n")
+    text = json.dumps(document, allow_nan=False, ensure_ascii=False, indent=2) + "\n"
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))  # a lone surrogate stays the escape it was read from
 
 
 @contextmanager

@@ -293,7 +293,7 @@ def read_diagnosis(path: Path) -> DiagnosisRecord:
     file = path / DIAGNOSIS_FILE if path.is_dir() else path
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{str(file)!r} is no diagnosis ({error}); write one with srlm diagnose --out") from error
     held = document if isinstance(document, dict) else {}
     if held.get("level") == "answer":

@@ -6,7 +6,8 @@ Knows: dataclasses. Refuses to know: which settings there are, and how a command
 import math
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, Literal, get_args
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class Facts:
         help: its meaning, in a sentence.
         flag: its option on a command line, without dashes; None where it has none. That of a bool takes no value and
             sets the opposite of the default.
-        low, above, below: domain of a number: at least `low`, greater than `above`, less than `below`.
+        low, high, above, below: domain of a number: at least `low`, at most `high`, greater than `above`, less than
+            `below`.
         choices: domain of a text.
         on_resume: a resumed run must be told the "same", is "free" to be told something new, or does not even record
             the field, because it changes nothing that a run computes ("unrecorded").
@@ -27,6 +29,7 @@ class Facts:
     help: str
     flag: str | None = None
     low: float = -math.inf
+    high: float = math.inf
     above: float = -math.inf
     below: float = math.inf
     choices: tuple[str, ...] = ()
@@ -38,12 +41,12 @@ class Facts:
         """The domain in words; "" where the type says it all."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
-        ends = ("at least", self.low), ("greater than", self.above), ("less than", self.below)
-        return " and ".join(f"{word} {end:g}" for word, end in ends if math.isfinite(end))
+        ends = ("at least", self.low), ("greater than", self.above), ("at most", self.high), ("less than", self.below)
+        return " and ".join(f"{word} {end:.15g}" for word, end in ends if math.isfinite(end))
 
     def holds(self, value: float) -> bool:
         """Whether a number lies in the domain."""
-        return self.low <= value and self.above < value < self.below
+        return self.low <= value <= self.high and self.above < value < self.below
 
 
 def option(default: Any, help: str, flag: str | None = None, **facts: Any) -> Any:
@@ -58,28 +61,70 @@ def facts_of(settings: Any) -> list[tuple[Field[Any], Facts]]:
 
 def resolve(settings: Any, by_level: Mapping[str, Mapping[str, Any]]) -> None:
     """Put in place what None stands for at the settings' level; a level that there is not is left alone."""
-    for name, value in by_level.get(settings.level, {}).items():
+    level = settings.level if isinstance(settings.level, str) else None
+    for name, value in by_level.get(level or "", {}).items():
         if getattr(settings, name) is None:
             object.__setattr__(settings, name, value)  # settings may be frozen
 
 
 def problems(settings: Any) -> list[str]:
-    """One sentence for every field outside its domain."""
-    checked = (_problem(one, facts, getattr(settings, one.name)) for one, facts in facts_of(settings))
+    """One sentence for every field that is of another type than its annotation, or outside its domain."""
+    kinds, known = get_type_hints(type(settings)), {one.name: facts for one, facts in facts_of(settings)}
+    checked = (
+        _problem(one, kinds[one.name], known.get(one.name, Facts("")), getattr(settings, one.name))
+        for one in fields(settings)
+        if one.init
+    )
     return [problem for problem in checked if problem]
 
 
-def _problem(one: Field[Any], facts: Facts, value: Any) -> str | None:
-    kinds = get_args(one.type) or (one.type,)
-    optional = type(None) in kinds or one.default is None
-    if not facts.domain or (value is None and optional):
+def _problem(one: Field[Any], kind: Any, facts: Facts, value: Any) -> str | None:
+    optional = one.default is None or _fits(None, kind)
+    if value is None and optional:
+        return None
+    if _fits(value, kind) and (value in facts.choices if facts.choices else not facts.domain or facts.holds(value)):
         return None
     if facts.choices:
-        return None if value in facts.choices else f"{one.name} is {value!r}; use {facts.domain}"
-    number, what = ((int, float), "a number") if float in kinds else ((int,), "a whole number")
-    if isinstance(value, number) and not isinstance(value, bool) and facts.holds(value):
-        return None
-    return (
-        f"{one.name} is {value!r}; it must be {what}, {facts.domain}{', or None' if optional else ''} "
-        f"({facts.help.rstrip('.')})"
-    )
+        return f"{one.name} is {_shown(value)}; use {facts.domain}"
+    kinds = [word for of, word in _WORDS.items() if of in map(_plain, get_args(kind) or (kind,))]
+    wanted = ", ".join(filter(None, [" or ".join(kinds), facts.domain, "or None" if optional else ""]))
+    meant = f" ({facts.help.rstrip('.')})" if facts.help else ""
+    return f"{one.name} is {_shown(value)}; it must be {wanted}{meant}"
+
+
+# How types are called; an int is a number, too, and a name stands for the members of an enumeration.
+_WORDS = {
+    bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path", list: "a list",
+    dict: "names with values",
+}  # fmt: skip
+_MOST = 2.0**63  # what no library counts beyond
+
+
+def _plain(kind: Any) -> Any:
+    return get_origin(kind) or kind
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of an annotated type; of a type that is none of `_WORDS`, anything is."""
+    plain, inner = _plain(kind), get_args(kind)
+    if plain not in _WORDS and inner:  # a union
+        return any(_fits(value, one) for one in inner)
+    if plain in (int, float):
+        number = isinstance(value, int | plain) and not isinstance(value, bool)
+        return number and (-_MOST < value < _MOST if isinstance(value, int) else math.isfinite(value))
+    if plain is str:
+        text = str(value) if isinstance(value, str | Path) else "\0"
+        return text == text.encode("utf-8", "replace").decode() and "\0" not in text
+    if plain is list:
+        return isinstance(value, list | tuple) and all(_fits(one, inner[0]) for one in value if inner)
+    if plain is dict:
+        whole = isinstance(value, Mapping)
+        return whole and all(_fits(of, inner[0]) and _fits(one, inner[1]) for of, one in value.items() if inner)
+    if plain is Path:
+        return isinstance(value, str | Path)
+    return plain is Any or not isinstance(plain, type) or isinstance(value, plain)
+
+
+def _shown(value: Any) -> str:
+    told = repr(value)
+    return told if len(told) <= 200 else f"{told[:199]}…"

@@ -22,6 +22,7 @@ from srlm.records.numerics import Drift, NumericsRecord
 # "gate": prompts apart from those that are measured and shown, by whose answers the exported round may be chosen.
 Split = Literal["train", "held_out", "gate"]
 SPLITS: tuple[Split, ...] = ("train", "held_out")
+_NAMED = 6  # wrong fields of one file
 
 
 class Accuracy(Record):
@@ -360,10 +361,12 @@ def parse(kind: type[_Kind], document: Any, where: Path) -> _Kind:
     try:
         return kind.model_validate(document)
     except ValidationError as error:
-        problems = []
-        for one in error.errors(include_url=False):
+        problems, found = [], error.errors(include_url=False)
+        for one in found[:_NAMED]:
             field = ".".join(str(part) for part in one["loc"]) or "the document"
             value = f"{json.dumps(one['input'], default=str)[:60]} ({one['msg'].lower()})"
             what = "missing" if one["type"] == "missing" else value
             problems.append(f"{where}: {field} is {what}; was the file edited, or written by another srlm?")
+        if len(found) > _NAMED:
+            problems.append(f"and {len(found) - _NAMED} more fields")
         raise InputError(problems) from error

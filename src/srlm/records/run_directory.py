@@ -20,12 +20,14 @@ import pyarrow.parquet as pq
 
 from srlm.errors import InputError
 from srlm.records.atomic import is_empty, recover, replace_folder, write_bytes, write_json
-from srlm.records.rounds import RoundRecord, parse
+from srlm.records.reading import read_object, reading
+from srlm.records.rounds import RoundRecord, RunRecord, parse
 from srlm.records.text import visible
 
 RUN_FILE = "run.json"
 PROMPTS_FILE = "prompts.parquet"  # of a watched run: the last visit of every prompt kept
 FORMAT = 1
+_REMEDY = "delete it and resume to make the stage anew"
 Status = Literal["running", "done", "stopped", "failed"]
 Stage = Literal["samples", "modes", "checkpoint", "metrics"]
 
@@ -81,18 +83,17 @@ class RunDirectory:
             raise InputError(
                 f"{path / RUN_FILE} has format {form!r}, this srlm reads {FORMAT}; use the srlm that wrote it"
             )
+        parse(RunRecord, directory.record(), path / RUN_FILE)
         return directory
 
     def record(self) -> dict[str, Any]:
         """The contents of `run.json`."""
-        try:
-            return _object((self.path / RUN_FILE).read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
+        file = self.path / RUN_FILE
+        if not file.is_file():
             raise InputError(
                 f"{self.path} holds no run ({RUN_FILE} is missing); give the folder that `srlm run --out` wrote"
-            ) from error
-        except (OSError, ValueError) as error:
-            raise InputError(f"{self.path / RUN_FILE} cannot be read ({error})") from error
+            )
+        return read_object(file)
 
     def require_same(self, configuration: Mapping[str, Any], may_differ: frozenset[str] = frozenset()) -> None:
         """Check that a resumed run is told what the run was told before.
@@ -127,6 +128,34 @@ class RunDirectory:
         while self.round(number).is_complete("metrics"):
             number += 1
         return list(range(number))
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What a round of this run leaves behind, last first."""
+        answers = self.record()["configuration"].get("level") == "answer"
+        return ("metrics", "samples") if answers else ("metrics", "modes", "samples")
+
+    def whole_rounds(self) -> tuple[list["RoundDirectory"], str | None]:
+        """The complete rounds before the first one that is damaged, and what is wrong with that one, if there is one.
+
+        Raises:
+            InputError: round 0 is damaged.
+        """
+        whole: list[RoundDirectory] = []
+        for number in self.completed_rounds():
+            one = self.round(number)
+            try:
+                one.read()
+                for stage in self.stages[1:]:
+                    one.read_table(stage)
+            except InputError as error:
+                if not whole:
+                    raise
+                return whole, str(error)
+            whole.append(one)
+        if len(list((self.path / "rounds").glob("*/metrics.manifest.json"))) > len(whole):
+            return whole, f"{self.round(len(whole)).path} is not complete, but later rounds are; resume to make it anew"
+        return whole, None
 
     def summary(self) -> dict[str, Any]:
         """The run in one JSON document: its record, and the metrics of every complete round."""
@@ -168,7 +197,8 @@ class RoundDirectory:
     def read_table(self, stage: Stage) -> pa.Table:
         """Read a table back, checked against its manifest."""
         manifest = self._checked(stage)
-        table = pq.read_table(self.path / f"{stage}.parquet")
+        with reading(self.path / f"{stage}.parquet"):
+            table = pq.read_table((self.path / f"{stage}.parquet").absolute())  # pyarrow takes ~ for a home
         if table.num_rows != manifest["rows"]:
             raise self._damaged(stage, f"{table.num_rows} rows instead of {manifest['rows']}")
         return table
@@ -181,7 +211,7 @@ class RoundDirectory:
     def metrics(self) -> dict[str, Any]:
         """Read `metrics.json` back, checked against its manifest."""
         self._checked("metrics")
-        return _object((self.path / "metrics.json").read_text(encoding="utf-8"))
+        return read_object(self.path / "metrics.json")
 
     def read(self) -> RoundRecord:
         """What `metrics.json` says, as a record.
@@ -210,7 +240,8 @@ class RoundDirectory:
 
     def checkpoint_facts(self) -> dict[str, Any]:
         """What was kept with the checkpoint."""
-        return self._manifest("checkpoint")["facts"]
+        with reading(self._manifest_path("checkpoint"), _REMEDY):
+            return dict(self._manifest("checkpoint")["facts"])
 
     def _manifest_path(self, stage: Stage) -> Path:
         return self.path / f"{stage}.manifest.json"
@@ -220,25 +251,29 @@ class RoundDirectory:
             path.relative_to(self.path).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
             for path in files
         }
-        write_json(self._manifest_path(stage), {"files": entries, **more})
+        document = {"files": entries, **more}
+        write_json(self._manifest_path(stage), document | {"sha256": _digest(document)})
 
     def _manifest(self, stage: Stage) -> dict[str, Any]:
-        try:
-            return _object(self._manifest_path(stage).read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise InputError(f"{self.path} has no complete {stage}; resume the run to make it") from error
-        except ValueError as error:
-            raise self._damaged(stage, "its manifest is not JSON") from error
+        path = self._manifest_path(stage)
+        if not path.is_file():
+            raise InputError(f"{self.path} has no complete {stage}; resume the run to make it")
+        document = read_object(path, _REMEDY)
+        if document.pop("sha256", None) not in (None, _digest(document)):  # an older srlm told none
+            raise self._damaged(stage, "its manifest does not match its own checksum")
+        return document
 
     def _checked(self, stage: Stage) -> dict[str, Any]:
         manifest = self._manifest(stage)
-        for name, facts in manifest["files"].items():
+        with reading(self._manifest_path(stage), _REMEDY):
+            told = [(name, facts["bytes"], facts["sha256"]) for name, facts in manifest["files"].items()]
+        for name, size, digest in told:
             path = self.path / name
             if not path.is_file():
                 raise self._damaged(stage, f"{name} is missing")
-            if path.stat().st_size != facts["bytes"]:
-                raise self._damaged(stage, f"{name} has {path.stat().st_size} bytes instead of {facts['bytes']}")
-            if _sha256(path) != facts["sha256"]:
+            if path.stat().st_size != size:
+                raise self._damaged(stage, f"{name} has {path.stat().st_size} bytes instead of {size}")
+            if _sha256(path) != digest:
                 raise self._damaged(stage, f"{name} does not match its checksum")
         return manifest
 
@@ -254,11 +289,8 @@ def prompt_key(text: str) -> str:
     return visible(text, 4000)
 
 
-def _object(text: str) -> dict[str, Any]:
-    document = json.loads(text)
-    if not isinstance(document, dict):
-        raise ValueError("not a JSON object")
-    return document
+def _digest(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

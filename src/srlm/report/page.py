@@ -134,7 +134,7 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
         "promises": promises.promise_texts(run),
         "alarms": findings.alarms(run),
         "troubles": findings.troubles(run),
-        "caveats": said.caveats(run) if run.rounds else [],
+        "caveats": ([visible(run.damage, 600)] if run.damage else []) + (said.caveats(run) if run.rounds else []),
         "configuration": flat(run.record.configuration | _chosen(run)),
         "command": command,
         "commands": [("This page again", command)],

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from srlm.measure.uncertainty import Paired, paired
+from srlm.records.reading import reading
 from srlm.records.run_directory import PROMPTS_FILE, prompt_key
 from srlm.report.reading import RunView
 
@@ -71,6 +72,7 @@ def _outcomes(run: RunView) -> dict[str, Outcome]:
     equal texts the last.
     """
     if (file := run.path / PROMPTS_FILE).is_file():
-        rows = pq.read_table(file).to_pylist()
-        return {row["prompt"]: (row["sample_accuracy"], row["majority_correct"]) for row in rows}
+        with reading(file):
+            rows = pq.read_table(file.absolute()).to_pylist()
+            return {row["prompt"]: (row["sample_accuracy"], row["majority_correct"]) for row in rows}
     return {prompt_key(one.prompt): (one.rounds[run.now].share, one.rounds[run.now].right) for one in run.prompts}

@@ -44,12 +44,14 @@ class RunView:
         record: `run.json`.
         rounds: metrics of the complete rounds, in order from 0; may be empty.
         prompts: one a prompt, with all that was seen at it; empty without a complete round.
+        damage: what is wrong with the round after the last one here; None: nothing.
     """
 
     path: Path
     record: RunRecord
     rounds: tuple[RoundRecord, ...]
     prompts: tuple[Prompt, ...] = ()
+    damage: str | None = None
 
     @property
     def of_answers(self) -> bool:
@@ -207,16 +209,16 @@ def read_run(folder: Path, prompts: bool = True, traced: str | None = None) -> R
             they do not.
 
     Raises:
-        InputError: there is no run, or what is there is damaged (the file and the fix are named).
+        InputError: there is no run, or not even round 0 of it is whole (the file and the fix are named).
     """
     directory = RunDirectory.open(folder)
     record = parse(RunRecord, directory.record(), folder / RUN_FILE)
-    rounds = [directory.round(number) for number in directory.completed_rounds()]
+    rounds, damage = directory.whole_rounds()
     told = [one.read() for one in rounds]
     if traced is not None:
         record = trace(record, f"{traced}{RUN_FILE}")
         told = [trace(one, f"{traced}rounds/{one.round:02d}/metrics.json") for one in told]
-    view = RunView(folder, record, tuple(told))
+    view = RunView(folder, record, tuple(told), damage=damage)
     if not prompts or not rounds:
         return view
     return replace(view, prompts=read_prompts(rounds, view.of_answers, float(view.confidence)))

@@ -207,6 +207,10 @@ def _from_record(record: Any, where: str) -> Prompt:
     split = record.get("split", "train")
     if split not in get_args(Split):
         raise InputError(f'{where}: split is {split!r}; use "train", "held_out" or "gate"')
+    try:
+        json.dumps(record, ensure_ascii=False, default=str, skipkeys=True).encode()
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} holds what no file can ({error}); write whole characters, less deep") from error
     columns = {key: value for key, value in record.items() if key != "prompt"}
     content, answers = _content(record["prompt"], where), _answers(record.get("answer"), where)
     return Prompt(content, split, answers, columns, rule=_rule(record.get("answer_type"), where))

@@ -115,7 +115,7 @@ def plan(
     True
     """
     start, n = float(real("kappa0", kappa0, 1)), float(real("pairs", pairs, 1, _MOST_PAIRS))
-    count, responses = whole("rounds", rounds, 1, 1e6), whole("responses_per_prompt", responses_per_prompt, 2)
+    count, responses = whole("rounds", rounds, 1, _FORGOTTEN), whole("responses_per_prompt", responses_per_prompt, 2)
     if (log_class_size is None) == (dim is None) or (dim is None) != (radius is None):
         raise InputError("give either log_class_size, or dim and radius together")
     confidence = 0.5 if min_confidence is None else float(real("min_confidence", min_confidence, 1e-300, 1))

@@ -37,7 +37,8 @@ class SelfRewardingConfig(RunSettings, TrainingArguments):  # pyright: ignore[re
 
     def __post_init__(self) -> None:
         resolve(self, BY_LEVEL)
-        wrong = problems(self)
+        if wrong := problems(self):  # of a wrong type nothing more can be asked
+            raise InputError(wrong)
         try:
             checked_actions(self.on_signature)
         except InputError as error:

@@ -97,9 +97,10 @@ class _Run:
         self._observer.begin(self._settings.rounds)
         history: list[RoundRecord] = []
         decision: Decision | None = None
+        stages = self._directory.stages
         for number in range(self._settings.rounds + 1):
             try:
-                if not self._directory.round(number).is_complete("metrics"):
+                if not all(map(self._directory.round(number).is_complete, stages)):
                     self._round(number, history)
             except FloatingPointError as error:
                 if number == 0:

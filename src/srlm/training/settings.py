@@ -5,14 +5,17 @@ and documentation. Refuses to know: torch, transformers, what a setting makes a 
 has one (`num_generations`, `max_completion_length`, `beta`, `loss_type`, `use_peft`, `lora_r`, ...).
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from srlm.errors import InputError
 from srlm.lm.subject import LEVELS, Subject
 from srlm.measure.decision import GATES
-from srlm.records.options import option, resolve
+from srlm.records.options import option, problems, resolve
+from srlm.records.text import visible
 from srlm.training.presets import PRESETS
 from srlm.training.schedules import BETA_SCHEDULES
 
@@ -21,6 +24,8 @@ BY_LEVEL: Mapping[str, Mapping[str, Any]] = {
     "response": {"num_generations": 4, "loss_type": "projection", "max_expansions": 2000, "beta": 1.0},
     "answer": {"num_generations": 16, "loss_type": "weighted", "max_expansions": 0},
 }
+
+_LONGEST = 10_000_000  # characters of a configuration file; some devices never end
 
 
 @dataclass
@@ -36,9 +41,16 @@ class RunSettings:
         None, "How an answer is read: auto, boxed, number, choice, yes_no, words, last_line, math, regex:PATTERN or "
         "python:MODULE:FUNCTION.", "answers", shown="what the prompts say, else auto",
     )  # fmt: skip
-    rounds: int = option(3, "Rounds T of sample, reward, update, certify.", "rounds", low=1, on_resume="free")
+    rounds: int = option(
+        3, "Rounds T of sample, reward, update, certify.", "rounds", low=1, high=10_000, on_resume="free"
+    )
     num_generations: int = option(
-        None, "Responses K to a prompt in a round.", "responses", low=2, shown="4; of answers 16"
+        None,
+        "Responses K to a prompt in a round.",
+        "responses",
+        low=2,
+        high=100_000,
+        shown="4; of answers 16",
     )
     until_certain: bool = option(
         False, "Stop drawing at a prompt once its majority is certified; --responses is then the most.", "until-certain"
@@ -54,9 +66,16 @@ class RunSettings:
         on_resume="free",
     )  # fmt: skip
     server_patience: float = option(
-        600.0, "Seconds to wait while no server gets anything done.", "server-patience", above=0, on_resume="free"
+        600.0,
+        "Seconds to wait while no server gets anything done.",
+        "server-patience",
+        above=0,
+        high=10_000_000,
+        on_resume="free",
     )
-    max_completion_length: int = option(12, "Longest response in tokens; longer ones are cut.", "max-new-tokens", low=1)
+    max_completion_length: int = option(
+        12, "Longest response in tokens; longer ones are cut.", "max-new-tokens", low=1, high=1_000_000
+    )
     beta: float = option(
         None, "KL strength; an exact round is pi_t to the power 1 + 1/beta.", "beta", above=0,
         shown="1; of answers chosen from K and the shares of round 00",
@@ -84,8 +103,8 @@ class RunSettings:
     reward_weights: list[float] | None = option(None, "One weight for each reward.", shown="1 each")
     learning_rate: float = option(2e-4, "Learning rate at the start of an update.", "learning-rate", above=0)
     lr_scheduler_type: str = option("linear", "Course of the learning rate in an update.")
-    num_train_epochs: float = option(4.0, "Passes over a round's responses.", "passes", above=0)
-    per_device_train_batch_size: int = option(8, "Prompts a step.", "batch-size", low=1)
+    num_train_epochs: float = option(4.0, "Passes over a round's responses.", "passes", above=0, high=10_000)
+    per_device_train_batch_size: int = option(8, "Prompts a step.", "batch-size", low=1, high=100_000)
     early_stopping_patience: int = option(
         0, "End an update after so many passes without better held-out pairs; 0 never.", "early-stopping", low=0
     )
@@ -111,7 +130,7 @@ class RunSettings:
         shown="roll back what ruins a model, note the rest",
     )  # fmt: skip
     use_peft: bool = option(True, "Train all weights, not a LoRA adapter.", "full")
-    lora_r: int = option(16, "Rank of the adapter.", low=1)
+    lora_r: int = option(16, "Rank of the adapter.", low=1, high=65_536)
     lora_alpha: int = option(32, "The adapter's scale times its rank.")
     lora_dropout: float = option(0.0, "Dropout in the adapter.", low=0, below=1)
     lora_target_modules: str | list[str] = option("all-linear", "Modules with an adapter, as in peft.")
@@ -120,7 +139,7 @@ class RunSettings:
     keep_checkpoints: str = option(
         "all", "Rounds whose weights stay.", choices=("all", "best_and_last"), on_resume="unrecorded"
     )
-    seed: int = option(0, "Everything random follows from it.", "seed", low=0)
+    seed: int = option(0, "Everything random follows from it.", "seed", low=0, below=2**32)
     logging_steps: float = option(1, "Steps between two logs.", on_resume="unrecorded")
     save_strategy: str = option("no", "Checkpoints within an update; rounds write their own.")
     remove_unused_columns: bool = option(False, "Drop columns that the model does not take, such as rewards.")
@@ -149,3 +168,36 @@ class Request(Subject):
     )
     resume: bool = option(False, "Go on with the run in --out where it stopped; start it if there is none.", "resume")
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def configured(self) -> dict[str, Any]:
+        """What the configuration file says; nothing where there is none.
+
+        Raises:
+            InputError: it is no JSON object.
+        """
+        if self.config_file is None:
+            return {}
+        name = f"configuration file {visible(str(self.config_file), 300)!r}"
+        try:
+            with self.config_file.open(encoding="utf-8-sig") as file:
+                values = json.loads(file.read(_LONGEST))
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{name} cannot be read as JSON ({error})") from error
+        if not isinstance(values, dict):
+            raise InputError(f'{name} is not a JSON object; write {{"rounds": 3, ...}}')
+        return values
+
+    def folder(self) -> Path:
+        """The run's folder, found before anything slow is imported.
+
+        Raises:
+            InputError: as `configured`; or a field of the request or of `RunSettings` is outside its domain.
+        """
+        ours, asked = {one.name for one in fields(RunSettings)}, self.configured() | dict(self.options)
+        told = RunSettings(**{name: value for name, value in asked.items() if name in ours})
+        wrong = problems(self) + problems(told)
+        if told.output_dir == "":  # as of a shell's variable that is not set
+            wrong.append("output_dir is ''; give a folder, or leave it out")
+        if wrong:
+            raise InputError(wrong)
+        return Path(told.output_dir or "runs/srlm")

@@ -4,7 +4,6 @@ Knows: the order in which inputs can be wrong cheaply: configuration, folder, pr
 round works.
 """
 
-import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from srlm.errors import InputError
 from srlm.lm.loading import LoadedModel, load_model
 from srlm.lm.subject import prompts_of, settings_of
 from srlm.records.atomic import is_empty
-from srlm.records.options import problems
 from srlm.records.progress import Observer
 from srlm.records.run_directory import RUN_FILE, RunDirectory
 from srlm.tasks.prompts import Prompt, load_prompts
@@ -32,10 +30,8 @@ def prepared(request: Request) -> tuple[SelfRewardingConfig, list[Prompt], Loade
     Raises:
         InputError: anything of this that cannot be used.
     """
-    if wrong := problems(request):
-        raise InputError(wrong)
+    path = request.folder()
     config = _configuration(request)
-    path = Path(config.output_dir or ".")
     # With several processes the main one may have made the folder already.
     if is_main_process() and not request.resume and path.exists() and (path.is_file() or not is_empty(path)):
         what = "holds a run already" if (path / RUN_FILE).is_file() else "exists and is not empty"
@@ -84,14 +80,7 @@ def dry_run(**asked: Any) -> RunEstimate:
 
 def _configuration(request: Request) -> SelfRewardingConfig:
     options, file, preset = request.options, request.config_file, request.preset
-    values: dict[str, Any] = {}
-    if file is not None:
-        try:
-            values = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"configuration file {str(file)!r} cannot be read as JSON ({error})") from error
-        if not isinstance(values, dict):
-            raise InputError(f'configuration file {str(file)!r} is not a JSON object; write {{"rounds": 3, ...}}')
+    values = request.configured()
     known = {f.name for f in fields(SelfRewardingConfig)}
     unknown = sorted(set(values) - known)
     if unknown:
@@ -101,12 +90,13 @@ def _configuration(request: Request) -> SelfRewardingConfig:
         )
     ready = settings_of(request.model, dict(options).get("level")) | dict(PRESETS[preset] if preset else {})
     ready = {RECOMPUTE if name == "activation_checkpointing" else name: value for name, value in ready.items()}
+    told = _recorded(request) | ready | values | dict(options)
     try:
-        return SelfRewardingConfig(**(_recorded(request) | ready | values | dict(options)))
+        return SelfRewardingConfig(**told)
     except InputError:
         raise
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the configuration cannot be used: {error}") from error
+    except Exception as error:  # transformers has no one class for it
+        raise InputError(f"the configuration cannot be used: {error or type(error).__name__}") from error
 
 
 def _recorded(request: Request) -> dict[str, Any]:

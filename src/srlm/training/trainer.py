@@ -7,7 +7,7 @@ of rounds (`rounds.py`), what updates train on (`updates/`), what ends an update
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from srlm.lm.loading import LoadedModel, as_loaded
 from srlm.lm.mode_search import K_BEST
 from srlm.lm.room import keeps_activations, tree_tokens
 from srlm.lm.scoring import has_plain_head, has_tree_attention, response_logprobs, score_responses
+from srlm.records.lock import holding
 from srlm.records.progress import Observer, Progress
 from srlm.records.responses import TokenGroup
 from srlm.records.rounds import RoundRecord, UpdateRecord
@@ -122,14 +123,16 @@ class SelfRewardingTrainer(Trainer):
         if isinstance(self.engine, VllmServers) and observer is not None:
             self.engine.tell = observer.note
         self.check_servers()
-        directory = self.processes.on_main(
-            lambda: open_folder(self.args, self.loaded, self.parts, resume_from_checkpoint)
-        )
-        try:
-            run_rounds(self.work(), directory, observer if observer is not None and self.processes.main else Observer())
-        finally:
+        with ExitStack() as held:
+
+            def opened() -> RunDirectory:
+                held.enter_context(holding(Path(self.args.output_dir or "runs/srlm")))
+                return open_folder(self.args, self.loaded, self.parts, resume_from_checkpoint)
+
+            directory = self.processes.on_main(opened)
             if isinstance(self.engine, VllmServers):
-                self.engine.close()
+                held.callback(self.engine.close)
+            run_rounds(self.work(), directory, observer if observer is not None and self.processes.main else Observer())
         return directory
 
     def check_servers(self, adapters: bool = True) -> None:

@@ -42,9 +42,13 @@ class AuditSettings:
         16, "Windows of steps that become the rounds of the page, at most.", "windows", low=2, below=51
     )
     idle: float = option(
-        600.0, "With --follow: seconds without anything new after which the run counts as over.", "idle", above=0
+        600.0,
+        "With --follow: seconds without anything new after which the run counts as over.",
+        "idle",
+        above=0,
+        high=10_000_000,
     )
-    poll: float = option(2.0, "With --follow: seconds between two looks.", "poll", above=0)
+    poll: float = option(2.0, "With --follow: seconds between two looks.", "poll", above=0, high=10_000_000)
 
     def __post_init__(self) -> None:
         if wrong := problems(self):
