@@ -60,6 +60,8 @@ def main() -> int:
                     print(one.outcome.detail, flush=True)
             if len(tried) % 100 == 0:
                 print(f"{len(tried)} cases, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("stopped; what was tried until now:", file=sys.stderr)
     finally:
         shutil.rmtree(scratch(), ignore_errors=True)
         if library := os.environ.get("SRLM_TORTURE_TRAP"):

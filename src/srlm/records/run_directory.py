@@ -78,6 +78,7 @@ class RunDirectory:
         """
         directory = cls(path)
         recover(path / "model")
+        recover(path / "rounds")  # which an audit replaces as a whole
         form = directory.record().get("format")
         if form != FORMAT:
             raise InputError(
@@ -130,10 +131,10 @@ class RunDirectory:
         return list(range(number))
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
-        """What a round of this run leaves behind, last first."""
+    def tables(self) -> tuple[Stage, ...]:
+        """The stages of a round of this run that leave tables behind."""
         answers = self.record()["configuration"].get("level") == "answer"
-        return ("metrics", "samples") if answers else ("metrics", "modes", "samples")
+        return ("samples",) if answers else ("samples", "modes")
 
     def whole_rounds(self) -> tuple[list["RoundDirectory"], str | None]:
         """The complete rounds before the first one that is damaged, and what is wrong with that one, if there is one.
@@ -146,7 +147,7 @@ class RunDirectory:
             one = self.round(number)
             try:
                 one.read()
-                for stage in self.stages[1:]:
+                for stage in self.tables:
                     one.read_table(stage)
             except InputError as error:
                 if not whole:

@@ -37,7 +37,7 @@ from srlm.records.numerics import NumericsRecord
 from srlm.records.progress import Observer
 from srlm.records.responses import ModeBracket, Rollout, widen
 from srlm.records.rounds import SPLITS, RoundRecord, Split
-from srlm.records.run_directory import RunDirectory
+from srlm.records.run_directory import RunDirectory, Stage
 from srlm.records.tables import (
     beside_of,
     drift_of,
@@ -97,7 +97,7 @@ class _Run:
         self._observer.begin(self._settings.rounds)
         history: list[RoundRecord] = []
         decision: Decision | None = None
-        stages = self._directory.stages
+        stages: tuple[Stage, ...] = ("metrics", "checkpoint", *self._directory.tables)
         for number in range(self._settings.rounds + 1):
             try:
                 if not all(map(self._directory.round(number).is_complete, stages)):
