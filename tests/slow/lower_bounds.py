@@ -57,7 +57,18 @@ def main() -> None:
 
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "default", f"--basetemp={scratch}/t", "--tb=line"]
+        command = [
+            python,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-W",
+            "default",
+            f"--basetemp={scratch}/t",
+            "--tb=line",
+        ]
         ended = subprocess.run(
             [*command, *(f"tests/{one}" for one in _TESTS)],
             cwd=_ROOT,

@@ -85,10 +85,10 @@ def run(arguments: list[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO):
             raise
         return _complain(
-            f"{os.strerror(error.errno)}: {error.filename or 'output'}; nothing already written is damaged", 1
+            f"{error.strerror or os.strerror(error.errno)}: {error.filename or 'output'}; nothing already written is damaged", 1
         )
     return code if isinstance(code, int) else 0
 
