@@ -6,7 +6,6 @@ does.
 """
 
 import errno
-import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -88,7 +87,8 @@ def run(arguments: list[str] | None = None) -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO):
             raise
         return _complain(
-            f"{error.strerror or os.strerror(error.errno)}: {error.filename or 'output'}; nothing already written is damaged", 1
+            f"{error.strerror or error}: {error.filename or 'output'}; nothing already written is damaged",
+            1,
         )
     return code if isinstance(code, int) else 0
 

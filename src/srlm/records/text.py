@@ -9,6 +9,7 @@ import unicodedata
 # Control, format (bidirectional overrides, zero-width), surrogate, private use, unassigned; line and paragraph
 # separators.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # the last four: full width
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -28,6 +29,11 @@ def visible(text: str, limit: int | None = None) -> str:
     if limit is not None and len(shown) > limit:
         return shown[: limit - 1] + "…"
     return shown
+
+
+def spreadsheet_safe(text: str) -> str:
+    """`text` as no spreadsheet takes for a formula: behind an apostrophe where it would."""
+    return f"'{text}" if text.lstrip()[:1] in _FORMULA else text
 
 
 def duration(seconds: float) -> str:
