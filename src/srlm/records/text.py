@@ -10,7 +10,7 @@ import unicodedata
 # Control, format (bidirectional overrides, zero-width), surrogate, private use, unassigned; line and paragraph
 # separators.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # the last four: full width
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -34,7 +34,7 @@ def visible(text: str, limit: int | None = None) -> str:
 
 def spreadsheet_safe(text: str) -> str:
     """A text for a cell of a table that others open: with ' before what a spreadsheet would compute."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text[:1] in ("\t", "\r", "\n") or text.lstrip()[:1] in _FORMULA else text
 
 
 def duration(seconds: float) -> str:

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,6 +17,7 @@ import numpy as np
 from srlm.errors import InputError
 from srlm.records.responses import ModeBracket, Response, Rollout
 from srlm.records.rounds import Split
+from srlm.records.shipped import shipped
 from srlm.tasks.answers import AnswerRule, answer_rule
 from srlm.tasks.grading import is_correct
 
@@ -128,7 +128,7 @@ def load_prompts(
     if problems:
         raise InputError(problems)
     if source in _SETS:
-        text = (files("srlm.tasks") / "data" / _SETS[source]).read_text(encoding="utf-8")
+        text = shipped(f"tasks/data/{_SETS[source]}").read_text(encoding="utf-8")
         prompts = _from_json_lines(text, f"the {source} questions")
     elif source.startswith(_GYM):
         prompts = _from_reasoning_gym(source.removeprefix(_GYM), limit or _GYM_SIZE, seed)

@@ -3,9 +3,9 @@
 Knows: the bundled text. Refuses to know: tokens, models.
 """
 
-from importlib.resources import files
+from srlm.records.shipped import shipped
 
 
 def unrelated_text() -> str:
     """The bundled page of plain prose, written for srlm, in paragraphs with an empty line between them."""
-    return (files("srlm.tasks") / "data" / "unrelated.txt").read_text(encoding="utf-8")
+    return shipped("tasks/data/unrelated.txt").read_text(encoding="utf-8")

@@ -1,0 +1,258 @@
+"""What a run, a diagnosis or an audit came to, on one picture to share.
+
+Knows: records, and which of their numbers a card shows beside its sentence: of a run those of the prompts never trained
+on, where there are any. Refuses to know: how it is drawn (`card_drawing`), how the sentence is found.
+"""
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from srlm.errors import InputError
+from srlm.measure.fates import FATES
+from srlm.records.answer_diagnosis import AnswerDiagnosis, read_answer_diagnosis
+from srlm.records.atomic import write_bytes, write_text
+from srlm.records.bracket import Bracket
+from srlm.records.diagnosis import DiagnosisRecord, holds_diagnosis, read_diagnosis
+from srlm.records.forecast import ForecastRecord
+from srlm.records.model_card import measured_rounds
+from srlm.records.rounds import Split
+from srlm.records.text import duration, visible
+from srlm.report import numbers
+from srlm.report._pieces import NAMES
+from srlm.report.card_drawing import draw
+from srlm.report.reading import RunView, read_run
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A figure of the card: what it is, its value or "before → after", and a word on it."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One quantity by round.
+
+    Attributes:
+        title: what it is.
+        measured: (round, value).
+        forecast: (round, lower, point, upper), ends or point None where they are not known.
+        ceiling: a level that is drawn first; None where there is none.
+        log: on a logarithmic axis, in numbers; else in percent from 0 to 1.
+    """
+
+    title: str
+    measured: tuple[tuple[int, float], ...]
+    forecast: tuple[tuple[int, float | None, float | None, float | None], ...] = ()
+    ceiling: float | None = None
+    log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Everything on a card; texts are harmless.
+
+    Attributes:
+        model: of which model.
+        what: what was done with it.
+        sentence: the verdict.
+        facts: at most six.
+        chart: None where there is nothing to draw.
+        ledger: fates to counts of prompts, in order; empty where no answer is known.
+        prompts: which prompts the ledger counts.
+        table: Markdown of every round; empty for a diagnosis.
+    """
+
+    model: str
+    what: str
+    sentence: str
+    facts: tuple[Fact, ...]
+    chart: Chart | None
+    ledger: Mapping[str, int]
+    prompts: str = ""
+    table: tuple[str, ...] = ()
+
+
+def write_card(folder: Path, sentence: str, beside: Path) -> dict[str, str]:
+    """Write `card.svg`, `card.png` (1200 x 630) and `card.md`, a block for a model card.
+
+    Args:
+        folder: what `srlm run`, `srlm diagnose` or `srlm audit` wrote with --out.
+        sentence: its verdict.
+        beside: the folder to write into.
+
+    Returns:
+        The files by their kind.
+
+    Raises:
+        InputError: neither a run with a complete round nor a diagnosis is there.
+        OSError: a file cannot be written.
+    """
+    sentence = visible(sentence, 400)
+    if not holds_diagnosis(folder):
+        card = card_of_run(read_run(folder, False), sentence)
+    elif (answers := read_answer_diagnosis(folder)) is not None:
+        card = card_of_answers(answers, sentence)
+    else:
+        card = card_of_diagnosis(read_diagnosis(folder), sentence)
+    paths = {kind: beside / f"card.{kind}" for kind in ("svg", "png", "md")}
+    for kind in ("svg", "png"):
+        write_bytes(paths[kind], draw(card, kind))
+    write_text(paths["md"], markdown(card))
+    return {kind: str(path) for kind, path in paths.items()}
+
+
+def card_of_run(run: RunView, sentence: str) -> Card:
+    """The card of a run, finished or not, or of an audit.
+
+    Raises:
+        InputError: no round is complete yet.
+    """
+    split: Split = "held_out" if run.split("held_out") else "train"
+    if not (series := run.shown(split)):
+        raise InputError(f"{run.path} has no complete round yet; make the card once it has")
+    (_, base), (last, now), where = series[0], series[-1], NAMES[split]
+    right = [(number, one.accuracy.sample) for number, one in run.split(split) if one.accuracy.sample is not None]
+    modes = run.modes_name
+    ceiling = None if run.watched or base.certified_share == 0 else base.accuracy.mode
+    failing = [numbers.measured(one, "failure_rate").partition(" (")[0] for one in (base, now)]
+    fates = now.fates.get("majority" if run.of_answers else "mode", {}) if last else {}
+    ledger = {fate: fates.get(fate, 0) for fate in FATES} if fates else {}
+    count = f"{base.prompts or ''} {where}".strip()
+    facts = [Fact(run.kappa_name, _went(*map(numbers.kappa_estimate, (base, now))), "draws to see the favourite")]
+    if right:
+        shares = [numbers.share(one.accuracy.sample) for one in (base, now)]
+        facts.insert(0, Fact("Right samples", _went(*shares), f"on {count}"))
+    if ceiling is not None:
+        facts.insert(1, Fact("Ceiling", numbers.share(ceiling), f"the base model’s {modes}"))
+    facts.append(Fact("Failure rate", _went(*failing), "favourite has at most half"))
+    if ledger:
+        told = f"{ledger['learned']} learned, {ledger['kept']} kept"
+        facts.append(Fact("Corrupted", f"{ledger['corrupted']} of {sum(ledger.values())}", told))
+    if run.watched:
+        facts.append(Fact("Alarms", str(len(run.noted("alarms"))), f"in {numbers.plural(len(run.rounds), 'window')}"))
+    seconds = sum(sum(one.seconds.values()) for one in run.rounds)
+    tokens = sum(sum(one.tokens.values()) for one in run.rounds)
+    if seconds:
+        facts.append(_cost(seconds, tokens))
+    what = "another trainer’s run" if run.watched else f"self-rewarding, {run.loss}"
+    rounds = numbers.plural(*((len(run.rounds), "window") if run.watched else (run.rounds[-1].round, "round")))
+    told = run.forecast(split)
+    chart = Chart("Right samples", tuple(right), _accuracies(told), ceiling)
+    if not right:
+        known = [
+            (number, at)
+            for number, one in run.split(split)
+            if (at := (one.kappa.upper if one.answers is None else one.answers.kappa_estimate)) is not None
+        ]
+        ends = ((one.round, *_ends(one.kappa), one.kappa_point) for one in told)
+        bands = tuple((number, low, point, high) for number, low, high, point in ends)
+        chart = Chart(run.kappa_name, tuple(known), bands, log=True)
+    table = () if run.watched else measured_rounds(run.record.configuration, run.rounds, run.now)
+    model = visible(str(run.record.configuration.get("model", "a model")), 120)
+    return Card(model, visible(f"{what}, {rounds}", 80), sentence, tuple(facts), chart, ledger, count, tuple(table))
+
+
+def card_of_diagnosis(diagnosis: DiagnosisRecord, sentence: str) -> Card:
+    """The card of a diagnosis of responses."""
+    accuracy, count = diagnosis.accuracy, len(diagnosis.prompts)
+    rounds = diagnosis.forecast.rounds if diagnosis.forecast else ()
+    ceiling = None if accuracy.mode is None else numbers.share_bracket(accuracy.mode_bracket)
+    samples = diagnosis.samples
+    facts = [
+        Fact("κ", numbers.kappa(diagnosis), "draws to see the favourite"),
+        Fact("Failure rate", numbers.share_bracket(diagnosis.failure_rate), "favourite has at most half"),
+        Fact(f"Modes {numbers.proved(diagnosis.numeric_error)}", f"{diagnosis.certified} of {count}", "by search"),
+        _cost(sum(diagnosis.seconds.values()), samples.count * samples.mean_tokens),
+    ]
+    known = accuracy.sample, ceiling, accuracy.mode
+    return _diagnosed(diagnosis.model, "diagnosis of responses", sentence, facts, *known, rounds)
+
+
+def card_of_answers(diagnosis: AnswerDiagnosis, sentence: str) -> Card:
+    """The card of a diagnosis of answers."""
+    accuracy, of = diagnosis.accuracy, diagnosis.measured.answers
+    rounds = diagnosis.forecast.rounds if diagnosis.forecast else ()
+    ceiling = None if accuracy.majority is None else numbers.share(accuracy.majority)
+    facts = [
+        Fact("κ of answers", f"about {numbers.known(diagnosis.kappa_estimate)}", "draws to see the favourite"),
+        Fact("No answer", numbers.share(diagnosis.unparseable_share), "of the draws"),
+    ]
+    if of is not None:
+        told = f"{of.certified} of {len(diagnosis.prompts)}"
+        facts.append(Fact("Certified", told, f"majorities, at {numbers.number(100 * of.confidence)}%"))
+        facts.append(_cost(sum(diagnosis.seconds.values()), of.draws * (diagnosis.measured.mean_response_tokens or 0)))
+    known = accuracy.sample, ceiling, accuracy.majority
+    return _diagnosed(diagnosis.model, "diagnosis of answers", sentence, facts, *known, rounds)
+
+
+def _diagnosed(
+    model: str,
+    what: str,
+    sentence: str,
+    facts: list[Fact],
+    right: float | None,
+    ceiling: str | None,
+    level: float | None,
+    rounds: Sequence[ForecastRecord],
+) -> Card:
+    after = rounds[-1].sample_accuracy_point if rounds else None
+    if ceiling is not None:
+        facts.insert(0, Fact("Ceiling", ceiling, "where exact rounds end"))
+    if right is not None:
+        value = numbers.share(right) if after is None else _went(numbers.share(right), numbers.share(after))
+        note = "" if after is None else f"forecast of {numbers.plural(rounds[-1].round, 'round')}"
+        facts.insert(0, Fact("Right samples", value, note))
+    chart = Chart("Right samples, forecast", (), _accuracies(rounds), level)
+    if right is None:
+        bands = tuple((one.round, one.kappa.lower, one.kappa_point, one.kappa.upper) for one in rounds)
+        chart = Chart("κ, forecast", (), bands, log=True)
+    return Card(visible(model, 120), what, sentence, tuple(facts[:6]), chart if chart.forecast else None, {})
+
+
+def _cost(seconds: float, tokens: float) -> Fact:
+    return Fact("Cost", duration(seconds), f"{tokens:,.0f} tokens" if tokens else "")
+
+
+def _went(before: str, after: str) -> str:
+    return before if before == after else f"{before} → {after}"
+
+
+def _ends(value: Bracket | None) -> tuple[float | None, float | None]:
+    return (None, None) if value is None else (value.lower, value.upper)
+
+
+def _accuracies(
+    rounds: Sequence[ForecastRecord],
+) -> tuple[tuple[int, float | None, float | None, float | None], ...]:
+    ends = ((one.round, *_ends(one.sample_accuracy), one.sample_accuracy_point) for one in rounds)
+    return tuple((number, low, point, high) for number, low, high, point in ends if (low, point) != (None, None))
+
+
+def markdown(card: Card) -> str:
+    """A section for a model card: the picture, the figures, and the table of every round."""
+    lines = [
+        "## Self-rewarding, measured",
+        "",
+        f"![{_plain(card.sentence)}](card.png)",
+        "",
+        f"{_plain(card.sentence)}.",
+        "",
+        f"{_plain(card.model)}: {_plain(card.what)}. Measured with srlm.",
+        "",
+        "| | | |",
+        "|---|---|---|",
+        *(f"| {' | '.join(_plain(one) for one in (fact.name, fact.value, fact.note))} |" for fact in card.facts),
+    ]
+    return "\n".join([*lines, *(["", *card.table] if card.table else []), ""])
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|~$])", r"\\\1", html.escape(text, quote=False))
