@@ -1,0 +1,21 @@
+"""A hook of mkdocs: the tables of benchmarks/results are pages of the site, under results/, and links to them lead there."""
+
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File
+
+_RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Adds the tables to the files of the site."""
+    for table in sorted(_RESULTS.glob("*.md")):
+        files.append(File.generated(config, f"results/{table.name}", abs_src_path=str(table)))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:
+    """On GitHub a page links to ../benchmarks/results; in the site these lie beside it."""
+    up = "../" * page.file.src_uri.count("/")
+    return markdown.replace(f"]({up}../benchmarks/results/", f"]({up}results/")
