@@ -1,4 +1,4 @@
-"""A hook of mkdocs: the tables of benchmarks/results are pages of the site, under results/, and links to them lead there."""
+"""A hook of mkdocs: the tables of benchmarks/results are pages of the site, under results/; links lead there."""
 
 from pathlib import Path
 from typing import Any

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.watching import real_runs, written
 
 
@@ -22,6 +21,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("furnished")
     model = real_runs.warm_model()
+    model.config.max_position_embeddings = 1024  # room for responses as long as pages ask for
     for name in ("M", "other-model", "path/or/hub-name"):
         model.save_pretrained(folder / name)
         real_runs.tokenizer().save_pretrained(folder / name)
