@@ -1,5 +1,6 @@
 """A hook of mkdocs: the tables of benchmarks/results are pages of the site, under results/; links lead there."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:
-    """On GitHub a page links to ../benchmarks/results; in the site these lie beside it."""
+    """On GitHub a page links to ../benchmarks/results; in the site these lie beside it; so do gallery pages."""
     up = "../" * page.file.src_uri.count("/")
+    if page.file.src_uri == "gallery.md":
+        built = {one.stem for one in (Path(config["docs_dir"]) / "gallery").glob("*.html")}
+        opens = r"[\g<0>](gallery/\1.html)"
+        markdown = re.sub(rf"!\[[^]]*\]\(gallery/({'|'.join(built) or '-'})\.png\)", opens, markdown)
     return markdown.replace(f"]({up}../benchmarks/results/", f"]({up}results/")
