@@ -17,6 +17,7 @@ import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SHOWN, PAGE, MADE = ROOT / "docs" / "gallery", ROOT / "docs" / "gallery.md", ROOT / "gallery"
@@ -89,18 +90,23 @@ ENTRIES = (
 
 def srlm(*arguments: str) -> int:
     """Runs the command as a user does; returns its exit code."""
-    print("srlm", *arguments, flush=True)
-    return subprocess.run([Path(sys.executable).with_name("srlm"), *arguments], cwd=ROOT, check=False).returncode
+    short = [one.removeprefix(f"{ROOT}/") for one in arguments]  # pages show their command
+    print("srlm", *short, flush=True)
+    return subprocess.run([Path(sys.executable).with_name("srlm"), *short], cwd=ROOT, check=False).returncode
 
 
 def planted(folder: Path) -> None:
-    """A real run of trl that goes wrong, with its tables of completions."""
+    """A real run of trl that goes wrong, with its tables of completions and the known answers in them."""
     sys.path.insert(0, str(ROOT))
     from tests.watching import real_runs
 
+    def paid_for_errors(completions: list[str], solution: list[str], log_extra: Any, **_: Any) -> list[float]:
+        log_extra("solution", list(solution))
+        return real_runs.wrong(completions, solution)
+
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # trl tells every step, and tables
         warnings.simplefilter("ignore")
-        real_runs.train(folder, real_runs.wrong, steps=60, log_completions=True)
+        real_runs.train(folder, paid_for_errors, steps=60, log_completions=True)
 
 
 def finished(folder: Path) -> bool:
@@ -178,7 +184,7 @@ def main() -> None:
         if (code := srlm("report", str(folder_of(entry, given)), "--out", str(page))) != 0:
             raise SystemExit(f"{entry.name}: srlm report ended with {code}")
         photograph(page, SHOWN / f"{entry.name}.png")
-        print(f"{page.relative_to(ROOT)}: {page.stat().st_size / 1e3:.0f} kB")
+        print(f"{page}: {page.stat().st_size / 1e3:.0f} kB")
     PAGE.write_text(text_of_page(), encoding="utf-8")
 
 
