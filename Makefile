@@ -38,7 +38,7 @@ demo: $(OUT)/.finished
 # (half a minute), then the training (three).
 demo-answers: OUT = demo-answers
 demo-answers: | $(VENV)/.run
-	$(BIN)/srlm diagnose --model tiny-reasoner --out $(OUT)-before
+	test -f $(OUT)-before/diagnosis.json || $(BIN)/srlm diagnose --model tiny-reasoner --out $(OUT)-before
 	$(BIN)/srlm run --model tiny-reasoner --out $(OUT) --resume
 	@echo "Open $(OUT)-before/diagnosis.html (foretold) and $(OUT)/report.html (what came) in a browser."
 
