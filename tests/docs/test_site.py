@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tests.docs.pages import ROOT
 
+import srlm
+
 pytest.importorskip("mkdocs", reason="mkdocs is not installed; it comes with `make docs` (the extra docs)")
 pytest.importorskip("mkdocstrings_handlers.python", reason="mkdocstrings is not installed (the extra docs)")
 
@@ -43,3 +45,10 @@ def test_the_round_in_thirty_lines_shows_the_code(site: Path) -> None:
     text = re.sub(r"<[^>]+>", "", (site / "rounds" / "index.html").read_text(encoding="utf-8"))
     assert "class " in text
     assert "def fit" in text
+
+
+def test_the_reference_has_every_name_that_the_package_promises(site: Path) -> None:
+    text = (site / "reference" / "index.html").read_text(encoding="utf-8")
+    for name, module in srlm._PUBLIC.items():
+        assert re.search(rf'href="#{module}.{name}"[^>]*><code>srlm.{name}</code>', text), name
+        assert f'id="{module}.{name}"' in text, name
