@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile --constraint constraints.txt
 OUT ?= demo
 
-.PHONY: install demo demo-answers test test-slow test-vllm torture lint bench docs dist clean
+.PHONY: install demo demo-answers test test-slow test-vllm torture lint bench docs gallery dist clean
 
 install: $(VENV)/.dev
 
@@ -34,11 +34,13 @@ $(VENV)/.dev $(VENV)/.docs $(VENV)/.bench: $(VENV)/.run
 demo: $(OUT)/.finished
 	@echo "Open $(OUT)/report.html in a browser. (To run the demo again: make demo OUT=another-folder)"
 
-# The same for answers after chains of steps, on the tiny reasoner that ships with srlm: three minutes.
+# The same for answers after chains of steps, on the tiny reasoner that ships with srlm: first what training would do
+# (half a minute), then the training (three).
 demo-answers: OUT = demo-answers
 demo-answers: | $(VENV)/.run
+	test -f $(OUT)-before/diagnosis.json || $(BIN)/srlm diagnose --model tiny-reasoner --out $(OUT)-before
 	$(BIN)/srlm run --model tiny-reasoner --out $(OUT) --resume
-	@echo "Open $(OUT)/report.html in a browser."
+	@echo "Open $(OUT)-before/diagnosis.html (foretold) and $(OUT)/report.html (what came) in a browser."
 
 # A run that is finished stays finished when the set-up is renewed; one that was broken off goes on.
 $(OUT)/.finished: | $(VENV)/.run
@@ -85,6 +87,10 @@ docs: $(VENV)/.docs
 dist: | $(VENV)/.run
 	$(PIP) --quiet build
 	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m build --outdir dist .
+
+# Real pages and their pictures for docs/gallery.md; what demo and demo-answers left is taken, the rest is run.
+gallery: $(VENV)/.dev
+	$(BIN)/python docs/gallery.py
 
 clean:
 	rm -rf $(VENV) .venv-vllm build dist site

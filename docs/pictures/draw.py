@@ -187,18 +187,19 @@ def forecast() -> None:
     _save(figure, axes, "forecast")
 
 
+PICTURES = (
+    setting,
+    sharpening,
+    one_step,
+    iterating,
+    linear_softmax,
+    projection,
+    search,
+    answers,
+    certificates,
+    forecast,
+)
+
 if __name__ == "__main__":
-    pictures = (
-        setting,
-        sharpening,
-        one_step,
-        iterating,
-        linear_softmax,
-        projection,
-        search,
-        answers,
-        certificates,
-        forecast,
-    )
-    for draw in pictures:
+    for draw in PICTURES:
         draw()
