@@ -84,10 +84,7 @@ def test_extreme_arguments_are_refused_or_answered(name: str) -> None:
 def test_levels_and_slacks_are_the_documented_ones_unless_said() -> None:
     documented = {"mass_slack": 0.5, "rho": 0.05, "alpha": 0.05, "power": None, "slope": None, "eta": None}
     checked = 0
-    for name in theory.__all__:
-        function = getattr(theory, name)
-        if not inspect.isfunction(function):
-            continue
+    for name, function in inspect.getmembers(theory, inspect.isfunction):
         for parameter in inspect.signature(function).parameters.values():
             if parameter.name in documented and parameter.default is not inspect.Parameter.empty:
                 checked += 1

@@ -4,245 +4,114 @@ Knows: the names that are promised. A *bound* has no hidden constant and is a pl
 `Rate`, which carries the constant put in.
 """
 
-from srlm.theory.answers import (
-    KnownAnswers,
-    answer_logprobs,
-    answer_round,
-    answer_weights,
-    known_answers,
-    plugin_target,
-    regression_target,
-)
-from srlm.theory.certificates import (
-    Majority,
-    certified_prompts,
-    draws_needed,
-    majorities,
-    majority_bracket,
-    majority_evidence,
-    majority_evidences,
-    simultaneous_bracket,
-)
-from srlm.theory.conditioning import (
-    Conditioning,
-    condition,
-    failure_rate,
-    from_log,
-    log_mass,
-    log_mean_exp,
-    log_min_confidence,
-    log_policy_condition_number,
-    mean_probability,
-    mode_fails,
-    policy_condition_number,
-)
-from srlm.theory.contraction import (
-    Recurrence,
-    certified_kappa_bound,
-    certified_log_factor,
-    change_of_measure_bound,
-    expansions_bound,
-    failure_coefficient,
-    failure_from_suboptimality,
-    log_population_kappa_bound_by_prompt,
-    log_ratio_error,
-    one_round_failure_bound,
-    population_kappa_bound,
-    population_kappa_bound_by_prompt,
-    population_kappa_bounds,
-    population_margin,
-    recurrence,
-    statistical_error,
-    tail_integral_bound,
-)
-from srlm.theory.forecasting import (
-    ErrorForecast,
-    Forecast,
-    KnownPrompt,
-    answer_forecast,
-    drift_chance,
-    forecast,
-    forecast_error_bound,
-)
-from srlm.theory.guarantees import (
-    BetaRate,
-    RoundsRate,
-    beta_of_order,
-    failure_bound,
-    failure_bound_at_beta,
-    linear_softmax_log_class_size,
-    rounds_to_suppress,
-    stable_failure_bound,
-)
-from srlm.theory.lower_bound import (
-    GreedyTrap,
-    HardInstance,
-    autoregressive_kappa,
-    bayes_failure,
-    failure_at_level,
-    failure_lower_bound,
-    failure_lower_bound_asymptotic,
-    greedy_finds_mode,
-    greedy_trap,
-    hard_instance_kappa,
-    near_uniform_kappa,
-    worst_hard_instance,
-    worst_hard_instance_within,
-)
-from srlm.theory.objective import (
-    group_loss,
-    group_rows,
-    pair_differences,
-    residual,
-    residual_rms,
-    self_reward_residual,
-    sharpen,
-)
-from srlm.theory.planning import Plan, plan
-from srlm.theory.projection import (
-    Ends,
-    MeanBracket,
-    RoundBracket,
-    exact_round_bracket,
-    log_exact_round_bracket,
-    mean_bracket,
-    outside_estimate,
-    projection_divergence,
-    projection_weights,
-    target_divergence,
-)
-from srlm.theory.rates import LowerRate, Rate, UpperRate
-from srlm.theory.search_bounds import (
-    held_out_failure_bound,
-    hellinger_gap,
-    linear_softmax_search_bound,
-    sampled_target_failure_bound,
-    search_failure_bound,
-    worst_search_failure,
-)
-from srlm.theory.spectrum import (
-    FisherSpectrum,
-    effective_dimension,
-    effective_dimension_bound,
-    exponential_decay_bound,
-    fisher_spectrum,
-    log_covering_number,
-    loss_lipschitz_bound,
-    polynomial_decay_bound,
-    spike_bound,
-)
-from srlm.theory.voting import majority_accuracy, matching_beta, pass_at
-
-__all__ = [
-    "BetaRate",
-    "Conditioning",
-    "Ends",
-    "ErrorForecast",
-    "FisherSpectrum",
-    "Forecast",
-    "GreedyTrap",
-    "HardInstance",
-    "KnownAnswers",
-    "KnownPrompt",
-    "LowerRate",
-    "Majority",
-    "MeanBracket",
-    "Plan",
-    "Rate",
-    "Recurrence",
-    "RoundBracket",
-    "RoundsRate",
-    "UpperRate",
-    "answer_forecast",
-    "answer_logprobs",
-    "answer_round",
-    "answer_weights",
-    "autoregressive_kappa",
-    "bayes_failure",
-    "beta_of_order",
-    "certified_kappa_bound",
-    "certified_log_factor",
-    "certified_prompts",
-    "change_of_measure_bound",
-    "condition",
-    "draws_needed",
-    "drift_chance",
-    "effective_dimension",
-    "effective_dimension_bound",
-    "exact_round_bracket",
-    "expansions_bound",
-    "exponential_decay_bound",
-    "failure_at_level",
-    "failure_bound",
-    "failure_bound_at_beta",
-    "failure_coefficient",
-    "failure_from_suboptimality",
-    "failure_lower_bound",
-    "failure_lower_bound_asymptotic",
-    "failure_rate",
-    "fisher_spectrum",
-    "forecast",
-    "forecast_error_bound",
-    "from_log",
-    "greedy_finds_mode",
-    "greedy_trap",
-    "group_loss",
-    "group_rows",
-    "hard_instance_kappa",
-    "held_out_failure_bound",
-    "hellinger_gap",
-    "known_answers",
-    "linear_softmax_log_class_size",
-    "linear_softmax_search_bound",
-    "log_covering_number",
-    "log_exact_round_bracket",
-    "log_mass",
-    "log_mean_exp",
-    "log_min_confidence",
-    "log_policy_condition_number",
-    "log_population_kappa_bound_by_prompt",
-    "log_ratio_error",
-    "loss_lipschitz_bound",
-    "majorities",
-    "majority_accuracy",
-    "majority_bracket",
-    "majority_evidence",
-    "majority_evidences",
-    "matching_beta",
-    "mean_bracket",
-    "mean_probability",
-    "mode_fails",
-    "near_uniform_kappa",
-    "one_round_failure_bound",
-    "outside_estimate",
-    "pair_differences",
-    "pass_at",
-    "plan",
-    "plugin_target",
-    "policy_condition_number",
-    "polynomial_decay_bound",
-    "population_kappa_bound",
-    "population_kappa_bound_by_prompt",
-    "population_kappa_bounds",
-    "population_margin",
-    "projection_divergence",
-    "projection_weights",
-    "recurrence",
-    "regression_target",
-    "residual",
-    "residual_rms",
-    "rounds_to_suppress",
-    "sampled_target_failure_bound",
-    "search_failure_bound",
-    "self_reward_residual",
-    "sharpen",
-    "simultaneous_bracket",
-    "spike_bound",
-    "stable_failure_bound",
-    "statistical_error",
-    "tail_integral_bound",
-    "target_divergence",
-    "worst_hard_instance",
-    "worst_hard_instance_within",
-    "worst_search_failure",
-]
+from srlm.theory.answers import KnownAnswers as KnownAnswers
+from srlm.theory.answers import answer_logprobs as answer_logprobs
+from srlm.theory.answers import answer_round as answer_round
+from srlm.theory.answers import answer_weights as answer_weights
+from srlm.theory.answers import known_answers as known_answers
+from srlm.theory.answers import plugin_target as plugin_target
+from srlm.theory.answers import regression_target as regression_target
+from srlm.theory.certificates import Majority as Majority
+from srlm.theory.certificates import certified_prompts as certified_prompts
+from srlm.theory.certificates import draws_needed as draws_needed
+from srlm.theory.certificates import majorities as majorities
+from srlm.theory.certificates import majority_bracket as majority_bracket
+from srlm.theory.certificates import majority_evidence as majority_evidence
+from srlm.theory.certificates import majority_evidences as majority_evidences
+from srlm.theory.certificates import simultaneous_bracket as simultaneous_bracket
+from srlm.theory.conditioning import Conditioning as Conditioning
+from srlm.theory.conditioning import condition as condition
+from srlm.theory.conditioning import failure_rate as failure_rate
+from srlm.theory.conditioning import from_log as from_log
+from srlm.theory.conditioning import log_mass as log_mass
+from srlm.theory.conditioning import log_mean_exp as log_mean_exp
+from srlm.theory.conditioning import log_min_confidence as log_min_confidence
+from srlm.theory.conditioning import log_policy_condition_number as log_policy_condition_number
+from srlm.theory.conditioning import mean_probability as mean_probability
+from srlm.theory.conditioning import mode_fails as mode_fails
+from srlm.theory.conditioning import policy_condition_number as policy_condition_number
+from srlm.theory.contraction import Recurrence as Recurrence
+from srlm.theory.contraction import certified_kappa_bound as certified_kappa_bound
+from srlm.theory.contraction import certified_log_factor as certified_log_factor
+from srlm.theory.contraction import change_of_measure_bound as change_of_measure_bound
+from srlm.theory.contraction import expansions_bound as expansions_bound
+from srlm.theory.contraction import failure_coefficient as failure_coefficient
+from srlm.theory.contraction import failure_from_suboptimality as failure_from_suboptimality
+from srlm.theory.contraction import log_population_kappa_bound_by_prompt as log_population_kappa_bound_by_prompt
+from srlm.theory.contraction import log_ratio_error as log_ratio_error
+from srlm.theory.contraction import one_round_failure_bound as one_round_failure_bound
+from srlm.theory.contraction import population_kappa_bound as population_kappa_bound
+from srlm.theory.contraction import population_kappa_bound_by_prompt as population_kappa_bound_by_prompt
+from srlm.theory.contraction import population_kappa_bounds as population_kappa_bounds
+from srlm.theory.contraction import population_margin as population_margin
+from srlm.theory.contraction import recurrence as recurrence
+from srlm.theory.contraction import statistical_error as statistical_error
+from srlm.theory.contraction import tail_integral_bound as tail_integral_bound
+from srlm.theory.forecasting import ErrorForecast as ErrorForecast
+from srlm.theory.forecasting import Forecast as Forecast
+from srlm.theory.forecasting import KnownPrompt as KnownPrompt
+from srlm.theory.forecasting import answer_forecast as answer_forecast
+from srlm.theory.forecasting import drift_chance as drift_chance
+from srlm.theory.forecasting import forecast as forecast
+from srlm.theory.forecasting import forecast_error_bound as forecast_error_bound
+from srlm.theory.guarantees import BetaRate as BetaRate
+from srlm.theory.guarantees import RoundsRate as RoundsRate
+from srlm.theory.guarantees import beta_of_order as beta_of_order
+from srlm.theory.guarantees import failure_bound as failure_bound
+from srlm.theory.guarantees import failure_bound_at_beta as failure_bound_at_beta
+from srlm.theory.guarantees import linear_softmax_log_class_size as linear_softmax_log_class_size
+from srlm.theory.guarantees import rounds_to_suppress as rounds_to_suppress
+from srlm.theory.guarantees import stable_failure_bound as stable_failure_bound
+from srlm.theory.lower_bound import GreedyTrap as GreedyTrap
+from srlm.theory.lower_bound import HardInstance as HardInstance
+from srlm.theory.lower_bound import autoregressive_kappa as autoregressive_kappa
+from srlm.theory.lower_bound import bayes_failure as bayes_failure
+from srlm.theory.lower_bound import failure_at_level as failure_at_level
+from srlm.theory.lower_bound import failure_lower_bound as failure_lower_bound
+from srlm.theory.lower_bound import failure_lower_bound_asymptotic as failure_lower_bound_asymptotic
+from srlm.theory.lower_bound import greedy_finds_mode as greedy_finds_mode
+from srlm.theory.lower_bound import greedy_trap as greedy_trap
+from srlm.theory.lower_bound import hard_instance_kappa as hard_instance_kappa
+from srlm.theory.lower_bound import near_uniform_kappa as near_uniform_kappa
+from srlm.theory.lower_bound import worst_hard_instance as worst_hard_instance
+from srlm.theory.lower_bound import worst_hard_instance_within as worst_hard_instance_within
+from srlm.theory.objective import group_loss as group_loss
+from srlm.theory.objective import group_rows as group_rows
+from srlm.theory.objective import pair_differences as pair_differences
+from srlm.theory.objective import residual as residual
+from srlm.theory.objective import residual_rms as residual_rms
+from srlm.theory.objective import self_reward_residual as self_reward_residual
+from srlm.theory.objective import sharpen as sharpen
+from srlm.theory.planning import Plan as Plan
+from srlm.theory.planning import plan as plan
+from srlm.theory.projection import Ends as Ends
+from srlm.theory.projection import MeanBracket as MeanBracket
+from srlm.theory.projection import RoundBracket as RoundBracket
+from srlm.theory.projection import exact_round_bracket as exact_round_bracket
+from srlm.theory.projection import log_exact_round_bracket as log_exact_round_bracket
+from srlm.theory.projection import mean_bracket as mean_bracket
+from srlm.theory.projection import outside_estimate as outside_estimate
+from srlm.theory.projection import projection_divergence as projection_divergence
+from srlm.theory.projection import projection_weights as projection_weights
+from srlm.theory.projection import target_divergence as target_divergence
+from srlm.theory.rates import LowerRate as LowerRate
+from srlm.theory.rates import Rate as Rate
+from srlm.theory.rates import UpperRate as UpperRate
+from srlm.theory.search_bounds import held_out_failure_bound as held_out_failure_bound
+from srlm.theory.search_bounds import hellinger_gap as hellinger_gap
+from srlm.theory.search_bounds import linear_softmax_search_bound as linear_softmax_search_bound
+from srlm.theory.search_bounds import sampled_target_failure_bound as sampled_target_failure_bound
+from srlm.theory.search_bounds import search_failure_bound as search_failure_bound
+from srlm.theory.search_bounds import worst_search_failure as worst_search_failure
+from srlm.theory.spectrum import FisherSpectrum as FisherSpectrum
+from srlm.theory.spectrum import effective_dimension as effective_dimension
+from srlm.theory.spectrum import effective_dimension_bound as effective_dimension_bound
+from srlm.theory.spectrum import exponential_decay_bound as exponential_decay_bound
+from srlm.theory.spectrum import fisher_spectrum as fisher_spectrum
+from srlm.theory.spectrum import log_covering_number as log_covering_number
+from srlm.theory.spectrum import loss_lipschitz_bound as loss_lipschitz_bound
+from srlm.theory.spectrum import polynomial_decay_bound as polynomial_decay_bound
+from srlm.theory.spectrum import spike_bound as spike_bound
+from srlm.theory.voting import majority_accuracy as majority_accuracy
+from srlm.theory.voting import matching_beta as matching_beta
+from srlm.theory.voting import pass_at as pass_at

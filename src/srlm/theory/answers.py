@@ -190,11 +190,8 @@ def _product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def regression_target(probabilities: ArrayLike, beta: float, draws: int) -> np.ndarray:
-    """P10: regression with reward log(c_a/K) aims at pi_A(a)*exp(f(pi_A(a))/beta), f(p) = E log(1 + Bin(K-2, p)).
-
-    Args:
-        probabilities, beta: as `plugin_target`.
-        draws: K >= 2.
+    """P10: regression with reward log(c_a/K) aims at pi_A(a)*exp(f(pi_A(a))/beta), f(p) = E log(1 + Bin(K-2, p)), K >=
+    2. Arguments as `plugin_target`.
     """
     law, number = _law(probabilities), int(real("draws", draws, 2))
     count = np.arange(number - 2)

@@ -3,6 +3,10 @@
 Knows: evidence that an answer is a mode, ends of its probability, and what holds over several prompts. Refuses to call
 this a proof: each carries its level alpha; only search proves. Refuses to know what an answer is: draws are hashables,
 and one that says "no answer" takes part like any other, unless who draws leaves it out.
+
+Arguments: draws: answers in the order of drawing, at one prompt or (groups) at each; named: answers named before the
+first draw (greedy's, last round's mode), which take the numbers 1, 2, ..., and all of whose draws count; alpha in (0,
+1).
 """
 
 from collections import Counter
@@ -42,15 +46,8 @@ def majority_evidence(draws: Draws, named: Sequence[Hashable] = ()) -> float:
 
     Answers are numbered j = 1, 2, ... by discovery; u counts draws of a AFTER its first, v is the largest count of
     another answer among those draws. P(ever >= log(1/alpha) while the leader is not a mode) <= alpha, however often one
-    looks and whenever one stops. Assumption (trusted): draws are i.i.d.
-
-    Args:
-        draws: answers in the order of drawing.
-        named: answers named before the first draw (greedy's, last round's mode): they take the numbers 1, 2, ..., and
-            all their draws count.
-
-    Returns:
-        The logarithm, which may be negative; -inf without draws.
+    looks and whenever one stops. Assumption (trusted): draws are i.i.d. The logarithm may be negative; it is -inf
+    without draws.
 
     >>> float(np.exp(majority_evidence([0] * 7 + [1, 1, 0]))).__round__(10)
     1.3444444444
@@ -68,10 +65,6 @@ def majority_bracket(draws: Draws, alpha: float, named: Sequence[Hashable] = ())
     log B(c+1,n-c+1) - c log p - (n-c) log(1-p) = level: upper at the largest count and log(2/alpha); lower is the
     largest over answers, counted after discovery, at log(2 D_j/alpha); 0 where no answer was repeated.
 
-    Args:
-        draws, named: as `majority_evidence`.
-        alpha: in (0, 1).
-
     >>> tuple(round(end, 8) for end in majority_bracket([0] * 7 + [1, 1, 0], alpha=0.05))
     (0.25044627, 0.9926814)
     """
@@ -82,13 +75,7 @@ def majority_bracket(draws: Draws, alpha: float, named: Sequence[Hashable] = ())
 def majorities(
     groups: Sequence[Draws], alpha: float, named: Sequence[Sequence[Hashable]] | None = None
 ) -> list[Majority]:
-    """P11 (i), (ii) at many prompts in one sweep, each at level alpha by itself (see `simultaneous_bracket`).
-
-    Args:
-        groups: draws of each prompt.
-        alpha: in (0, 1).
-        named: answers named beforehand at each prompt.
-    """
+    """P11 (i), (ii) at many prompts in one sweep, each at level alpha by itself (see `simultaneous_bracket`)."""
     level = float(real("alpha", alpha, 0, 1, open_low=True, open_high=True))
     if named is not None and len(named) != len(groups):
         raise InputError(f"named has {len(named)} entries for {len(groups)} prompts")
@@ -116,14 +103,8 @@ def simultaneous_bracket(
     named: Sequence[Sequence[Hashable]] | None = None,
 ) -> MeanBracket:
     """P11 (iv): alpha/P at each prompt, so with probability >= 1-alpha all hold at once: kappa_A in [mean 1/U, mean
-    1/L], failure in [share U <= 1-delta, share L <= 1-delta]. Over NEW prompts add the sampling error of x.
-
-    Args:
-        groups, alpha, named: as `majorities`, P >= 1 prompts.
-        mass_slack: delta in (0, 1).
-
-    Returns:
-        The brackets; kappa's upper end is inf where some prompt repeated no answer, which is the truth.
+    1/L], failure in [share U <= 1-delta, share L <= 1-delta], delta in (0, 1). Over NEW prompts add the sampling error
+    of x. kappa's upper end is inf where some prompt repeated no answer, which is the truth.
     """
     found = majorities(groups, alpha / max(len(groups), 1), named)
     with np.errstate(divide="ignore"):
@@ -133,14 +114,8 @@ def simultaneous_bracket(
 
 def certified_prompts(log_evidence: ArrayLike, alpha: float) -> np.ndarray:
     """P11 (iv), e-BH: which prompts' leaders to list so that the expected share of those that are no mode is <= alpha:
-    the R largest with E/D >= P/(alpha*R), R as large as possible. Whatever the dependence between prompts.
-
-    Args:
-        log_evidence: (P,) `majority_evidence` of each prompt, -inf allowed.
-        alpha: in (0, 1).
-
-    Returns:
-        (P,) true where listed.
+    the R largest with E/D >= P/(alpha*R), R as large as possible. Whatever the dependence between prompts. From (P,)
+    `majority_evidence` of each prompt, -inf allowed; (P,) true where listed.
     """
     level = float(real("alpha", alpha, 0, 1, open_low=True, open_high=True))
     logs = np.asarray(log_evidence, dtype=np.float64)
@@ -155,12 +130,7 @@ def certified_prompts(log_evidence: ArrayLike, alpha: float) -> np.ndarray:
 
 def draws_needed(first: float, second: float, alpha: float = 0.05, *, number: int = 1) -> float:
     """P11 (iii), a forecast and no bound: draws before a certificate, n = [log(D_j/alpha) + 0.5*log n]/((p1+p2)*kl), kl
-    = KL(Bern(p1/(p1+p2))||1/2) >= (p1-p2)^2/(2(p1+p2)^2).
-
-    Args:
-        first, second: p1 > p2 >= 0, the two largest pi_A(a).
-        alpha: in (0, 1).
-        number: j of the mode.
+    = KL(Bern(p1/(p1+p2))||1/2) >= (p1-p2)^2/(2(p1+p2)^2), p1 > p2 >= 0 the two largest pi_A(a), j the mode's number.
     """
     p1, p2 = float(real("first", first, 0, 1, open_low=True)), float(real("second", second, 0))
     level = float(real("alpha", alpha, 0, 1, open_low=True, open_high=True))

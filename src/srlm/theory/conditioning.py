@@ -2,6 +2,11 @@
 
 Knows: the definitions of kappa, failure rate, margin and minimum confidence, on arrays of log-probabilities; all but
 the margin are monotone in them, so a bracket is two calls. Refuses to know where the log-probabilities come from.
+
+Arguments: mode_logprobs, or logprobs of one response a prompt: (..., P) log pi(y*(x)|x) in nats, each <= 0 (up to 1e-6
+above counts as 0: rounding), -inf where nothing is known of the mode, which makes kappa infinite; weights: (P,) prompt
+probabilities, >= 0, positive sum, normalised here, by default uniform; mass_slack: delta in (0, 1). Results are (...),
+a float for one row of prompts. An argument outside its domain, or no prompts, raises `InputError`.
 """
 
 import math
@@ -30,17 +35,6 @@ def log_policy_condition_number(mode_logprobs: ArrayLike, weights: ArrayLike | N
 
     Falling in every entry, like failure rate and unlike confidence: with brackets of log pi(y*|x) the upper ends give
     the lower end of kappa and the lower ends its upper end.
-
-    Args:
-        mode_logprobs: (..., P) log pi(y*(x)|x) in nats, each <= 0 (up to 1e-6 above counts as 0: rounding); -inf where
-            nothing is known of the mode, which makes kappa infinite.
-        weights: (P,) prompt probabilities, >= 0, positive sum; normalised here. Default: uniform.
-
-    Returns:
-        (...), a float for one row of prompts.
-
-    Raises:
-        InputError: an argument outside its domain, or no prompts.
     """
     logprobs, share = checked(mode_logprobs, weights)
     return result(np.maximum(0.0, log_mean_exp(-logprobs, share)))
@@ -50,8 +44,6 @@ def policy_condition_number(mode_logprobs: ArrayLike, weights: ArrayLike | None 
     """kappa = E_x[1/pi(y*|x)] (eq. 5), >= 1; 1 means deterministic. inf where it exceeds the float range. It is the
     mean number of samples until the mode is seen once.
 
-    Args, Raises: as `log_policy_condition_number`.
-
     >>> round(policy_condition_number(np.log([0.5, 0.25])), 12)
     3.0
     """
@@ -60,36 +52,19 @@ def policy_condition_number(mode_logprobs: ArrayLike, weights: ArrayLike | None 
 
 
 def mode_fails(mode_logprobs: ArrayLike, mass_slack: float = 0.5) -> np.ndarray:
-    """The event of the failure rate, prompt by prompt: pi(y*(x)|x) <= 1 - delta.
-
-    Args:
-        mode_logprobs: as `log_policy_condition_number`.
-        mass_slack: delta in (0, 1).
-
-    Returns:
-        (..., P) booleans.
-    """
+    """The event of the failure rate, prompt by prompt: pi(y*(x)|x) <= 1 - delta, (..., P) booleans."""
     slack = float(real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True))
     return np.exp(checked(mode_logprobs, None)[0]) <= 1 - slack
 
 
 def failure_rate(mode_logprobs: ArrayLike, mass_slack: float = 0.5, weights: ArrayLike | None = None) -> Array:
-    """fail(pi) = P_x(pi(y*(x)|x) <= 1 - delta), (...); the share of `mode_fails`.
-
-    Args:
-        mode_logprobs, weights: as `log_policy_condition_number`.
-        mass_slack: delta in (0, 1).
-    """
+    """fail(pi) = P_x(pi(y*(x)|x) <= 1 - delta), the share of `mode_fails`."""
     fails, (_, share) = mode_fails(mode_logprobs, mass_slack), checked(mode_logprobs, weights)
     return result(fails.mean(axis=-1) if share is None else fails @ share)
 
 
 def log_min_confidence(mode_logprobs: ArrayLike) -> Array:
-    """log of the minimum confidence min_x pi(y*(x)|x) (definition 5.2, one round), (...); rising in every entry.
-
-    Args:
-        mode_logprobs: as `log_policy_condition_number`.
-    """
+    """log of the minimum confidence min_x pi(y*(x)|x) (definition 5.2, one round); rising in every entry."""
     return result(checked(mode_logprobs, None)[0].min(axis=-1))
 
 
@@ -114,11 +89,7 @@ def log_mean_exp(values: ArrayLike, weights: ArrayLike | None = None) -> Array:
 
 
 def mean_probability(logprobs: ArrayLike, weights: ArrayLike | None = None) -> Array:
-    """E_x[pi(y(x)|x)] of one response a prompt, (..., P) -> (...): of the right ones, the accuracy of a sample.
-
-    Args:
-        logprobs, weights: as `mode_logprobs` of `log_policy_condition_number`; -inf for an impossible response.
-    """
+    """E_x[pi(y(x)|x)] of one response a prompt: of the right ones, the accuracy of a sample."""
     logs, share = checked(logprobs, weights)
     return result(np.exp(logs).mean(axis=-1) if share is None else np.exp(logs) @ share)
 
@@ -147,13 +118,9 @@ def condition(logprobs: ArrayLike, mass_slack: float = 0.5, weights: ArrayLike |
 
     Args:
         logprobs: (P, M) log pi(y|x) in nats, -inf for impossible responses; every row sums to 1 within 1e-6.
-        mass_slack, weights: as in `failure_rate`.
 
     Returns:
         The conditioning; the margin is inf where every prompt has a single possible response.
-
-    Raises:
-        InputError: rows that are not distributions.
     """
     table = np.asarray(logprobs, dtype=np.float64)
     if table.ndim != 2 or table.size == 0 or np.isnan(table).any() or (table > 1e-9).any():

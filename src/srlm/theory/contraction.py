@@ -3,6 +3,10 @@ iterating).
 
 Knows: P3 (smallest margin, and prompt by prompt), P4 with its eps, lemma C.1, the one-round failure coefficient, the
 tail integral (eq. 52-56), the recurrence (eq. 59-66). Refuses to know how a round was trained or measured.
+
+Arguments, numbers or arrays that broadcast: kappa, kappa0 >= 1; margin: gamma >= 0 in nats (> 0 where it divides);
+beta: KL strength > 0 (>= 0 from samples, eq. 43 to 66); error: eps, or eps_stat, >= 0 in nats; coefficient: A_t >= 0;
+mass_slack: delta in (0, 1); min_confidence: c in (0, 1]. Outside its domain an argument raises `InputError`.
 """
 
 from dataclasses import dataclass
@@ -21,13 +25,8 @@ _LARGEST = float(np.finfo(np.float64).max)
 
 def population_kappa_bound(kappa: Array, margin: Array, beta: Array) -> Array:
     """P3: an exact round contracts, kappa_{t+1} - 1 <= exp(-gamma_t/beta) * (kappa_t - 1). A bound without hidden
-    constants.
-
-    Args:
-        kappa: kappa_t >= 1.
-        margin: gamma_t >= 0 in nats; at 0 the bound says nothing, though the policy still sharpens towards its tied
-            modes (1/pi(y*) falls to their number).
-        beta: KL strength > 0.
+    constants. At margin 0 it says nothing, though the policy still sharpens towards its tied modes (1/pi(y*) falls to
+    their number).
 
     >>> population_kappa_bound(11.0, 0.0, 1.0)
     11.0
@@ -36,9 +35,7 @@ def population_kappa_bound(kappa: Array, margin: Array, beta: Array) -> Array:
 
 
 def population_margin(margin: Array, beta: Array, rounds: Array = 1) -> Array:
-    """P3: gamma_{t+k} = (1 + 1/beta)^k * gamma_t after k >= 0 exact rounds. Arguments as `population_kappa_bound`; inf
-    where the float range ends.
-    """
+    """P3: gamma_{t+k} = (1 + 1/beta)^k * gamma_t after k >= 0 exact rounds; inf where the float range ends."""
     strength, gamma = real("beta", beta, 0, open_low=True), real("margin", margin, 0)
     with np.errstate(over="ignore", invalid="ignore"):  # no growth moves a margin of 0
         return result(np.where(gamma == 0, 0.0, gamma * (1 + 1 / strength) ** real("rounds", rounds, 0)))
@@ -69,8 +66,7 @@ def population_kappa_bound_by_prompt(
 
     Args:
         mode_logprobs: (..., P) log pi_t(y*|x) in nats, <= 0.
-        margins: (..., P) gamma(x) >= 0 in nats; inf where one response alone is possible.
-        beta: KL strength > 0.
+        margins: (..., P) gamma(x); inf where one response alone is possible.
         weights: (P,) prompt probabilities. Default: uniform.
 
     Returns:
@@ -84,12 +80,7 @@ def population_kappa_bound_by_prompt(
 
 
 def population_kappa_bounds(kappa0: float, margin: float, beta: float, rounds: int) -> np.ndarray:
-    """P3 iterated: bounds on kappa_0..kappa_T, with the margin growing by 1 + 1/beta each round.
-
-    Args:
-        kappa0, margin, beta: as in `population_kappa_bound`, at round 0.
-        rounds: T, whole, 0 to 1e6.
-    """
+    """P3 iterated: bounds on kappa_0..kappa_T, T whole, 0 to 1e6; the margin grows by 1 + 1/beta each round."""
     gamma, bounds = float(real("margin", margin, 0)), [float(real("kappa0", kappa0, 1))]
     for _ in range(whole("rounds", rounds, 0, _ROUNDS)):
         bounds.append(float(population_kappa_bound(bounds[-1], gamma, beta)))
@@ -100,10 +91,8 @@ def population_kappa_bounds(kappa0: float, margin: float, beta: float, rounds: i
 def certified_kappa_bound(kappa: Array, margin: Array, beta: Array, error: Array) -> Array:
     """P4: with log-ratio error at most eps, kappa_hat - 1 <= exp(eps - gamma/beta) * (kappa - 1).
 
-    Args:
-        kappa, margin, beta: as `population_kappa_bound`.
-        error: eps >= 0 in nats, on log(pi(y)/pi(y*)) of every response; contraction is guaranteed when eps <
-            gamma/beta. Measured on some responses eps is a lower end: contraction is then refuted, or not refuted.
+    eps is of log(pi(y)/pi(y*)) over every response; contraction is guaranteed when eps < gamma/beta. Measured on some
+    responses eps is a lower end: contraction is then refuted, or not refuted.
     """
     kappa, factor = real("kappa", kappa, 1), np.asarray(certified_log_factor(margin, beta, error))
     with np.errstate(over="ignore", invalid="ignore"):  # where nothing is left of kappa - 1 no factor matters
@@ -111,11 +100,8 @@ def certified_kappa_bound(kappa: Array, margin: Array, beta: Array, error: Array
 
 
 def certified_log_factor(margin: Array, beta: Array, error: Array) -> Array:
-    """P4's log factor eps - gamma/beta of kappa - 1; contraction is guaranteed exactly where it is below 0.
-
-    Args:
-        margin: gamma >= 0 in nats; inf where one response alone is possible.
-        beta, error: as `certified_kappa_bound`.
+    """P4's log factor eps - gamma/beta of kappa - 1; contraction is guaranteed exactly where it is below 0. The margin
+    is inf where one response alone is possible.
     """
     gamma, strength = real("margin", margin, 0, infinite=True), real("beta", beta, 0, open_low=True)
     with np.errstate(over="ignore"):
@@ -130,7 +116,6 @@ def log_ratio_error(before: ArrayLike, after: ArrayLike, beta: float) -> float:
     Args:
         before: (K,) log pi_t in nats, the mode y* of pi_t first.
         after: (K,) log pi' of the same responses.
-        beta: KL strength > 0.
 
     >>> round(log_ratio_error([-1.0, -2.0], [-0.5, -2.75], 1.0), 12)
     0.25
@@ -149,10 +134,7 @@ def log_ratio_error(before: ArrayLike, after: ArrayLike, beta: float) -> float:
 def failure_from_suboptimality(suboptimality: Array, margin: Array, mass_slack: Array = 0.5) -> Array:
     """Lemma C.1: fail(delta) <= (J(pi*) - J(pi)) / (gamma * delta), J(pi) = E[log pi_t(y|x)]. No constants; at most 1.
 
-    Args:
-        suboptimality: J(pi*) - J(pi) >= 0 in nats.
-        margin: gamma > 0; at gamma = 0 the lemma says nothing, and 1 is returned.
-        mass_slack: delta in (0, 1).
+    `suboptimality` is J(pi*) - J(pi) >= 0 in nats. At gamma = 0 the lemma says nothing, and 1 is returned.
     """
     gap, gamma = real("suboptimality", suboptimality, 0), real("margin", margin, 0)
     slack = real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True)
@@ -179,10 +161,7 @@ def statistical_error(
     """eps_stat = C * R * log(n|Pi|/rho) / sqrt(n) in nats (section 4). C is not known, 1 unless said; R gives its unit.
 
     Args:
-        pairs: n >= 1.
-        log_class_size: log|Pi| >= 0 in nats.
-        rho: failure probability in (0, 1).
-        constant: C > 0.
+        pairs, log_class_size, rho, constant: n >= 1, log|Pi| >= 0 in nats, a failure probability in (0, 1), C > 0.
         reward_range: R > 0, the range of the rewards in nats (their clipping level): eps_stat is divided by a margin in
             nats, so a constant without a unit would make theorem 5.3 false.
     """
@@ -194,14 +173,7 @@ def statistical_error(
 
 
 def failure_coefficient(kappa: Array, error: Array, beta: Array, margin: Array) -> Array:
-    """A_t = (eps_stat * sqrt(kappa_t) + beta * log(kappa_t)) / gamma, so that fail_{t+1}(delta) <= A_t/delta (eq. 43).
-
-    Args:
-        kappa: kappa_t >= 1.
-        error: eps_stat >= 0.
-        beta: KL strength >= 0.
-        margin: gamma > 0.
-    """
+    """A_t = (eps_stat * sqrt(kappa_t) + beta * log(kappa_t)) / gamma; fail_{t+1}(delta) <= A_t/delta (eq. 43)."""
     kappa, eps = real("kappa", kappa, 1), real("error", error, 0)
     strength, gamma = real("beta", beta, 0), real("margin", margin, 0, open_low=True)
     with np.errstate(over="ignore"):
@@ -209,12 +181,7 @@ def failure_coefficient(kappa: Array, error: Array, beta: Array, margin: Array) 
 
 
 def one_round_failure_bound(coefficient: Array, mass_slack: Array = 0.5) -> Array:
-    """Eq. 43: fail_{t+1}(delta) <= min(1, A_t/delta). A bound; 1 is vacuous.
-
-    Args:
-        coefficient: A_t >= 0.
-        mass_slack: delta in (0, 1).
-    """
+    """Eq. 43: fail_{t+1}(delta) <= min(1, A_t/delta). A bound; 1 is vacuous."""
     a = real("coefficient", coefficient, 0)
     slack = real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True)
     with np.errstate(over="ignore"):
@@ -226,10 +193,6 @@ def tail_integral_bound(coefficient: Array, min_confidence: Array) -> Array:
 
     Closed: 1 + A*[1/c + log((1-c)(1-A)/(c*A))] where A < 1 and 1/(1-A) < 1/c, else 1/c. Increasing in A, decreasing
     in c; 1 at A = 0.
-
-    Args:
-        coefficient: A >= 0.
-        min_confidence: c in (0, 1].
 
     >>> round(tail_integral_bound(0.01, 0.05), 10)
     1.2753955883
@@ -266,26 +229,15 @@ class Recurrence:
             return result(1 + np.asarray(self.slope) * np.sqrt(real("kappa", kappa, 1)))
 
     def bound_after(self, kappa0: Array, rounds: Array) -> Array:
-        """kappa_t <= kappa_inf + q^t * max(0, kappa_0 - kappa_inf) (eq. 66), since F is concave and increasing.
-
-        Args:
-            kappa0: kappa_0 >= 1.
-            rounds: t >= 0.
-        """
+        """kappa_t <= kappa_inf + q^t * max(0, kappa_0 - kappa_inf) (eq. 66), t >= 0: F is concave and increasing."""
         start, steps = real("kappa0", kappa0, 1), real("rounds", rounds, 0)
         fixed, factor = np.asarray(self.fixed_point), np.asarray(self.contraction_factor)
         return result(fixed + factor**steps * np.maximum(0.0, start - fixed))
 
 
 def recurrence(error: Array, beta: Array, margin: Array, min_confidence: Array) -> Recurrence:
-    """The recurrence of eq. 59-66 with b = eps_stat/(gamma*c), h = beta/(gamma*c), d = b + h (log k <= sqrt k).
-
-    Args:
-        error: eps_stat >= 0.
-        beta: KL strength >= 0.
-        margin: gamma > 0.
-        min_confidence: c in (0, 1], over rounds t >= 1 where the start is to be forgotten (docs/theory: iterating,
-            the caveat).
+    """The recurrence of eq. 59-66 with b = eps_stat/(gamma*c), h = beta/(gamma*c), d = b + h (log k <= sqrt k); c over
+    rounds t >= 1 where the start is to be forgotten (docs/theory: iterating, the caveat).
     """
     eps, strength = real("error", error, 0), real("beta", beta, 0)
     gamma, c = real("margin", margin, 0, open_low=True), real("min_confidence", min_confidence, 0, 1, open_low=True)
@@ -303,11 +255,8 @@ def recurrence(error: Array, beta: Array, margin: Array, min_confidence: Array) 
 def expansions_bound(length: Array, mode_probability: Array) -> Array:
     """P6: exact mode search needs at most 1 + (L-1) / pi(y*|x) expansions, hence E_x <= 1 + (L-1) * kappa <= L * kappa.
 
-    It expands only prefixes of probability at least pi(y*|x): the root, and at each depth at most 1/pi(y*|x).
-
-    Args:
-        length: L >= 1, longest response in tokens.
-        mode_probability: pi(y*|x) in (0, 1].
+    It expands only prefixes of probability at least pi(y*|x) > 0: the root, and at each depth at most 1/pi(y*|x).
+    L >= 1 is the longest response in tokens.
     """
     chance = real("mode_probability", mode_probability, 0, 1, open_low=True)
     with np.errstate(over="ignore"):

@@ -2,6 +2,9 @@
 
 Knows: brackets and points for exact rounds, from what a diagnosis knows of each prompt; how far errors of rounds can
 carry. Refuses to know how it was measured, and whether a run makes exact rounds.
+
+Arguments: beta: KL strength > 0; rounds: T >= 0, of which forecasts give one record each, t = 0..T; slope: s >= 1 as
+measured, instead of 1 + 1/beta; mass_slack: delta in (0, 1); rng: for the bootstrap over prompts.
 """
 
 from collections.abc import Sequence
@@ -87,15 +90,7 @@ def forecast(
 
     Args:
         prompts: P >= 1; all with samples or none.
-        beta: KL strength > 0, s = 1 + 1/beta.
-        rounds: T >= 0.
-        mass_slack: delta in (0, 1).
-        slope: s >= 1 as measured, instead of 1 + 1/beta.
         projection: forecast the projection onto `known` (P8 iv) instead, N_t alone; open prefixes then do not matter.
-        rng: for the bootstrap over prompts.
-
-    Returns:
-        One record a round, t = 0..T.
     """
     steps = powers(round_power(beta, slope), int(real("rounds", rounds, 0)))
     known = _packed([one.known for one in prompts])
@@ -150,7 +145,6 @@ def answer_forecast(
 
     Args:
         answers: (A,) pi_A at each prompt, e.g. counts over their sum.
-        beta, rounds, mass_slack, rng: as `forecast`.
         draws: K of plug-in rounds; None for exact ones.
         right: number of each prompt's right answer, -1 where it is not among the answers, None where nobody knows.
         ends: (L, U) of p_max at each prompt.
@@ -240,13 +234,9 @@ def forecast_error_bound(
 
     Args:
         eps: >= 0 nats.
-        beta, rounds, slope: as `forecast`.
         exact: kappa_0..kappa_T of exact rounds, or ends of them, such as `forecast(...)[t].kappa`.
         kappa0: kappa_0 >= 1, with `margin`, for the closed form.
         margin: gamma_0 at every prompt, (P,), or the smallest; >= 0 in nats.
-
-    Returns:
-        One record a round, t = 0..T.
 
     >>> last = forecast_error_bound(0.1, 2.0, 3, exact=[2, 1.5, 1.4, 1.2237340018], kappa0=2, margin=np.log(5 / 3))[-1]
     >>> round(last.factor, 8), round(last.kappa.upper, 8), round(last.kappa_bound, 8)
@@ -283,13 +273,7 @@ def drift_chance(
 ) -> Array:
     """P12, the forecast of drift: where errors of log-ratios are normal with sd sigma and independent over rounds, a
     response at distance l_0 is ahead of the mode after t rounds with chance Phi(-l_0*sqrt(s^2-1)/(sigma*sqrt(1 -
-    s^(-2t)))).
-
-    Args:
-        distance: l_0 = log pi_0(y*)/pi_0(y) >= 0 in nats.
-        sigma: > 0.
-        beta, slope: as `forecast`.
-        rounds: t >= 1; inf for the limit.
+    s^(-2t)))), l_0 = log pi_0(y*)/pi_0(y) >= 0 in nats, sigma > 0, t >= 1; `rounds` inf gives the limit.
 
     >>> drift_chance(0.2, 0.4, beta=1.0).__round__(10)
     0.1932381154

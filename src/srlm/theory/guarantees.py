@@ -3,6 +3,12 @@ linear-softmax).
 
 Knows: the rates' values, whether they say anything, and how tight they are against a measured value. Refuses to know
 the constant C, and to divide nats by nothing: the margin is in nats, so C is taken times the range of the rewards.
+
+Arguments, numbers or arrays that broadcast: kappa0 >= 1; pairs: n >= 1 a round; log_class_size: log|Pi| >= 0 in nats;
+margin: gamma > 0 in nats; min_confidence: c in (0, 1]; mass_slack: delta in (0, 1); rho in (0, 1); rounds: T >= 1;
+constant: C > 0, not known, 1 unless said; reward_range: R >= gamma, the range of the rewards in nats (their clipping
+level), by default the larger of 1 and gamma: only R/gamma is free of units. Outside its domain an argument raises
+`InputError`.
 """
 
 from dataclasses import dataclass
@@ -67,21 +73,8 @@ def failure_bound(
 
     Decreasing in T, gamma, delta and c; increasing in kappa_0 and log|Pi|. Assumptions (trusted): realizability, a
     margin gamma > 0 in every round, c a lower bound on the mode's probability. c over rounds t >= 1 makes the transient
-    informative; over all rounds kappa_0 <= 1/c and the transient never exceeds the stable term.
-
-    Args:
-        kappa0: kappa_0 >= 1.
-        pairs: n >= 1 per round.
-        log_class_size: log|Pi| >= 0 in nats.
-        margin: gamma > 0.
-        min_confidence: c in (0, 1].
-        mass_slack: delta in (0, 1).
-        rho: in (0, 1).
-        rounds: T >= 1.
-        constant: C > 0, not known; 1 unless said.
-        reward_range: R >= gamma, the range of the rewards in nats (their clipping level); default the larger of 1 and
-            gamma. Only R/gamma is free of units.
-        measured: a measured failure rate in [0, 1], for the tightness.
+    informative; over all rounds kappa_0 <= 1/c and the transient never exceeds the stable term. `measured`, a failure
+    rate in [0, 1], is for the tightness.
     """
     start, n = real("kappa0", kappa0, 1), real("pairs", pairs, 1)
     c, last = real("min_confidence", min_confidence, 0, 1, open_low=True), real("rounds", rounds, 1)
@@ -122,11 +115,7 @@ def failure_bound_at_beta(
     Theorem 5.3 and corollary 5.7 hold for beta of order n^(-1/2) only. At a fixed beta the part beta*log(kappa)/gamma
     does not fall with n: where it alone reaches delta, no number of pairs helps.
 
-    Args:
-        beta: KL strength > 0.
-        min_confidence: c in [1e-300, 1].
-        rounds: T >= 1, whole.
-        The others: as `failure_bound`.
+    beta > 0 is the KL strength; c is at least 1e-300, T whole.
 
     >>> rate = failure_bound_at_beta(130, 1e12, 20.0, beta=5.0, rounds=3)
     >>> rate.pairs_help, round(rate.without_sampling, 10)  # 5 log(2) / (1/2), as kappa <= 1/c = 2
@@ -179,11 +168,8 @@ def _log_front(
 
 
 def beta_of_order(pairs: Array, scale: Array = 1.0) -> Array:
-    """scale * n^(-1/2), the order of beta for which theorem 5.3 holds: beta*log(kappa) then falls with n like eps_stat.
-
-    Args:
-        pairs: n >= 1 pairs a round, those of identical responses included (P2).
-        scale: > 0.
+    """scale * n^(-1/2), scale > 0, the order of beta for which theorem 5.3 holds: beta*log(kappa) then falls with n as
+    eps_stat does. Pairs of identical responses count (P2).
 
     >>> beta_of_order(9, 3.0)
     1.0
@@ -194,13 +180,7 @@ def beta_of_order(pairs: Array, scale: Array = 1.0) -> Array:
 def rounds_to_suppress(kappa0: Array, pairs: Array, min_confidence: Array) -> Array:
     """Corollary 5.7: the transient is at most the stable term as soon as T >= 1 + log(c*kappa_0)/log(1 + sqrt(n c)).
 
-    Args:
-        kappa0: kappa_0 >= 1.
-        pairs: n >= 1.
-        min_confidence: c in (0, 1].
-
-    Returns:
-        The smallest such integer T >= 1 (as a float array for arrays).
+    Returns the smallest such integer T >= 1 (as a float array for arrays).
     """
     start, n = real("kappa0", kappa0, 1), real("pairs", pairs, 1)
     c = real("min_confidence", min_confidence, 0, 1, open_low=True)
@@ -219,10 +199,7 @@ def stable_failure_bound(
     constant: float = 1.0,
     reward_range: Array | None = None,
 ) -> UpperRate:
-    """Corollary 5.7: from `rounds_to_suppress` rounds on, fail <= 2C*R*log(n|Pi|/rho)/(gamma*delta*sqrt(n c)).
-
-    Args: as `failure_bound`.
-    """
+    """Corollary 5.7: from `rounds_to_suppress` rounds on, fail <= 2C*R*log(n|Pi|/rho)/(gamma*delta*sqrt(n c))."""
     reach, c = _reach(reward_range, margin), real("min_confidence", min_confidence, 0, 1, open_low=True)
     front = _log_front(pairs, log_class_size, margin, mass_slack, rho, constant, reach)
     with np.errstate(over="ignore"):
@@ -231,12 +208,8 @@ def stable_failure_bound(
 
 
 def linear_softmax_log_class_size(dimension: Array, radius: Array, pairs: Array) -> Array:
-    """Theorem 6.2: log|Pi| is replaced by d*log(1 + 4*B*n), the covering number at eps = 1/n.
-
-    Args:
-        dimension: d > 0; d_lambda in its place gives corollaries 6.4, G.5 and G.6.
-        radius: B > 0.
-        pairs: n >= 1.
+    """Theorem 6.2: log|Pi| is replaced by d*log(1 + 4*B*n), d > 0, B > 0, the covering number at eps = 1/n; d_lambda in
+    the place of d gives corollaries 6.4, G.5 and G.6.
     """
     d, b = real("dimension", dimension, 0, open_low=True), real("radius", radius, 0, open_low=True)
     n = real("pairs", pairs, 1)

@@ -2,6 +2,10 @@
 
 Knows: the implicit equation, its closed form by Lambert W in logarithms, and the exact Bayes failure P7. Refuses to
 know the constant C0 of theorem 4.1: eps* is a rate; P7 is the number to act on. Both are about sampling, not search.
+
+Arguments: kappa0 >= 1; pairs: n >= 1 samples (n >= 0 in P7); log_class_size: log|Pi| > 0 in nats; lower_constant:
+C0 > 0, not known, 1/(2e) unless said; of the hard instance informative_mass: p in [0, 1], responses: M >= 2 with
+(1+g)/M <= 1, informative_prompts: d >= 1, bias: g > 0. Outside its domain an argument raises `InputError`.
 """
 
 import math
@@ -20,12 +24,6 @@ LOWER_CONSTANT = 1 / (2 * math.e)
 def lower_bound_level(kappa0: Array, pairs: Array, log_class_size: Array, lower_constant: float) -> Array:
     """log a, a = C0 * kappa_0 * log|Pi| / n, the level of theorem 4.1's equation, in logarithms so that it cannot
     overflow.
-
-    Args:
-        kappa0: kappa_0 >= 1.
-        pairs: n >= 1 samples.
-        log_class_size: log|Pi| > 0 in nats.
-        lower_constant: C0 > 0, not known; 1/(2e) unless said.
     """
     kappa0, pairs = real("kappa0", kappa0, 1), real("pairs", pairs, 1)
     size = real("log_class_size", log_class_size, 0, open_low=True)
@@ -41,12 +39,7 @@ def failure_lower_bound(
     eps* is the root of eps^2 * (1 + log(kappa_0/eps)) = a on (0, 1], in closed form (eq. 99, lower branch of Lambert W)
     eps* = sqrt(-2a / W_{-1}(-2a / (e^2 kappa_0^2))), and 1 where a exceeds the left side at 1. A rate: C0 is not known.
     Increasing in kappa_0 and log|Pi|, decreasing in n. For kappa_0 >= 2 only: at kappa_0 = 1 each sample shows the
-    mode, and the statement is false for every C0.
-
-    Args, Raises: as `lower_bound_level`.
-
-    Returns:
-        eps* in (0, 1], of the broadcast shape; 0 where the theorem does not apply.
+    mode, and the statement is false for every C0; the value is 0 then.
 
     >>> round(failure_lower_bound(10, 1000, 1.0, 1.0).value, 10)  # a = 0.01
     0.0390897044
@@ -63,12 +56,7 @@ def _where_it_applies(kappa0: Array, value: Array, lower_constant: float) -> Low
 
 
 def failure_at_level(kappa0: Array, level: Array) -> Array:
-    """The root eps* of theorem 4.1 at a given level a (eq. 99).
-
-    Args:
-        kappa0: kappa_0 >= 1.
-        level: a > 0.
-    """
+    """The root eps* of theorem 4.1 at a given level a > 0 (eq. 99)."""
     return _root(np.log(real("kappa0", kappa0, 1)), np.log(real("level", level, 0, open_low=True)))
 
 
@@ -89,10 +77,7 @@ def _root(log_kappa: np.ndarray, log_a: np.ndarray) -> Array:
 def failure_lower_bound_asymptotic(
     kappa0: Array, pairs: Array, log_class_size: Array, lower_constant: float = LOWER_CONSTANT
 ) -> LowerRate:
-    """Eq. 100, the large-n form sqrt(2a / log(e^2 kappa_0^2 / (2a))); 1 where it says more or nothing.
-
-    Args, Raises, Returns: as `failure_lower_bound`.
-    """
+    """Eq. 100, the large-n form sqrt(2a / log(e^2 kappa_0^2 / (2a))); 1 where it says more or nothing."""
     log_a = np.asarray(lower_bound_level(kappa0, pairs, log_class_size, lower_constant))
     m = 2.0 + 2.0 * np.log(np.asarray(kappa0, dtype=np.float64)) - math.log(2.0) - log_a
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
@@ -107,12 +92,8 @@ def near_uniform_kappa(responses: Array) -> Array:
 
 
 def autoregressive_kappa(top_probability: Array, length: Array) -> Array:
-    """Section 3, example: top-1 token probability at most alpha at each of L steps gives kappa >= alpha^(-L) (inf on
-    overflow).
-
-    Args:
-        top_probability: alpha in (0, 1].
-        length: L >= 0.
+    """Section 3, example: top-1 token probability at most alpha in (0, 1] at each of L >= 0 steps gives kappa >=
+    alpha^(-L) (inf on overflow).
     """
     alpha = real("top_probability", top_probability, 0, 1, open_low=True)
     steps = real("length", length, 0)
@@ -142,7 +123,7 @@ class HardInstance:
 
 
 def hard_instance_kappa(informative_mass: Array, responses: Array, bias: float = 1.0) -> Array:
-    """kappa = (1-p) + p*M/(1+g) of the hard instance (appendix D); arguments as `bayes_failure`, >= 1."""
+    """kappa = (1-p) + p*M/(1+g) of the hard instance (appendix D), >= 1."""
     mass, g = real("informative_mass", informative_mass, 0, 1), real("bias", bias, 0, open_low=True)
     number = real("responses", responses, max(2.0, 1 + float(np.max(g))))
     return result((1 - mass) + mass * (number / (1 + g)))
@@ -155,14 +136,7 @@ def bayes_failure(
 
     p * (1 - (p/d)(1+g)/M)^n * E[1 - 1/(labels never seen at x_i) | the favourite never seen]. The expectation is
     exact for M*n <= 5e5 and wherever few labels stay unseen; beyond, labels count as seen independently of each other,
-    with a relative error below 1/M.
-
-    Args:
-        informative_mass: p in [0, 1].
-        responses: M >= 2, with (1+g)/M <= 1.
-        informative_prompts: d >= 1.
-        pairs: n >= 0, rounded down.
-        bias: g > 0.
+    with a relative error below 1/M. n is rounded down.
     """
     p = float(real("informative_mass", informative_mass, 0, 1))
     g = float(real("bias", bias, 0, open_low=True))
@@ -181,13 +155,8 @@ def bayes_failure(
 def worst_hard_instance(kappa0: float, pairs: float, informative_prompts: int = 1, bias: float = 1.0) -> HardInstance:
     """The adversary's best hard instance for given kappa_0, d and n: p (hence M) that maximises P7.
 
-    Its failure rate approaches sqrt(d*(kappa_0 - 1)/(2*e*n)) for large n (up to the factor from g).
-
-    Args:
-        kappa0: kappa_0 >= 1; at 1 nothing can be hidden and the failure rate is 0.
-        pairs: n >= 1.
-        informative_prompts: d >= 1, whole.
-        bias: g in (0, 1e6].
+    Its failure rate approaches sqrt(d*(kappa_0 - 1)/(2*e*n)) for large n (up to the factor from g <= 1e6); at kappa_0 =
+    1 nothing can be hidden and it is 0. d is whole.
     """
     kappa, n, g = _adversary(kappa0, pairs, bias)
     d, least = whole("informative_prompts", informative_prompts, 1), _fewest_labels(kappa, g)
@@ -207,14 +176,8 @@ def worst_hard_instance_within(kappa0: float, pairs: float, log_class_size: floa
     """The adversary's best hard instance whose class, log|Pi| = d*log M, is at most the one asked for.
 
     d is the largest number of informative prompts with d*log M(d) <= log|Pi|, M(d) the labels of `worst_hard_instance`;
-    where not even one prompt fits, it has as many labels as the class allows.
-
-    Args:
-        kappa0, pairs, bias: as `worst_hard_instance`.
-        log_class_size: log|Pi| > 0 in nats.
-
-    Returns:
-        The instance; d = 0 and a failure rate of 0 where a class this small can hide nothing at this kappa_0.
+    where not even one prompt fits, it has as many labels as the class allows. d and the failure rate are 0 where a
+    class this small can hide nothing at this kappa_0.
 
     >>> one = worst_hard_instance_within(10, 1000, 5.0)
     >>> one.informative_prompts * math.log(one.responses) <= 5.0
@@ -325,11 +288,7 @@ class GreedyTrap:
 
 
 def greedy_trap(mode_probability: float, excess: float) -> GreedyTrap:
-    """The trap of proposition 4.3.
-
-    Raises:
-        InputError: q outside (0, 1/2), eta <= 0, or 2q + eta > 1 (so q = 1/2 leaves no room for the trap).
-    """
+    """The trap of proposition 4.3, q in (0, 1/2), eta > 0, 2q + eta <= 1 (so q = 1/2 leaves no room for the trap)."""
     q = float(real("mode_probability", mode_probability, 0, 0.5, open_low=True, open_high=True))
     eta = float(real("excess", excess, 0, 1 - 2 * q, open_low=True))
     ratio = (q + eta) / q
@@ -340,10 +299,5 @@ def greedy_trap(mode_probability: float, excess: float) -> GreedyTrap:
 
 
 def greedy_finds_mode(mode_probability: Array) -> Array:
-    """Proposition 4.3, converse: True where pi(y*|x) > 1/2, so greedy decoding is sure to find y*; elsewhere it may
-    not.
-
-    Args:
-        mode_probability: pi(y*|x) in [0, 1].
-    """
+    """Proposition 4.3, converse: True where pi(y*|x) > 1/2, so greedy decoding is sure to find y*; else it may not."""
     return real("mode_probability", mode_probability, 0, 1) > 0.5

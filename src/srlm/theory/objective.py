@@ -2,6 +2,7 @@
 
 Knows: the residual of eq. 3, with free rewards too (P1), its group form (P2), the population optimum (eq. 12-14).
 Refuses to know gradients: `residual` and `group_rows` are arithmetic alone, so tensors pass through them unchanged.
+beta is the KL strength > 0 everywhere; log-probabilities are in nats.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,6 @@ def residual(logps: Any, reference_logps: Any, rewards: Any, beta: Any) -> Any:
     Args:
         logps, reference_logps, rewards: log pi(y_i|x), log pi_t(y_i|x) and r(x, y_i), numpy arrays or tensors of one
             shape. Nothing is converted or checked: gradients are kept, and an array in gives an array.
-        beta: KL strength > 0.
     """
     return logps - reference_logps - rewards / beta
 
@@ -67,9 +67,8 @@ def self_reward_residual(logps: ArrayLike, reference_logps: ArrayLike, beta: Arr
     """P1: a_i = beta*log pi(y_i) - (1+beta)*log pi_t(y_i); a pair's residual in eq. 3 with r_t = log pi_t is a_i - a_j.
 
     Args:
-        logps: log pi(y_i|x), any shape, nats.
+        logps: log pi(y_i|x), any shape.
         reference_logps: log pi_t(y_i|x) as recorded while sampling, same shape; it is reward and reference at once.
-        beta: KL strength > 0.
 
     >>> self_reward_residual(-2.0, -3.0, 1.0)
     4.0
@@ -80,14 +79,8 @@ def self_reward_residual(logps: ArrayLike, reference_logps: ArrayLike, beta: Arr
 
 
 def group_loss(logps: ArrayLike, reference_logps: ArrayLike, beta: float) -> float:
-    """P2: eq. 3 over all pairs i < j of one prompt's K responses, as K * sum_i (a_i - mean a)^2.
-
-    Args:
-        logps, reference_logps: (K,), K >= 2, as `self_reward_residual`.
-        beta: KL strength > 0.
-
-    Returns:
-        The sum over the K(K-1)/2 pairs of squared residuals, >= 0.
+    """P2: eq. 3 over all pairs i < j of one prompt's K >= 2 responses, as K * sum_i (a_i - mean a)^2: the sum over the
+    K(K-1)/2 pairs of squared residuals, >= 0. Arguments (K,), as `self_reward_residual`.
     """
     scaled = np.atleast_1d(np.asarray(self_reward_residual(logps, reference_logps, beta)))
     if scaled.ndim != 1 or len(scaled) < 2:
@@ -102,12 +95,8 @@ def sharpen(logprobs: ArrayLike, beta: Array) -> np.ndarray:
 
     Never moves a mode (P5), so accuracy ends where the base model's modes are; ties stay ties.
 
-    Args:
-        logprobs: (..., M) log pi_t(y|x) in nats, -inf for impossible responses (they stay impossible).
-        beta: KL strength > 0, a scalar.
-
-    Returns:
-        (..., M) log pi_{t+1}(y|x); every row sums to 1.
+    `logprobs`: (..., M) log pi_t(y|x), -inf for impossible responses (they stay impossible). Returns (..., M) log
+    pi_{t+1}(y|x); every row sums to 1.
     """
     table = np.asarray(logprobs, dtype=np.float64)
     if table.ndim == 0 or table.size == 0 or np.isnan(table).any() or (table > 1e-9).any():

@@ -1,7 +1,8 @@
 """What a known set of responses certifies about an exact round (P8).
 
 Knows: the projection onto known responses, the mass it leaves out, and brackets of an exact round at one prompt or
-many, in logarithms throughout. Refuses to know how responses were found, and what lies under an open prefix.
+many, in logarithms throughout. Refuses to know how responses were found, and what lies under an open prefix. beta is
+the KL strength > 0; what is outside its domain, or of another shape, raises `InputError`.
 """
 
 from typing import NamedTuple
@@ -45,16 +46,12 @@ def projection_weights(
 
     Args:
         logprobs: (..., K) log p(y_i|x) in nats; -inf pads a shorter row and gets weight 0.
-        beta: KL strength > 0.
         rewards: r(x, y_i), shaped like logprobs; finite. Default: the self-reward log p.
         distinct: each known response once. False: i.i.d. samples with their multiplicities, whose own frequency already
             is p, so that weights are exp(r/beta) alone, p^(s-1); the two are never to be mixed.
 
     Returns:
         (..., K) weights; each row sums to 1.
-
-    Raises:
-        InputError: a row without a response, rewards of another shape, an argument outside its domain.
 
     >>> projection_weights(np.log([0.4, 0.2]), beta=1.0).round(3).tolist()
     [0.8, 0.2]
@@ -77,10 +74,8 @@ def projection_weights(
 
 
 def projection_divergence(tau: Array) -> Array:
-    """P8 (i): KL(q || p^(S)) = -log(1 - tau) in nats, exactly; their total variation is tau itself.
-
-    Args:
-        tau: mass of p^(S) outside the known responses, in [0, 1).
+    """P8 (i): KL(q || p^(S)) = -log(1 - tau) in nats, exactly; their total variation is tau itself, the mass of p^(S)
+    outside the known responses, in [0, 1).
     """
     return result(-np.log1p(-real("tau", tau, 0, 1, open_high=True)))
 
@@ -95,9 +90,6 @@ def target_divergence(weights: ArrayLike, logprobs: ArrayLike) -> Array:
 
     Returns:
         (...) the divergence, >= 0 up to rounding; inf where q needs a response that pi cannot give.
-
-    Raises:
-        InputError: shapes that differ, rows that do not sum to 1, an argument outside its domain.
 
     >>> target_divergence([0.8, 0.2], np.log([0.4, 0.1])).__round__(10)
     0.6931471806
@@ -128,8 +120,7 @@ def exact_round_bracket(
     Args:
         known: (..., K) log p of distinct responses, -inf pads; none known gives [1, inf].
         open_prefixes: (..., J) log w_j; every response outside K must begin with one of them or be in the dropped part.
-        beta: KL strength > 0, for S = 1 + 1/beta.
-        power: S >= 1 instead: s^t after t exact rounds from a known policy.
+        power: S >= 1 instead of 1 + 1/beta: s^t after t exact rounds from a known policy.
         certified: whether the likeliest known response is the mode (trusted).
         dropped: mass m_d of a part that the search gave up, and log w_d of the likeliest prefix in it.
 
@@ -229,7 +220,6 @@ def outside_estimate(
         samples: (..., N) log p(y_i|x) of draws from p that had no part in choosing K.
         in_known: (..., N) whether each is in K.
         mode_logprob: (...) log l.
-        beta, power: as `exact_round_bracket`.
     """
     strength = round_power(beta, power)
     draws, inside = log_probabilities("samples", samples), np.asarray(in_known, dtype=bool)
@@ -247,11 +237,8 @@ def log_outside(relative: np.ndarray, counted: np.ndarray, best: np.ndarray, pow
 
 
 def mean_bracket(log_lower: ArrayLike, log_upper: ArrayLike, mass_slack: float = 0.5) -> MeanBracket:
-    """P8 (iii) over prompts: means of 1/p(y*|x) bracket kappa, shares of ends >= 1/(1-delta) the failure rate.
-
-    Args:
-        log_lower, log_upper: (P,) logarithms of the ends at each prompt, upper ones may be inf.
-        mass_slack: delta in (0, 1).
+    """P8 (iii) over prompts: means of 1/p(y*|x) bracket kappa, shares of ends >= 1/(1-delta) the failure rate, delta in
+    (0, 1). `log_lower`, `log_upper`: (P,) logarithms of the ends at each prompt, upper ones may be inf.
     """
     lower, upper = np.asarray(log_lower, dtype=np.float64), np.asarray(log_upper, dtype=np.float64)
     slack = float(real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True))

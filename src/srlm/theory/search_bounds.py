@@ -2,6 +2,9 @@
 
 Knows: failure rates after fitting known targets at n prompts, in a class chosen beforehand or held out. Refuses to know
 how targets were found, and to hide a constant: every number here is a bound as it stands.
+
+Arguments: log_class_size: log|Pi| >= 0 in nats; prompts: n >= 1 of them with a known target; mass_slack: delta in
+(0, 1), target_slack: delta' in [0, delta); rho in (0, 1). Outside its domain an argument raises `InputError`.
 """
 
 from typing import Any
@@ -35,12 +38,8 @@ def search_failure_bound(
     decides between two values of eta, give each rho/2.
 
     Args:
-        log_class_size: log|Pi| >= 0 in nats.
-        prompts: n >= 1 training prompts with a known target.
         loss: NLL >= 0, sum over them of -log pi(y*(x_i)|x_i) as reached, or of KL_{x_i}; 0, the default, says instead
             that every one of them is fitted to pi(y*) > 1-delta (KL < k): the limit of large eta, log(|Pi|/rho)/n.
-        mass_slack: delta in (0, 1).
-        rho: in (0, 1).
         eta: > 0; default 1 where a loss is given.
         threshold: k > 0 in nats instead of -log(1-delta), for targets Q_x that are distributions (P8).
 
@@ -71,11 +70,8 @@ def linear_softmax_search_bound(
     rho: Array = 0.05,
     eta: float = 1.0,
 ) -> Array:
-    """P9 (c): linear softmax of dimension d in a ball of radius B; log|Pi| becomes d*log(1+4Bn), NLL becomes NLL + 2.
-
-    Args:
-        dimension, radius: d > 0, B > 0.
-        prompts, loss, mass_slack, rho, eta: as `search_failure_bound`; a loss of 0 is a loss.
+    """P9 (c): linear softmax of dimension d > 0 in a ball of radius B > 0; log|Pi| becomes d*log(1+4Bn), NLL becomes
+    NLL + 2. As `search_failure_bound`, but a loss of 0 is a loss.
     """
     size, reached = linear_softmax_log_class_size(dimension, radius, prompts), real("loss", loss, 0) + 2
     return search_failure_bound(size, prompts, loss=reached, mass_slack=mass_slack, rho=rho, eta=eta)
@@ -83,12 +79,8 @@ def linear_softmax_search_bound(
 
 def held_out_failure_bound(failures: Array, prompts: Array, rho: Array = 0.05) -> Array:
     """P9 (d): Clopper-Pearson, with probability >= 1-rho: f of n certified prompts that were not trained on fail. No
-    class, no constant, never vacuous below f = n; at f = 0 it is 1 - rho^(1/n) <= log(1/rho)/n.
-
-    Args:
-        failures: f in [0, n].
-        prompts: n in [1, 1e12].
-        rho: in [1e-300, 1).
+    class, no constant, never vacuous below f = n; at f = 0 it is 1 - rho^(1/n) <= log(1/rho)/n. f lies in [0, n], n in
+    [1, 1e12], rho in [1e-300, 1).
 
     >>> held_out_failure_bound(0, 200).__round__(10)
     0.0148670392
@@ -104,10 +96,6 @@ def held_out_failure_bound(failures: Array, prompts: Array, rho: Array = 0.05) -
 def hellinger_gap(mass_slack: Array, target_slack: Array) -> Array:
     """P9 (b): h2 = 2*(1 - sqrt((1-delta)(1-delta')) - sqrt(delta*delta')), the least squared Hellinger distance between
     a target with Q(y*) >= 1-delta' and a policy that fails.
-
-    Args:
-        mass_slack: delta in (0, 1).
-        target_slack: delta' in [0, delta).
     """
     slack = real("mass_slack", mass_slack, 0, 1, open_low=True, open_high=True)
     target = real("target_slack", target_slack, 0, 1, open_high=True)
@@ -122,10 +110,6 @@ def sampled_target_failure_bound(
 ) -> Array:
     """P9 (b): labels drawn from Q_x, Q in Pi, maximum likelihood: E_x H^2 <= 2*log(|Pi|/rho)/n, and with Q_x(y*) >=
     1-delta' everywhere fail(delta) <= 2*log(|Pi|/rho)/(n*h2).
-
-    Args:
-        log_class_size, prompts, mass_slack, rho: as `search_failure_bound`.
-        target_slack: delta' in [0, delta).
     """
     size, n = real("log_class_size", log_class_size, 0), real("prompts", prompts, 1)
     complexity = size - np.log(real("rho", rho, 0, 1, open_low=True, open_high=True))
@@ -136,12 +120,7 @@ def sampled_target_failure_bound(
 def worst_search_failure(kappa0: float, prompts: float, informative_prompts: int = 1, bias: float = 1.0) -> float:
     """P9 on the hard instance of P7: a learner that searches errs only where a prompt was never seen, p*(1-p/d)^n*(1 -
     1/M), here at the adversary's best p. `worst_hard_instance` says what sampling does on its own worst instance.
-
-    Args:
-        kappa0: kappa_0 in [1, 1e100]; at 1 the failure rate is 0.
-        prompts: n in [1, 1e100].
-        informative_prompts: d >= 1.
-        bias: g in (0, 1e100].
+    kappa_0 (at 1 the failure rate is 0), n and d lie in [1, 1e100], g = `bias` in (0, 1e100].
 
     >>> worst_search_failure(50, 1000, 4).__round__(10)
     0.0014707225

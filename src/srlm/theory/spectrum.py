@@ -3,6 +3,9 @@ linear-softmax).
 
 Knows: eigenvalues and what theorem 6.2 and corollaries 6.4, G.5, G.6 make of them. Refuses to know whose they are. A
 result beyond the float range is inf, still an upper bound.
+
+Arguments: dimension: d > 0; radius: B > 0; eigenvalues: (d,) of Sigma = E[phi phi^T], each >= 0; ridge: lambda > 0;
+scale: C > 0 of an envelope of the eigenvalues. Outside its domain an argument raises `InputError`.
 """
 
 from dataclasses import dataclass
@@ -16,13 +19,7 @@ from srlm.theory.conditioning import checked
 
 
 def log_covering_number(dimension: Array, radius: Array, scale: Array) -> Array:
-    """log N(eps) <= d*log(1 + 4B/eps) for linear softmax in the metric sup|log pi/pi'| (section 5).
-
-    Args:
-        dimension: d > 0.
-        radius: B > 0.
-        scale: eps > 0.
-    """
+    """log N(eps) <= d*log(1 + 4B/eps) for linear softmax in the metric sup|log pi/pi'| (section 5); scale: eps > 0."""
     d, b = real("dimension", dimension, 0, open_low=True), real("radius", radius, 0, open_low=True)
     eps = real("scale", scale, 0, open_low=True)
     with np.errstate(over="ignore"):
@@ -32,10 +29,8 @@ def log_covering_number(dimension: Array, radius: Array, scale: Array) -> Array:
 def loss_lipschitz_bound(beta: Array, clip: Array, distance: Array) -> Array:
     """Lemma F.4: |(Delta_pi - Delta)^2 - (Delta_pi' - Delta)^2| <= 8*beta*Bc*eps.
 
-    Args:
-        beta: KL strength > 0.
-        clip: Bc >= 0, bound on |Delta_pi|, |Delta_pi'| and |Delta|.
-        distance: eps = sup|log pi/pi'| >= 0.
+    beta > 0 is the KL strength; `clip`, Bc >= 0, bounds |Delta_pi|, |Delta_pi'| and |Delta|; `distance` is eps =
+    sup|log pi/pi'| >= 0.
     """
     strength, level = real("beta", beta, 0, open_low=True), real("clip", clip, 0)
     # The largest times the smallest first: no product of two leaves the float range unless all three do.
@@ -47,10 +42,6 @@ def loss_lipschitz_bound(beta: Array, clip: Array, distance: Array) -> Array:
 def effective_dimension(eigenvalues: ArrayLike, ridge: float) -> float:
     """d_lambda = sum_i lambda_i/(lambda_i + lambda); in [0, rank], decreasing in lambda.
 
-    Args:
-        eigenvalues: (d,) of Sigma = E[phi phi^T], each >= 0.
-        ridge: lambda > 0.
-
     >>> effective_dimension([1.0, 1.0, 0.0], 1.0)
     1.0
     """
@@ -61,12 +52,7 @@ def effective_dimension(eigenvalues: ArrayLike, ridge: float) -> float:
 
 
 def effective_dimension_bound(eigenvalues: ArrayLike, ridge: float, kept: int) -> float:
-    """Eq. 149: d_lambda <= k + (1/lambda)*sum_{i>k} lambda_i, for any k, eigenvalues in falling order.
-
-    Args:
-        eigenvalues, ridge: as `effective_dimension`.
-        kept: k >= 0, whole.
-    """
+    """Eq. 149: d_lambda <= k + (1/lambda)*sum_{i>k} lambda_i, for any whole k >= 0, eigenvalues in falling order."""
     values = np.sort(_eigenvalues(eigenvalues))[::-1]
     k, level = whole("kept", kept, 0), float(real("ridge", ridge, 0, open_low=True))
     with np.errstate(over="ignore"):
@@ -75,14 +61,9 @@ def effective_dimension_bound(eigenvalues: ArrayLike, ridge: float, kept: int) -
 
 def exponential_decay_bound(scale: float, rate: float, ridge: float) -> float:
     """Lemma G.4, regime A: lambda_i <= C e^{-a i} gives d_lambda <= k + C e^{-a(k+1)}/(lambda(1 - e^{-a})), k =
-    ceil(log(C/lambda)/a).
+    ceil(log(C/lambda)/a); rate: a > 0.
 
     Corollary G.5: order log(1/lambda)/a; lambda = 1/d gives order log d.
-
-    Args:
-        scale: C > 0.
-        rate: a > 0.
-        ridge: lambda > 0.
     """
     c, a = float(real("scale", scale, 0, open_low=True)), float(real("rate", rate, 0, open_low=True))
     level = float(real("ridge", ridge, 0, open_low=True))
@@ -93,14 +74,7 @@ def exponential_decay_bound(scale: float, rate: float, ridge: float) -> float:
 
 def polynomial_decay_bound(scale: float, power: float, ridge: float) -> float:
     """Lemma G.4, regime B: lambda_i <= C i^{-p}, p > 1, gives d_lambda <= k + C k^{1-p}/((p-1) lambda), k =
-    ceil((C/lambda)^{1/p}).
-
-    Corollary G.6: order (C/lambda)^{1/p}.
-
-    Args:
-        scale: C > 0.
-        power: p > 1.
-        ridge: lambda > 0.
+    ceil((C/lambda)^{1/p}). Corollary G.6: order (C/lambda)^{1/p}.
     """
     c, p = float(real("scale", scale, 0, open_low=True)), float(real("power", power, 1, open_low=True))
     level = float(real("ridge", ridge, 0, open_low=True))
@@ -110,13 +84,8 @@ def polynomial_decay_bound(scale: float, power: float, ridge: float) -> float:
 
 
 def spike_bound(dimension: int, rank: int, tail: float, ridge: float) -> float:
-    """Regime C: a spike of rank k and a tail at most tau give d_lambda <= k + (d-k)*tau/(lambda + tau).
-
-    Args:
-        dimension: d >= 1, whole.
-        rank: k in [0, d], whole.
-        tail: tau >= 0.
-        ridge: lambda > 0.
+    """Regime C: a spike of rank k in [0, d] and a tail at most tau >= 0 give d_lambda <= k + (d-k)*tau/(lambda + tau).
+    d and k are whole.
     """
     d = whole("dimension", dimension, 1)
     k, tau, level = whole("rank", rank, 0, d), real("tail", tail, 0), real("ridge", ridge, 0, open_low=True)

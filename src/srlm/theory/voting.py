@@ -65,8 +65,7 @@ def majority_accuracy(counts: ArrayLike, right: int, draws: int) -> float:
 def pass_at(counts: ArrayLike, right: int, draws: int) -> float:
     """pass@k, unbiased: the chance that k of the n draws hold a right one, 1 - C(n-c, k)/C(n, k) (arXiv 2107.03374).
     Its limit in k counts every prompt whose right answer is possible at all: sharpening adds nothing to it (P10).
-
-    Args, Raises: as `majority_accuracy`.
+    Arguments as `majority_accuracy`.
     """
     number, n, k = _counts(counts, draws)
     c = number[right] if right >= 0 else 0.0
