@@ -1,4 +1,5 @@
 import json
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable
