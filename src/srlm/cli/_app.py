@@ -17,6 +17,8 @@ from srlm.errors import InputError
 
 COMMANDS = ("plan", "verify", "simulate", "diagnose", "run", "audit", "report")
 
+_INTERRUPTED = 130  # what typer makes of KeyboardInterrupt
+
 
 class _LazyGroup(TyperGroup):
     """Loads `srlm.cli.<name>` and takes its function `command` when the command is first looked up."""
@@ -71,4 +73,6 @@ def call(arguments: Sequence[str]) -> int:
         raise InputError(error.format_message()) from error
     except typer.Abort as error:
         raise KeyboardInterrupt from error
+    if code == _INTERRUPTED:
+        raise KeyboardInterrupt
     return code if isinstance(code, int) else 0

@@ -153,7 +153,7 @@ def _require_usable(folder: Path, name: str) -> None:
         for one in weights:
             with safe_open(one, "pt") as file:
                 tensors += len(file.keys())
-        hollow = layers > tensors > 0
+        hollow = layers < 1 or layers > tensors > 0
     except (KeyError, TypeError, ValueError, OSError, RecursionError, SafetensorError):
         return  # loading says it better
     if hollow:
@@ -192,14 +192,16 @@ def end_token_ids(model: Any, tokenizer: Any, name: str = "the model") -> tuple[
     """Every token id that ends a response, from the tokenizer, the model's configuration and its generation
     settings.
     """
-    found: set[int] = set()
+    found: list[Any] = []
     for holder in (tokenizer, model.config, getattr(model, "generation_config", None)):
         value = getattr(holder, "eos_token_id", None)
-        if value is not None:
-            found.update([value] if isinstance(value, int) else value)
+        found += value if isinstance(value, list | tuple) else [] if value is None else [value]
     if not found:
         raise InputError(f"{name} has no end token; set tokenizer.eos_token so that responses can end")
-    return tuple(sorted(found))
+    tokens = model.config.get_text_config().vocab_size
+    if strange := [one for one in found if not isinstance(one, int) or not 0 <= one < tokens]:
+        raise InputError(f"{name} has the end token {strange[0]!r}, which is none of its {tokens}; repair eos_token_id")
+    return tuple(sorted(set(found)))
 
 
 def _with_pad_token(tokenizer: Any, name: str) -> Any:

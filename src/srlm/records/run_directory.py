@@ -199,7 +199,7 @@ class RoundDirectory:
         """Read a table back, checked against its manifest."""
         manifest = self._checked(stage)
         with reading(self.path / f"{stage}.parquet"):
-            table = pq.read_table(self.path / f"{stage}.parquet")
+            table = pq.read_table((self.path / f"{stage}.parquet").absolute())  # pyarrow takes ~ for a home
         if table.num_rows != manifest["rows"]:
             raise self._damaged(stage, f"{table.num_rows} rows instead of {manifest['rows']}")
         return table

@@ -73,7 +73,7 @@ def _outcomes(run: RunView) -> dict[str, Outcome]:
     """
     if (file := run.path / PROMPTS_FILE).is_file():
         with reading(file):
-            rows = pq.read_table(file).to_pylist()
+            rows = pq.read_table(file.absolute()).to_pylist()
             return {row["prompt"]: (row["sample_accuracy"], row["majority_correct"]) for row in rows}
     told: dict[str, Outcome] = {
         prompt_key(one.prompt): (one.rounds[-1].sample_accuracy, one.rounds[-1].majority.correct)

@@ -25,6 +25,8 @@ BY_LEVEL: Mapping[str, Mapping[str, Any]] = {
     "answer": {"num_generations": 16, "loss_type": "weighted", "max_expansions": 0},
 }
 
+_LONGEST = 10_000_000  # characters of a configuration file; some devices never end
+
 
 @dataclass
 class RunSettings:
@@ -177,7 +179,8 @@ class Request(Subject):
             return {}
         name = f"configuration file {visible(str(self.config_file), 300)!r}"
         try:
-            values = json.loads(self.config_file.read_text(encoding="utf-8-sig"))
+            with self.config_file.open(encoding="utf-8-sig") as file:
+                values = json.loads(file.read(_LONGEST))
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{name} cannot be read as JSON ({error})") from error
         if not isinstance(values, dict):

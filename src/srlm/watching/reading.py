@@ -336,7 +336,7 @@ class Reading:
             self.at[one.path] = one.size
 
     def _rows(self, file: File) -> Iterator[Piece]:
-        with pq.ParquetFile(file.path) as table:
+        with pq.ParquetFile(file.path.absolute()) as table:
             schema = table.schema_arrow
             numbers = [one.name for one in schema if pa.types.is_floating(one.type)]
             columns = self._what(file, schema.names, numbers)
