@@ -5,10 +5,13 @@ code unless asked for. Refuses to know: prompts. Everything above receives a `Lo
 from.
 """
 
+import atexit
 import hashlib
 import io
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
@@ -248,17 +251,27 @@ def quiet() -> Iterator[None]:
 
 def cache_folder() -> Path:
     """Where converted models are kept: `$XDG_CACHE_HOME/srlm`, by default `~/.cache/srlm`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "srlm"
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "srlm"
 
 
 def _embedded_folder() -> Path:
-    """The embedded model as safetensors in the user's cache, converted on first use and verified on every use."""
+    """The embedded model as safetensors in the user's cache, converted on first use and verified on every use; where
+    the cache cannot be written, converted for this process alone.
+    """
     folder = cache_folder() / f"{EMBEDDED_MODEL}-{_CONVERSION}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(str(folder) + ".lock"):
-        if not _is_intact(folder):
-            with quiet(), replace_folder(folder) as fresh:
-                _convert_embedded(fresh)
+    if _is_intact(folder):  # a cache that can only be read will do
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(folder) + ".lock"):
+            if not _is_intact(folder):
+                with quiet(), replace_folder(folder) as fresh:
+                    _convert_embedded(fresh)
+    except OSError:
+        folder = Path(tempfile.mkdtemp(prefix="srlm-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        with quiet():
+            _convert_embedded(folder)
     return folder
 
 
