@@ -88,7 +88,7 @@ def test_a_pickle_beside_safetensors_is_not_read(tmp_path: Path, tiny_model_fold
         ("config.json", "num_hidden_layers", 10**9, "says 1000000000 layers and holds 21 weights"),
         ("config.json", "num_hidden_layers", 0, "says 0 layers"),
         ("config.json", "hidden_size", "x", "cannot be loaded"),
-        ("config.json", "auto_map", {"AutoConfig": "evil.Evil"}, "trust_remote_code"),
+        ("config.json", "auto_map", {"AutoConfig": "evil.Evil"}, "brings code of its own, .* add --trust-remote-code"),
         ("config.json", "eos_token_id", 10**12, "the end token 1000000000000, which is none of its 32"),
         ("generation_config.json", "eos_token_id", [[1]], "the end token|cannot be loaded"),
     ],

@@ -109,8 +109,8 @@ def load_model(
     if local:
         _require_usable(Path(source), name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
         with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
             found: Any = AutoModelForCausalLM.from_pretrained(
                 source,
                 dtype=getattr(torch, dtype),
@@ -121,6 +121,11 @@ def load_model(
             )
             model, loaded = found
     except Exception as error:  # what a damaged or hostile folder makes libraries raise is of no one class
+        if "trust_remote_code" in str(error) and not trust_remote_code:
+            raise InputError(
+                f"model {name!r} brings code of its own, which is not run; read it, and add --trust-remote-code if you "
+                "trust it"
+            ) from error
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
             f"model {name!r} cannot be loaded: it is neither {EMBEDDED_MODEL!r} nor {TINY_REASONER!r}, nor a folder "
