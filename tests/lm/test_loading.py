@@ -1,7 +1,12 @@
 """Loading: the embedded model through its cache, local folders, and every way a model cannot be used."""
 
 import json
+import os
+import pickle
+import shutil
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -55,8 +60,70 @@ def test_an_empty_folder_and_pickled_weights_are_refused(tmp_path: Path, tiny_mo
         if path.suffix != ".safetensors":
             (tmp_path / path.name).write_bytes(path.read_bytes())
     torch.save({}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(InputError, match="safetensors"):
+    with pytest.raises(InputError, match=r"holds only pickled weights \(pytorch_model\.bin\), which can run any code"):
         load_model(str(tmp_path))
+
+
+class _Bomb:
+    """Unpickled, it leaves a mark."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.mark),)
+
+
+def test_a_pickle_beside_safetensors_is_not_read(tmp_path: Path, tiny_model_folder: Path) -> None:
+    folder = Path(shutil.copytree(tiny_model_folder, tmp_path / "model"))
+    for name in ("pytorch_model.bin", "adapter_model.bin", "training_args.bin", "model.pt"):
+        (folder / name).write_bytes(pickle.dumps(_Bomb(tmp_path / "exploded")))
+    assert load_model(str(folder)).checksum == load_model(str(tiny_model_folder)).checksum
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "field", "value", "message"),
+    [
+        ("config.json", "num_hidden_layers", 10**9, "says 1000000000 layers and holds 21 weights"),
+        ("config.json", "num_hidden_layers", 0, "says 0 layers"),
+        ("config.json", "hidden_size", "x", "cannot be loaded"),
+        ("config.json", "auto_map", {"AutoConfig": "evil.Evil"}, "brings code of its own, .* add --trust-remote-code"),
+        ("config.json", "eos_token_id", 10**12, "the end token 1000000000000, which is none of its 32"),
+        ("generation_config.json", "eos_token_id", [[1]], "the end token|cannot be loaded"),
+    ],
+)
+def test_absurd_values_of_a_model_folder_are_refused_by_name(
+    file: str, field: str, value: Any, message: str, tmp_path: Path, tiny_model_folder: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_model_folder, tmp_path / "model"))
+    told = json.loads((folder / file).read_text()) | {field: value}
+    if field == "auto_map":
+        told["model_type"] = "evil"
+    (folder / file).write_text(json.dumps(told))
+    with pytest.raises(InputError, match=message):
+        load_model(str(folder))
+
+
+@pytest.mark.parametrize("cache", ["/proc/none", "/dev/null/below"])
+def test_where_the_cache_cannot_be_written_the_embedded_model_is_converted_for_the_process(
+    cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(loading, "_convert_embedded", lambda folder: (folder / "made").write_text("x"))
+    folder = loading._embedded_folder()
+    assert folder.parent == tmp_path
+    assert (folder / "made").is_file()
+
+
+def test_a_cache_that_is_whole_is_only_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "srlm" / f"smollm2-135m-{loading._CONVERSION}"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text('{"sha256": {}}')
+    monkeypatch.setattr(loading, "FileLock", lambda name: pytest.fail("it was locked"))
+    assert loading._embedded_folder() == folder
 
 
 def test_a_missing_package_names_the_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,3 +86,27 @@ def test_json_refuses_what_json_cannot_say(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Out of range"):
         write_json(tmp_path / "x.json", {"a": float("nan")})
     assert (tmp_path / "x.json").read_text() == '{\n  "a": 1\n}\n'
+
+
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "weights").write_text("old")
+    replace = Path.replace
+
+    def fails(self: Path, target: Path) -> Path:
+        if target == folder and not self.name.endswith("old"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return replace(self, target)
+
+    def fill() -> None:
+        with replace_folder(folder) as fresh:
+            (fresh / "weights").write_text("new")
+
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(OSError, match="Input/output"):
+        fill()
+    assert [(one.name, one.read_text()) for one in folder.iterdir()] == [("weights", "old")]
+    assert list(tmp_path.iterdir()) == [folder]

@@ -7,4 +7,5 @@ FAMILIES: dict[str, str] = {
     "damages": "tests.torture.damages",
     "arguments": "tests.torture.arguments",
     "surroundings": "tests.torture.surroundings",
+    "others": "tests.torture.others",
 }

@@ -1,8 +1,9 @@
 """Arguments that are wrong, huge, of another type or merely odd: every option of every command, every field of a run's
 configuration file, every field of a prompts file.
 
-A case is clean where the command ends by itself with 0, 1 or 2 (an audit also with 3), without a traceback, with at most
-three lines and 3,000 characters on stderr where it refuses, and where it wrote nothing if it ended with 2.
+A case is clean where the command ends by itself with 0, 1 or 2 (an audit also with 3), without a traceback, with at
+most three lines and 3,000 characters on stderr where it refuses, and where it wrote nothing if it ended with 2. Of
+values of fields every second is tried, which ones is up to the seed.
 """
 
 import json
@@ -53,14 +54,30 @@ def started(folder: Path, arguments: Sequence[Any], around: Mapping[str, bytes],
     return forked(work, inside=first)
 
 
-def tried(folder: Path, arguments: Sequence[Any], around: Mapping[str, bytes] = _AROUND) -> Outcome:
-    """What is wrong with how the command ended."""
-    place = folder / "place"
-    place.mkdir()
-    ended = started(place, arguments, around)
-    found = ended.problem(codes=(0, 1, 2, 3) if arguments[0] == "audit" else (0, 1, 2), lines=LINES)
+def usual_codes(command: str) -> tuple[int, ...]:
+    """With which it ends where all is well."""
+    return (0, 3) if command == "audit" else (0,)
+
+
+def wrong(ended: Ended, codes: Sequence[int]) -> Outcome:
+    """What is wrong with an end that is to be one of these, or a few lines."""
+    found = ended.problem(codes=codes, lines=LINES)
     if not found and ended.code in (1, 2) and len(ended.err) > LETTERS:
         found = f"many lines: {len(ended.err)} characters on stderr"
+    return Outcome(found, ended.err)
+
+
+def place_in(folder: Path, name: str = "place") -> Path:
+    """A new folder to work in."""
+    (folder / name).mkdir()
+    return folder / name
+
+
+def tried(folder: Path, arguments: Sequence[Any], around: Mapping[str, bytes] = _AROUND) -> Outcome:
+    """What is wrong with how the command ended."""
+    place = place_in(folder)
+    ended = started(place, arguments, around)
+    found = wrong(ended, (*usual_codes(arguments[0]), 1, 2)).problem
     wrote = sorted(files(place).keys() - {str(part) for name in around for part in (Path(name), *Path(name).parents)})
     if not found and ended.code == 2 and wrote:
         found = f"written on exit 2: {', '.join(wrote[:3])}"
@@ -86,9 +103,9 @@ def cases(seed: int) -> Iterator[Case]:
     """Every case, in an order that does not matter."""
     for command in ("run", "diagnose", "plan", "simulate", "verify", "audit", "report"):
         yield from _options(command)
-        yield from _positions(command)
-    yield from _configurations()
-    yield from _prompts()
+        yield from _positions(command, seed)
+    yield from _configurations(seed)
+    yield from _prompts(seed)
     yield from _sources()
 
 
@@ -119,7 +136,7 @@ def _options(command: str) -> Iterator[Case]:
         yield _case(f"{command}: options", f"{flag} without its value", [*rest, flag])
 
 
-def _positions(command: str) -> Iterator[Case]:
+def _positions(command: str, seed: int) -> Iterator[Case]:
     """Arguments without a name, and too many of them; and the command's other ways."""
     of = f"{command}: positions"
     for value in TEXTS:
@@ -135,35 +152,36 @@ def _positions(command: str) -> Iterator[Case]:
             for beta in ("0", "-1", "1e-308", "1e308", "5e-324"):
                 yield _case(of, f"--from, level {level}, --beta {beta}", ["plan", "--from", found, "--beta", beta])
     if command == "simulate":
-        yield from _experiments()
+        yield from _experiments(seed)
     if command == "audit":
         yield _case(of, "an audit of an audit", ["audit", str(audited())])
         yield _case(of, "an audit of a run", ["audit", str(finished("response"))])
 
 
-def _experiments() -> Iterator[Case]:
+def _experiments(seed: int) -> Iterator[Case]:
     from srlm.simulation.experiments import EXPERIMENTS
 
     for experiment in EXPERIMENTS.values():
-        for name in [*experiment.settings, "no_such"]:
-            for value in ("", "-1", "0", "1e308", _HUGE, "nan", "x"):
+        for turn, name in enumerate([*experiment.settings, "no_such"]):
+            for value in ("", "-1", "0", "1e308", _HUGE, "nan", "x")[(turn + seed) % 2 :: 2]:
                 given = ["simulate", experiment.name, "--set", f"{name}={value}", "--out", "out"]
                 yield _case("simulate: settings", f"{experiment.name} {name}={_short(value)}", given)
 
 
-def _configurations() -> Iterator[Case]:
+def _configurations(seed: int) -> Iterator[Case]:
     from srlm.training.config import SelfRewardingConfig
     from srlm.training.settings import RunSettings
 
     ours = {one.name for one in fields(RunSettings)}
-    for one in fields(SelfRewardingConfig):
+    for turn, one in enumerate(fields(SelfRewardingConfig)):
         rest = _without(asked("run"), *_flags(one.name))
-        for value in JSON if one.name in ours else _THEIRS:
+        for value in (JSON if one.name in ours else _THEIRS)[(turn + seed) % 2 :: 2]:
             yield _configured(f"{one.name}: {_short(value)}", f'{{"{one.name}": {value}}}'.encode(), rest)
     whole: dict[str, bytes] = {
         "empty": b"", "a list": b"[]", "a text": b'"x"', "a number": b"3", "null": b"null", "half": b'{"rounds": ',
         "a mark of byte order": b'\xef\xbb\xbf{"rounds": 1}', "UTF-16": '{"rounds": 1}'.encode("utf-16"),
-        "CRLF": b'{\r\n"rounds": 1\r\n}', "twice the same": b'{"rounds": 1, "rounds": 1}', "no UTF-8": b'{"rounds": "\xff"}',
+        "CRLF": b'{\r\n"rounds": 1\r\n}', "twice the same": b'{"rounds": 1, "rounds": 1}',
+        "no UTF-8": b'{"rounds": "\xff"}',
         "deep": b'{"a":' * 100_000, "an unknown field": b'{"breadth": 1}', "a name of controls": b'{"\\u001b[31m": 1}',
         "NUL": b'{"rounds": 1}\0', "much": b"{" + b",".join(b'"%d": 0' % at for at in range(100_000)) + b"}",
         "digits": b'{"rounds": ' + b"9" * 10_000 + b"}", "YAML": b"rounds: 1\n", "TOML": b"rounds = 1\n",
@@ -177,10 +195,10 @@ def _configured(name: str, content: bytes, rest: Sequence[str]) -> Case:
     return _case("run: --config", name, [*rest, "--config", "config.json"], around)
 
 
-def _prompts() -> Iterator[Case]:
+def _prompts(seed: int) -> Iterator[Case]:
     """Files of prompts, read by a diagnosis; those that it can use are answered by the tiny model."""
     rest = _without(asked("diagnose"), "--prompts")
-    for name, content in dict(_files_of_prompts()).items():
+    for name, content in dict(_files_of_prompts(seed)).items():
         around = {**_AROUND, "prompts.jsonl": content}
         yield _case("diagnose: prompts files", name, [*rest, "--prompts", "prompts.jsonl"], around)
         if len(content) < 100_000:
@@ -189,13 +207,13 @@ def _prompts() -> Iterator[Case]:
             yield _case("diagnose: prompts files by answers", name, given, around)
 
 
-def _files_of_prompts() -> Iterator[tuple[str, bytes]]:
+def _files_of_prompts(seed: int) -> Iterator[tuple[str, bytes]]:
     for field in ("prompt", "answer", "split", "answer_type", "another", "task"):
-        for value in JSON:
+        for value in JSON[seed % 2 :: 2]:
             row = "{" + f'"{field}": {value}' + ("" if field == "prompt" else ', "prompt": "w1 w2"') + "}"
             yield f"{field}: {_short(value)}", (json.dumps(_ROWS[0]) + "\n" + row).encode()
     for of in ("role", "content", "name"):
-        for value in JSON:
+        for value in JSON[seed % 2 :: 2]:
             message = {"role": '"user"', "content": '"w1"', "name": '"x"'} | {of: value}
             text = ", ".join(f'"{key}": {said}' for key, said in message.items())
             yield f"message with {of}: {_short(value)}", f'{{"prompt": [{{{text}}}]}}'.encode()

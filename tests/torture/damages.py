@@ -146,8 +146,10 @@ def _damaged(
 
 def _names_it(said: str, name: str) -> bool:
     """Whether a sentence names the file, its stage or its round."""
-    stem = Path(name).name.split(".")[0]
-    return any(part in said for part in (Path(name).name, stem, "round", "held", "diagnosis", "completions"))
+    path = Path(name)
+    words = [path.name, path.name.split(".")[0], *path.parts[:-1], "no run", "holds no completion"]
+    words += [f"round {int(part)}" for part in path.parts if part.isdigit()]
+    return any(word in said for word in words)
 
 
 def _damages(path: Path, rng: random.Random) -> Iterator[tuple[str, _Damage]]:

@@ -25,7 +25,6 @@ def command(
 ) -> None:
     """Self-reward a model: sample, certify, update, T times; ends with DIR/report.html and the model in DIR/model."""
     asked: dict[str, Any] = request | {"options": options}
-    folder = Request(**asked).folder()
     if dry_run:
         from srlm.training.start import dry_run as estimated
 
@@ -35,6 +34,7 @@ def command(
         else:
             typer.echo("\n".join(estimate.lines()))
         return
+    folder = Request(**asked).folder()
     if not is_main_process():  # one of several: it works, and leaves talking to the main one
         from srlm.training.start import start_run
 

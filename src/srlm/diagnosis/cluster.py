@@ -24,6 +24,7 @@ from srlm.errors import InputError
 from srlm.lm.loading import LoadedModel, load_model
 from srlm.records.atomic import write_bytes
 from srlm.records.progress import Observer
+from srlm.records.reading import reading
 from srlm.records.responses import ModeBracket, Rollout
 from srlm.records.tables import modes_from_table, modes_to_table, samples_from_table, samples_to_table
 from srlm.tasks.prompts import Prompt
@@ -126,9 +127,10 @@ class _Parts:
         self._seconds: dict[str, float] = {}
         self._facts: dict[str, Any] = {}
         for path in _files(folder) if folder else []:
-            row = pq.read_table(path).to_pylist()[0]
-            if row["same"] == self._same:  # parts of another diagnosis, or of other settings, are not for this one
-                self._take(row)
+            with reading(path, "delete it, and its prompts are looked at again"):
+                row = pq.read_table(path).to_pylist()[0]
+                if row["same"] == self._same:  # parts of another diagnosis, or of other settings, are not for this one
+                    self._take(row)
 
     def add(self, row: dict[str, Any]) -> None:
         """Take in a part that came, and keep it."""

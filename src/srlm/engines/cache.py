@@ -29,7 +29,7 @@ class Cache:
         if folder == OFF:
             return
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        path = Path(folder or f"{base}/srlm").expanduser() / FILE
+        path = Path(os.path.expanduser(folder or f"{base}/srlm")) / FILE
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)

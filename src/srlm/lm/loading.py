@@ -5,10 +5,13 @@ code unless asked for. Refuses to know: prompts. Everything above receives a `Lo
 from.
 """
 
+import atexit
 import hashlib
 import io
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
@@ -109,8 +112,8 @@ def load_model(
     if local:
         _require_usable(Path(source), name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
         with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
             found: Any = AutoModelForCausalLM.from_pretrained(
                 source,
                 dtype=getattr(torch, dtype),
@@ -121,6 +124,11 @@ def load_model(
             )
             model, loaded = found
     except Exception as error:  # what a damaged or hostile folder makes libraries raise is of no one class
+        if "trust_remote_code" in str(error) and not trust_remote_code:
+            raise InputError(
+                f"model {name!r} brings code of its own, which is not run; read it, and add --trust-remote-code if you "
+                "trust it"
+            ) from error
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
             f"model {name!r} cannot be loaded: it is neither {EMBEDDED_MODEL!r} nor {TINY_REASONER!r}, nor a folder "
@@ -251,17 +259,27 @@ def quiet() -> Iterator[None]:
 
 def cache_folder() -> Path:
     """Where converted models are kept: `$XDG_CACHE_HOME/srlm`, by default `~/.cache/srlm`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "srlm"
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "srlm"
 
 
 def _embedded_folder() -> Path:
-    """The embedded model as safetensors in the user's cache, converted on first use and verified on every use."""
+    """The embedded model as safetensors in the user's cache, converted on first use and verified on every use; where
+    the cache cannot be written, converted for this process alone.
+    """
     folder = cache_folder() / f"{EMBEDDED_MODEL}-{_CONVERSION}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(str(folder) + ".lock"):
-        if not _is_intact(folder):
-            with quiet(), replace_folder(folder) as fresh:
-                _convert_embedded(fresh)
+    if _is_intact(folder):  # a cache that can only be read will do
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(folder) + ".lock"):
+            if not _is_intact(folder):
+                with quiet(), replace_folder(folder) as fresh:
+                    _convert_embedded(fresh)
+    except OSError:
+        folder = Path(tempfile.mkdtemp(prefix="srlm-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        with quiet():
+            _convert_embedded(folder)
     return folder
 
 

@@ -16,7 +16,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from srlm.errors import InputError
 from srlm.tasks.worker import WORKER, TooSlow
 
-_SECONDS = 20.0  # of processor time, for all prompts; of 64 usual ones it takes milliseconds
+_SECONDS, _EACH = 5.0, 0.02  # of processor time, and more for each prompt; a usual one takes a tenth of a millisecond
 _LONGEST = 10_000_000  # characters of a prompt
 
 
@@ -41,11 +41,12 @@ def require_harmless(template: str, chats: Sequence[Sequence[Mapping[str, Any]]]
     Raises:
         InputError: it does not end, or what it makes of a prompt has more than ten million characters.
     """
+    seconds = _SECONDS + _EACH * len(chats)
     try:
-        longest = WORKER.call("srlm.lm.templates:length", (template, chats, dict(special)), _SECONDS)
+        longest = WORKER.call("srlm.lm.templates:length", (template, chats, dict(special)), seconds)
     except TooSlow as error:
         raise InputError(
-            f"the chat template has not ended after {_SECONDS:g} s, or takes too much memory; repair it in the "
+            f"the chat template has not ended after {seconds:.0f} s, or takes too much memory; repair it in the "
             "model's folder (chat_template.jinja), or leave it out with --raw-prompts"
         ) from error
     if longest > _LONGEST:

@@ -8,8 +8,9 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,8 @@ def replace_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):
+            recover(folder)
         raise
     _sync_folder(folder.parent)
 
@@ -90,7 +93,10 @@ def recover(folder: Path) -> None:
     """Put a folder back that a crash caught while it was being replaced, between two renames."""
     old = folder.with_name(f"{folder.name}{_MARK}old")
     if old.is_dir() and not folder.exists():
-        old.replace(folder)
+        time.sleep(0.1)  # somebody who is alive is through with it by then
+        if not folder.exists():
+            with suppress(FileNotFoundError):
+                old.replace(folder)
 
 
 def _remove_leftovers(path: Path) -> None:

@@ -42,7 +42,8 @@ def holding(folder: Path | None) -> Iterator[None]:
     except BaseException as error:
         _remove_empty(made)
         if isinstance(error, OSError) and error.errno in _NO_FOLDER:
-            raise InputError(f"output folder {name!r} cannot be one ({error.strerror}); give another") from error
+            why = "is a file" if error.errno == errno.EEXIST else f"can be none ({error.strerror})"
+            raise InputError(f"output folder {name!r} {why}; give a folder that can be made") from error
         raise
     _held.add(where)
     try:

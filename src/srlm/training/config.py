@@ -54,6 +54,8 @@ class SelfRewardingConfig(RunSettings, TrainingArguments):  # pyright: ignore[re
             wrong.append("k_best needs the search that max_expansions 0 leaves out; drop one of the two")
         if self.loss_type == "mode_likelihood" and self.max_expansions == 0:
             wrong.append("loss_type mode_likelihood trains on modes, which max_expansions 0 leaves out; use projection")
+        if self.torch_compile or self.torch_compile_backend or self.torch_compile_mode:
+            wrong.append("torch_compile compiles for every shape of a batch anew, and few are alike; leave it out")
         wrong.extend(self._wrong_for_level())
         if wrong:
             raise InputError(wrong)
