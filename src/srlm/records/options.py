@@ -44,7 +44,7 @@ class Facts:
         ends = ("at least", self.low), ("greater than", self.above), ("at most", self.high), ("less than", self.below)
         return " and ".join(f"{word} {end:.15g}" for word, end in ends if math.isfinite(end))
 
-    def holds(self, value: float) -> bool:
+    def holds(self, value: Any) -> bool:
         """Whether a number lies in the domain."""
         return self.low <= value <= self.high and self.above < value < self.below
 
