@@ -10,7 +10,7 @@ import pytest
 from tests.report.test_page import read
 
 from srlm.records.bracket import Bracket
-from srlm.report import overview, page
+from srlm.report import page
 from srlm.report.charts import forecast_charts, run_charts
 from srlm.report.findings import caveats, points, troubles
 from srlm.report.forecasts import standing
@@ -269,8 +269,6 @@ def test_ends_beyond_a_double_are_written_from_their_logarithms(
     assert "κ beyond 10³⁰⁸ is not drawn" in text
     for figure in [*forecast_charts(view, None), *run_charts(view)]:
         json.dumps(figure.model_dump(mode="json"), allow_nan=False)
-    monkeypatch.setattr(overview, "read_run", lambda *_, **__: view)
-    assert overview.write_overview_svg(tmp_path / "run", tmp_path / "x.svg").stat().st_size > 0
 
 
 def test_a_run_with_widened_brackets_proves_nothing(make_run: MakeRun, tmp_path: Path) -> None:
