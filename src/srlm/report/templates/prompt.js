@@ -58,6 +58,11 @@ const tick = (right) => right != null && h("span", { class: `tick ${colourOf(rig
     right ? "✓ " : "✗ ");
 const folded = (text, length) => text.length <= length ? text : h("details", { class: "long" }, h("summary", {}, short(text, length)), text);
 const capped = (colour) => s("path", { d: "M1 5.5h22M1 2v7M23 2v7", stroke: colour, "stroke-width": 1.5 });
+function foretold(run, prompt, { lower, upper, high }, t) { // P8 (iii): where exact rounds bring the mode, also where no search proved it
+  const base = prompt.rounds[0], ends = lower == null ? [high[base.lead], high[base.lead]] : [Math.exp(-upper), Math.exp(-lower)];
+  return h("p", { class: "soft", "data-mode": ends.join(":") }, `By round ${t}, exact rounds at this β bring `,
+    lower == null ? "the first favourite’s share" : base.certified ? "the first favourite" : "the mode, which no search proved,", ` to ${lower == null ? "about " : ""}${span(...ends, prob)}.`);
+}
 function drawBars(run, prompt, t, again) {
   const k = measuredAt(run, t), there = run.rounds[k] === t, at = prompt.rounds[k], answers = run.level === "answer", order = orderOf(run, prompt);
   const forecast = exact(run, prompt, strength(run), t - first(run)), [lower, upper] = bracket(at), open = there && at.lead != null && upper - lower > 0.004;
@@ -100,6 +105,7 @@ function drawBars(run, prompt, t, again) {
           `bracket of the likeliest, ${at.proved ? "proved" : `${pct(run.confidence ?? 0.95)} for all prompts at once`}`],
       forecast && [capped("var(--theory)"), answers ? "exact rounds from the first draws, at this β (P10)" :
           `exact rounds from the base, at this β: ${run.proved} bracket (P8)`]),
+    forecast && t > first(run) && foretold(run, prompt, forecast, t),
     at.said && there && h("details", { class: "said" }, h("summary", {}, "A response with this answer"), h("p", {}, at.said)),
   ];
 }
