@@ -231,7 +231,7 @@ def draw(found: Results, out: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
-    from srlm.report.overview import INKS
+    from srlm.report.experiment_charts import INKS
 
     names = {"ours": "blue", "mode_likelihood": "green", "regression": "orange", "grpo": "red", "online_dpo": "purple"}
     colours = {name: INKS[colour] for name, colour in names.items()}

@@ -34,7 +34,7 @@ def response_run(
     """
     rng, told = np.random.default_rng(seed), []
     for number in range(prompts):
-        logs = np.log(law(rng, 12))
+        logs = np.log(law(rng, 12)) / (3 if number % 8 == 3 else 1)  # where it is flat, no search of these is a proof
         items: list[dict[str, Any]] = [{"text": _text(rng), "right": bool(rng.random() < 0.6)} for _ in range(4)]
         if number % 3 == 0:
             items[0]["right"], items[1]["right"] = True, False
@@ -51,14 +51,17 @@ def response_run(
             for k, index in enumerate(beneath):
                 scored[index] = float(now[4 + k % 8])
             opened = sorted((float(np.logaddexp.reduce(now[4 + k :: 3])) for k in range(3)), reverse=True)
+            dropped = None
+            if number % 4 == 1:  # the search gave up on what lies beneath one of them
+                dropped = (float(np.exp(opened.pop())), float(now[4:].max()))
             lead = int(np.argmax(known))
-            upper = max(known[lead], opened[0])
-            certified = known[lead] >= opened[0]
+            hidden = max(opened[0], dropped[1] if dropped else opened[0])
+            upper, certified = max(known[lead], hidden), known[lead] >= hidden
             counts = [3, 2, 1, 0] + [int(4 + sampled * t <= k < 4 + sampled * (t + 1)) for k in range(4, len(items))]
             at.append(
                 {
                     "lead": lead, "lower": known[lead], "upper": upper, "certified": certified, "proved": certified,
-                    "right": items[lead]["right"], "share": 0.5, "logprobs": scored, "open": opened,
+                    "right": items[lead]["right"], "share": 0.5, "logprobs": scored, "open": opened, "dropped": dropped,
                     "beneath": beneath, "expansions": 5 + t, "counts": counts, "drawn": sum(counts), "greedy": 0,
                 }
             )  # fmt: skip

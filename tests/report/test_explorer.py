@@ -162,19 +162,22 @@ def test_an_address_opens_what_it_names_and_back_goes_back(browser: Browser, pag
 
 
 def test_exact_rounds_of_responses_are_those_of_the_theory(browser: Browser, page: Path, runs: list[Run]) -> None:
-    for number, round_, beta in ((0, 1, 2.0), (3, 3, 2.0), (7, 2, 0.5), (11, 3, 9.0), (20, 0, 1.0)):
-        base = runs[0].prompts[number].rounds[0]
-        browser.open(page, f"#prompt={number}&round={round_}&beta={beta}")
-        power = (1 + 1 / beta) ** round_
+    bases = [one.rounds[0] for one in runs[0].prompts]
+    dropping, unproved = bases[1], next(one for one in bases if not one.certified)
+    assert dropping.dropped is not None
+    for base, round_, beta in ((bases[0], 1, 2.0), (dropping, 2, 0.5), (unproved, 3, 9.0), (bases[20], 0, 1.0)):
+        browser.open(page, f"#prompt={bases.index(base)}&round={round_}&beta={beta}")
+        power, dropped = (1 + 1 / beta) ** round_, base.dropped or (0.0, -math.inf)
         known = [one for at, one in enumerate(base.logprobs) if one is not None and at not in base.beneath]
-        ends = theory.exact_round_bracket(known, base.open, beta, power=power, certified=True)
+        ends = theory.exact_round_bracket(known, base.open, beta, power=power, certified=base.certified, dropped=dropped)
+        inside = sum(math.exp(power * (one - max(known))) for one in known)
         found = parts(browser)
-        lead = base.lead
-        assert lead is not None
-        assert found[lead] == pytest.approx((1 / ends.upper, 1 / ends.lower), abs=1e-9)
         for at in range(4):
-            less = math.exp(power * (known[at] - known[lead]))
-            assert found[at] == pytest.approx((less / ends.upper, less / ends.lower), abs=1e-9)
+            less = math.exp(power * (known[at] - max(known)))
+            assert found[at] == pytest.approx((less / ends.upper, less / inside), abs=1e-9)
+        if round_:
+            (told,) = browser.all("[data-mode]", "one.dataset.mode.split(':')")
+            assert tuple(map(float, told)) == pytest.approx((1 / ends.upper, 1 / ends.lower), abs=1e-9)
 
 
 def test_the_certificate_and_the_plug_in_are_those_of_the_theory(browser: Browser, page: Path, runs: list[Run]) -> None:

@@ -4,6 +4,7 @@ Knows: matplotlib without its global state. Refuses to know: what the numbers me
 """
 
 import io
+from collections.abc import Mapping
 from textwrap import wrap
 from typing import Any
 
@@ -13,8 +14,17 @@ from matplotlib.figure import Figure as Canvas
 
 from srlm.report import payload
 from srlm.report.charts import COLOURS, line
-from srlm.report.overview import INKS
 from srlm.simulation.experiments import Chart, ExperimentResult, Series
+
+# Okabe and Ito's colours, darkened or lightened until each has contrast 3:1 with white and with #15181c.
+INKS: Mapping[payload.Colour, str] = {
+    "blue": "#2f7fc1",
+    "orange": "#d06a12",
+    "green": "#1f9070",
+    "purple": "#9b6fc4",
+    "red": "#d0514a",
+    "soft": "#7d8790",
+}
 
 
 def experiment_svg(result: ExperimentResult) -> bytes:

@@ -4,6 +4,7 @@ Knows: how large a page may get, and what came of which prompt. Refuses to know:
 from beyond the records.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -19,9 +20,11 @@ from srlm.report import numbers
 from srlm.report.payload import Prompt, Run, Step, Stop
 from srlm.report.prompts import six
 from srlm.report.reading import RunView
+from srlm.theory import from_log, log_mass
 
 MOST_PROMPTS = 400
 MOST_BYTES = 3_000_000
+MOST_ITEMS = 16  # and open prefixes, of a prompt where all would be too much
 PROMPT = 2000  # letters of a prompt
 
 
@@ -31,33 +34,78 @@ def runs_of(several: Sequence[tuple[str, RunView]]) -> list[Run]:
 
 
 def fitting(known: Sequence[Run]) -> list[Run]:
-    """Runs with the prompts that fit on a page: where not all do, those that moved most in any of them."""
-    kept = _kept([one.prompts for one in known])
-    if kept is None:
-        return list(known)
-    told = []
-    for one in known:
-        shown = [prompt for prompt in one.prompts if prompt.prompt in kept]
-        told.append(one.model_copy(update={"prompts": shown, "left_out": len(one.prompts) - len(shown)}))
-    return told
-
-
-def _kept(runs: Sequence[Sequence[Prompt]]) -> set[str] | None:
-    """Texts of the prompts that a page shows; None for all."""
-    sizes: Counter[str] = Counter()
-    moves: dict[str, tuple[float, ...]] = {}
-    for prompts in runs:
-        for one in prompts:
-            sizes[one.prompt] += len(one.model_dump_json(exclude_defaults=True))
-            moves[one.prompt] = max(_moved(one), moves.get(one.prompt, (0.0,)))
+    """Runs with what fits on a page: where not all does, only the likeliest responses of a prompt, and where that is
+    not enough, the prompts that moved most in any of the runs.
+    """
+    sizes = _sizes(known)
+    if sizes.total() > MOST_BYTES:
+        known = [
+            one.model_copy(update={"prompts": list(map(_thin, one.prompts)), "thinned": MOST_ITEMS})
+            if one.level == "response" else one
+            for one in known
+        ]  # fmt: skip
+        sizes = _sizes(known)
     if len(sizes) <= MOST_PROMPTS and sizes.total() <= MOST_BYTES:
-        return None
+        return list(known)
+    moves: dict[str, tuple[float, ...]] = {}
+    for prompt in (prompt for one in known for prompt in one.prompts):
+        moves[prompt.prompt] = max(_moved(prompt), moves.get(prompt.prompt, (0.0,)))
     kept, size = set[str](), 0
     for text in sorted(moves, key=moves.__getitem__, reverse=True)[:MOST_PROMPTS]:
         if size + sizes[text] <= MOST_BYTES:
             kept.add(text)
             size += sizes[text]
-    return kept
+    shown = [[prompt for prompt in one.prompts if prompt.prompt in kept] for one in known]
+    return [
+        one.model_copy(update={"prompts": some, "left_out": len(one.prompts) - len(some)})
+        for one, some in zip(known, shown, strict=True)
+    ]
+
+
+def _sizes(runs: Sequence[Run]) -> Counter[str]:
+    """Bytes of every prompt, by its text, over all runs."""
+    sizes: Counter[str] = Counter()
+    for prompt in (prompt for one in runs for prompt in one.prompts):
+        sizes[prompt.prompt] += len(prompt.model_dump_json(exclude_defaults=True))
+    return sizes
+
+
+def _thin(prompt: Prompt) -> Prompt:
+    """Its favourites, what greedy decoding said, and the likeliest others; the rest joins what was dropped, where P8
+    (ii) still bounds it.
+    """
+    always = {at for one in prompt.rounds for at in (one.lead, one.greedy) if at is not None}
+    best = [
+        max((one.logprobs[at] or -math.inf for one in prompt.rounds), default=0.0) for at in range(len(prompt.items))
+    ]
+    order = sorted(range(len(best)), key=lambda at: (at not in always, -best[at]))
+    kept = sorted(order[: max(MOST_ITEMS, len(always))])
+    place = {at: number for number, at in enumerate(kept)}
+    rounds = []
+    for one in prompt.rounds:
+        rest = [
+            logprob
+            for at, logprob in enumerate(one.logprobs)
+            if logprob is not None and at not in place and at not in one.beneath
+        ] + one.open[MOST_ITEMS:]
+        dropped = one.dropped
+        if rest:
+            mass, largest = dropped or (0.0, -math.inf)
+            dropped = (min(1.0, mass + (from_log(float(log_mass(rest))) or 0.0)), max(largest, *rest))
+        rounds.append(
+            one.model_copy(
+                update={
+                    "lead": None if one.lead is None else place[one.lead],
+                    "greedy": None if one.greedy is None else place[one.greedy],
+                    "logprobs": [one.logprobs[at] for at in kept],
+                    "counts": [one.counts[at] for at in kept],
+                    "beneath": [place[at] for at in one.beneath if at in place],
+                    "open": one.open[:MOST_ITEMS],
+                    "dropped": dropped,
+                }
+            )
+        )
+    return prompt.model_copy(update={"items": [prompt.items[at] for at in kept], "rounds": rounds})
 
 
 def _moved(one: Prompt) -> tuple[float, ...]:
@@ -149,4 +197,4 @@ def false_alarms(alarm: dict[str, Any]) -> str:
     ):
         return "not measured"
     value, low, high = (numbers.number(rate[end]) for end in ("value", "lower", "upper"))
-    return f"{value} in 1,000 steps of healthy runs ({low} to {high})"
+    return f"{value} ({low} to {high}) in 1,000 steps of healthy runs"

@@ -64,7 +64,8 @@ function tellPoint(chart, one, [x, y, low, high], show) {
   return `${one.name}, ${where}: ${y == null ? "" : show(y)}${bars ? ` (${span(low ?? -Infinity, high ?? Infinity, show)})` : ""}`;
 }
 function axesOf(chart, width) {
-  const bars = chart.lines.filter((one) => one.style === "bars"), points = chart.lines.flatMap((one) => one.points), ruled = (axis) => chart.rules.filter((one) => one.axis === axis);
+  const bars = chart.lines.filter((one) => one.style === "bars"), points = chart.lines.flatMap((one) => one.points);
+  const ruled = (axis) => chart.rules.filter((one) => one.axis === axis);
   const stacks = chart.stacked ? [...new Set(points.map(([at]) => at))].map((at) => sum(bars.map((one) => one.points.find(([v]) => v === at)?.[1] ?? 0))) : [];
   const y = ends(chart.y, [...points.flatMap(([, ...rest]) => rest), ...stacks, ...ruled("y").flatMap((one) => [one.at, one.until])], bars.length > 0);
   const xs = [...points.map(([at]) => at), ...ruled("x").map((one) => one.at)], known = xs.length ? xs : [0, 1];
@@ -82,7 +83,8 @@ function drawColumns(chart, bars, { svg, X, Y }, base, show) {
     const x = X(at[0]) - wide / 2 + (chart.stacked ? 0 : k * each);
     stands.set(at[0], to);
     svg.append(s("rect", { x: x + 0.5, y: high, width: each - 1, height: Math.max(0.5, Y(Math.min(from, to)) - high), fill: fillOf(one),
-      stroke: one.estimated && paint(one.colour), "fill-opacity": one.estimated ? 1 : 0.85, ...traced(one, i) }, s("title", {}, tellPoint(chart, one, at, show))));
+      stroke: one.estimated && paint(one.colour), "fill-opacity": one.estimated ? 1 : 0.85, ...traced(one, i) }, s("title", {},
+          tellPoint(chart, one, at, show))));
     if (at[2] != null && at[3] != null) svg.append(whisker(x + each / 2, Y(at[2]), Y(at[3])));
   }));
 }
@@ -106,7 +108,8 @@ function drawJoined(chart, one, { svg, X, Y }, [low, high], shift, show, width) 
 function drawRules(rules, { svg, X, Y, left, right, top, bottom }) { // lines across, and their labels where they do not collide
   const placed = rules.map((one) => [one, (one.axis === "x" ? X : Y)(one.at)]), labels = { x: -Infinity, y: Infinity };
   for (const [one, at] of placed) if (one.until == null) svg.append(one.axis === "x"
-    ? line([[at, top - 6], [at, bottom]], { stroke: "var(--ink)", "stroke-dasharray": "1.5 3" }) : line([[left, at], [right, at]], { stroke: "var(--ink)", "stroke-width": 1.1 }));
+    ? line([[at, top - 6], [at, bottom]], { stroke: "var(--ink)", "stroke-dasharray": "1.5 3" }) : line([[left, at], [right, at]],
+        { stroke: "var(--ink)", "stroke-width": 1.1 }));
   for (const [one, at] of placed.filter(([of]) => of.axis === "x").sort((a, b) => a[1] - b[1])) {
     const half = one.label.length * 3.1, x = clamp(Math.max(at, labels.x + half + 6), half, right + 14 - half);
     svg.append(words(x, top - 9, one.label, { class: "strong", "text-anchor": "middle" }));
@@ -121,17 +124,20 @@ function drawChart(chart, width) {
   const show = chart.y.percent ? pct : num, { bars, x, y, xticks } = axesOf(chart, width), height = chart.wide ? 300 : 250;
   if (bars.length && chart.horizontal) return drawLying(chart, bars, width, show);
   const above = chart.rules.some((one) => one.axis === "x"), titled = chart.y.title && !chart.title.includes(chart.y.title);
-  const plot = frame({ width, height, label: `${chart.title}: ${chart.words}`, x, y, xticks, yticks: chart.y.ticks.length ? chart.y.ticks : steps(...y, chart.y.log, 5),
+  const plot = frame({ width, height, label: `${chart.title}: ${chart.words}`, x, y, xticks, yticks: chart.y.ticks.length ? chart.y.ticks : steps(...y,
+      chart.y.log, 5),
     log: chart.y.log, xlog: chart.x.log, show, showX: chart.x.percent ? pct : num, top: 12 + (titled ? 18 : 0) + (above ? 16 : 0), xtitle: chart.x.title,
     category: bars.length && chart.x.ticks.length ? 1 : 0 }), { svg, X, Y } = plot;
   if (titled) svg.append(words(0, 11, chart.y.title));
   for (const one of chart.rules) if (one.until != null) { // bands lie behind everything
     const [a, b] = [one.at, one.until].map(one.axis === "x" ? X : Y).sort((p, q) => p - q);
-    const box = one.axis === "x" ? { x: a, y: plot.top, width: b - a, height: plot.bottom - plot.top } : { x: plot.left, y: a, width: plot.right - plot.left, height: b - a };
+    const box = one.axis === "x" ? { x: a, y: plot.top, width: b - a, height: plot.bottom - plot.top } : { x: plot.left, y: a, width: plot.right - plot.left,
+        height: b - a };
     svg.append(s("rect", { ...box, fill: hatch("soft"), opacity: 0.4 }));
   }
   if (bars.length) drawColumns(chart, bars, plot, Math.max(0, y[0]), show);
-  const joined = chart.lines.filter((one) => one.style !== "bars").sort((a, b) => b.band - a.band), dodging = joined.filter((one) => !one.band && one.points.some(barred));
+  const joined = chart.lines.filter((one) => one.style !== "bars").sort((a, b) => b.band - a.band);
+  const dodging = joined.filter((one) => !one.band && one.points.some(barred));
   const gap = Math.min(7, (plot.right - plot.left) / Math.max(1, xticks.length) / 4); // whiskers of several lines stand beside one another
   const marks = joined.map((one) => {
     const shift = dodging.length > 1 && dodging.includes(one) ? (dodging.indexOf(one) - (dodging.length - 1) / 2) * gap : 0;
@@ -144,8 +150,10 @@ function drawChart(chart, width) {
 function drawLying(chart, bars, width, show) { // one row a category, bars from the left
   const ats = [...new Set(bars.flatMap((one) => one.points.map(([at]) => at)))], rows = chart.x.ticks.length ? chart.x.ticks : ats.map((at) => [at, num(at)]);
   const each = chart.stacked ? 1 : bars.length, step = 14 + 9 * each, height = rows.length * step + 44, right = width - 54;
-  const values = (at) => bars.map((one) => one.points.find(([v]) => v === at)?.[1] ?? 0), longest = most(rows.map(([at]) => (chart.stacked ? sum : most)(values(at))));
-  const left = Math.min(width * 0.4, 12 + 6.4 * most(rows.map(([, name]) => name.length))), x = ends({ ...chart.y, log: false }, [0, longest], true), X = scaled(x, [left, right]);
+  const values = (at) => bars.map((one) => one.points.find(([v]) => v === at)?.[1] ?? 0);
+  const longest = most(rows.map(([at]) => (chart.stacked ? sum : most)(values(at))));
+  const left = Math.min(width * 0.4, 12 + 6.4 * most(rows.map(([, name]) => name.length))), x = ends({ ...chart.y, log: false }, [0, longest], true);
+  const X = scaled(x, [left, right]);
   const svg = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${chart.title}: ${chart.words}` });
   for (const v of steps(...x, false, Math.max(2, (width - left) / 80))) svg.append(s("path", { d: `M${X(v)} 4V${height - 38}`, stroke: "var(--faint)" }),
     words(X(v), height - 22, show(v), { "text-anchor": "middle" }));
@@ -155,7 +163,8 @@ function drawLying(chart, bars, width, show) { // one row a category, bars from 
     let from = 0;
     svg.append(words(left - 8, middle + 4, short(name, Math.floor(left / 6.2)), { "text-anchor": "end", class: "ink" }));
     bars.forEach((one, k) => {
-      const i = one.points.findIndex(([v]) => v === at), value = one.points[i]?.[1], y = middle - (chart.stacked ? 7 : 4.5 * each) + (chart.stacked ? 0 : k * 9);
+      const i = one.points.findIndex(([v]) => v === at), value = one.points[i]?.[1];
+      const y = middle - (chart.stacked ? 7 : 4.5 * each) + (chart.stacked ? 0 : k * 9);
       if (value == null) return;
       svg.append(s("rect", { x: X(from), y, width: Math.max(0, X(from + value) - X(from)), height: chart.stacked ? 14 : 8, fill: fillOf(one),
         "fill-opacity": one.estimated ? 1 : 0.85, ...traced(one, i) }, s("title", {}, `${one.name}, ${name}: ${show(value)}`)));
@@ -166,7 +175,8 @@ function drawLying(chart, bars, width, show) { // one row a category, bars from 
   return svg;
 }
 function legendOf(chart) {
-  const colour = (one) => paint(one.colour), box = (one, opacity) => s("rect", { width: 24, height: 11, fill: fillOf(one), "fill-opacity": opacity, stroke: one.style === "bars" && colour(one) });
+  const colour = (one) => paint(one.colour);
+  const box = (one, opacity) => s("rect", { width: 24, height: 11, fill: fillOf(one), "fill-opacity": opacity, stroke: one.style === "bars" && colour(one) });
   const entry = (one) => [one.style === "bars" ? box(one, 1) : s("g", {}, one.band && box(one, one.estimated ? 0.6 : 0.2),
     one.style !== "none" && line([[0, 5.5], [24, 5.5]], { stroke: colour(one), "stroke-width": 1.8, "stroke-dasharray": DASHES[one.style] }),
     !one.band && one.mark !== "none" && mark(12, 5.5, one.mark, !one.estimated, colour(one), 3.8)), one.name];

@@ -170,7 +170,8 @@ function more(until) { // rows are made as they come into view
 }
 function drawFilters(run, k) {
   const total = run.prompts.length, focused = document.activeElement?.dataset?.filter;
-  const button = (name, title, label, onclick, pressed) => h("button", { type: "button", "data-filter": name, title, "aria-pressed": String(pressed), onclick }, label);
+  const button = (name, title, label, onclick, pressed) => h("button", { type: "button", "data-filter": name, title, "aria-pressed": String(pressed), onclick },
+      label);
   const shown = Object.entries(FILTERS).map(([name, [means, test]]) => {
     const count = run.prompts.filter((one) => test(one, k, run)).length, on = state.only.includes(name);
     const toggle = () => go({ only: on ? state.only.filter((one) => one !== name) : [...state.only, name] }, drawList);

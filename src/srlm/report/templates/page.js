@@ -16,12 +16,14 @@ $("tools").append(theme);
 
 function drawBar() { // which run, and what solid and hatched mean in it
   const run = current(), answers = run.level === "answer", level = pct(run.confidence ?? 0.95);
-  const link = (one) => h("a", { href: `#run=${one === RUNS[0] ? "" : encodeURIComponent(one.name)}`, "aria-current": one === run && "page" }, short(one.name, 32));
+  const link = (one) => h("a", { href: `#run=${one === RUNS[0] ? "" : encodeURIComponent(one.name)}`, "aria-current": one === run && "page" },
+      short(one.name, 32));
   const meaning = (fill, told) => h("span", {}, s("svg", { class: "mark", viewBox: "0 0 10 10", "aria-hidden": "true" },
     s("rect", { width: 10, height: 10, fill, stroke: "var(--ink)" })), told);
   $("runs").hidden = RUNS.length < 2;
   $("runs").replaceChildren(...RUNS.map(link));
-  $("key").replaceChildren(meaning("var(--ink)", answers ? `certified at ${level}` : run.proved), meaning(hatch("ink"), answers ? "sampled" : "sampled or open"));
+  $("key").replaceChildren(meaning("var(--ink)", answers ? `certified at ${level}` : run.proved),
+      meaning(hatch("ink"), answers ? "sampled" : "sampled or open"));
 }
 function draw() {
   drawFigures();
