@@ -223,7 +223,7 @@ def test_numbers_of_an_audit(tmp_path: Path) -> None:
     assert told["stop"]["round"] == max(0, window["round"] - 1)
     assert told["stop"]["evidence"] == first["evidence"]
     rate = first["false_alarms_per_1000_steps"]
-    assert told["stop"]["rate"].startswith(f"{rate['value']:g} in 1,000 steps")
+    assert told["stop"]["rate"].startswith(f"{rate['value']:g} ({rate['lower']:g} to ")
 
 
 def test_numbers_of_a_diagnosis(tiny_model_folder: Path, prompts_file: str, tmp_path: Path) -> None:

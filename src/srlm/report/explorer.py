@@ -197,4 +197,4 @@ def false_alarms(alarm: dict[str, Any]) -> str:
     ):
         return "not measured"
     value, low, high = (numbers.number(rate[end]) for end in ("value", "lower", "upper"))
-    return f"{value} in 1,000 steps of healthy runs ({low} to {high})"
+    return f"{value} ({low} to {high}) in 1,000 steps of healthy runs"

@@ -1,15 +1,16 @@
-"""What a stranger asks of a run, answered; what looked wrong, and what to keep in mind.
+"""What a stranger asks of a run, answered; the numbers behind its figures; what looked wrong, and what to keep in mind.
 
-Knows: the records' fields; the theory's promises are in `promises.py`, forecasts in `forecasts.py`. Refuses to know:
-anything that is not in them.
+Knows: the records' fields at both levels; the theory's promises are in `promises.py`, forecasts in `forecasts.py`. Of
+answers an estimate from draws is "about", its ends "certified" at their confidence; "proved" is only what the responses
+seen prove. Refuses to know: anything that is not in the records.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from srlm.measure.decision import best_round
-from srlm.measure.fates import FATES
+from srlm.records.answers import AnswersRecord
 from srlm.records.rounds import SPLITS, Split, SplitRecord
 from srlm.records.text import visible
 from srlm.report import forecasts, numbers, promises
@@ -20,95 +21,77 @@ from srlm.report.reading import RunView
 
 def points(run: RunView) -> list[tuple[str, str]]:
     """What a stranger asks first, each with its answer; questions that the records do not answer are left out."""
-    bases = [series[0][1] for split in SPLITS if (series := run.split(split))]
-    ceiling = all(one.certified_share != 0 and one.accuracy.mode is not None for one in bases)
-    end = "Exact rounds would end at the modes’ first figure (P5)." if ceiling else ""
     asked = [
-        ("Right answers", by_split(run, _accuracy_sentence, end)),
-        ("Learned, corrupted", by_split(run, _fates_sentence, "Learned: wrong at round 0, right now.")),
         ("Surer?", _surer(run)),
         ("Narrower?", _narrower(run)),
-        ("As forecast?", by_split(run, forecasts.sentence)),
+        ("Without an answer?", _by_split(run, _unread, "They are left out of everything else.")),
+        ("How many draws?", _draws(run)),
+        ("How strong?", _strength(run)),
+        ("As forecast?", _by_split(run, forecasts.sentence)),
         ("As the theory says?", promises.theory_sentence(run) if len(run.rounds) > 1 else ""),
         ("Which round?", choice(run)),
     ]
     return [(question, answer) for question, answer in asked if answer]
 
 
-def by_split(run: RunView, told: Callable[[RunView, Split], str | None], meaning: str = "") -> str:
+def _by_split(run: RunView, told: Callable[[RunView, Split], str | None], meaning: str = "") -> str:
     """What is told of each split, and what it means; nothing where nothing is told."""
     said = [text for split in SPLITS if (text := told(run, split))]
     return " ".join([*said, meaning] if said else []).strip()
 
 
-def ends(run: RunView, split: Split) -> tuple[SplitRecord, SplitRecord] | None:
-    """A split at round 0 and at the round shown, where both were measured and are not the same."""
+def _ends(run: RunView) -> tuple[str, SplitRecord, SplitRecord] | None:
+    """Prompts never trained on, where there are any, at round 0 and at the round shown, where that is another."""
+    split: Split = "held_out" if run.split("held_out") else "train"
     series = run.shown(split)
-    return (series[0][1], series[-1][1]) if len(series) > 1 else None
-
-
-def _accuracy_sentence(run: RunView, split: Split) -> str | None:
-    series = run.shown(split)
-    if not series or series[-1][1].accuracy.sample is None:
-        return None
-    sure = all(one.certified_share != 0 for _, one in (series[0], series[-1]))
-    modes = "modes" if sure else f"the likeliest responses seen (none of them {numbers.proved(run.widened)})"
-    went = ", ".join(
-        f"{name} {numbers.went(*(numbers.measured(one, f'{way}_accuracy') for one in (base, now)))}"
-        for name, way in (("samples", "sample"), ("greedy answers", "greedy"), (modes, "mode"))
-        for base, now in [(series[0][1], series[-1][1])]
-        if getattr(now.accuracy, way) is not None
-    )
-    return f"{NAMES[split].capitalize()}: {went}."
-
-
-def _fates_sentence(run: RunView, split: Split) -> str | None:
-    series = run.shown(split)
-    if len(series) < 2 or not (fates := series[-1][1].fates):
-        return None
-    parts = []
-    for what, name in (("mode", "modes"), ("majority", "majorities of samples")):
-        if counts := fates.get(what):
-            shown = FATES if not parts else ("learned", "corrupted")
-            told = ", ".join(f"{numbers.whole(counts.get(fate, 0))} {fate.replace('_', ' ')}" for fate in shown)
-            parts.append(f"of {sum(counts.values())} {name} {told}")
-    text = f"{NAMES[split].capitalize()}: {'; '.join(parts)}"
-    flips = series[-1][1].flips
-    return text + ("." if flips is None else f"; {numbers.share(flips)} of the modes changed in the last step.")
+    return (NAMES[split], series[0][1], series[-1][1]) if len(series) > 1 else None
 
 
 def _surer(run: RunView) -> str:
     """Whether the base model's favourites gained: what an exact round does."""
-    split: Split = "held_out" if run.split("held_out") else "train"
-    if (pair := ends(run, split)) is None or (base := pair[0].kept_confidence) is None:
+    if (told := _ends(run)) is None or (base := told[1].kept_confidence) is None:
         return ""
-    if (now := pair[1].kept_confidence) is None:
+    if (now := told[2].kept_confidence) is None:
         return ""
     verdict = "Yes" if now > base else "No" if now < base else "As before"
-    before, after = (numbers.measured(one, "kept_confidence") for one in pair)
-    return (
-        f"{verdict}: on {NAMES[split]} the base model's own favourites had probability {before} on average and have at "
-        f"least {after}."
-    )
+    before, after = (numbers.measured(one, "kept_confidence") for one in told[1:])
+    had, have = ("about the share", "about") if run.of_answers else ("probability", "at least")
+    own = f"{run.base_name}'s own favourites had {had} {before}"
+    return f"{verdict}: on {told[0]} {own} on average and have {have} {after}."
 
 
 def _narrower(run: RunView) -> str:
-    """What the model no longer says, which κ does not tell."""
-    split: Split = "held_out" if run.split("held_out") else "train"
-    if (pair := ends(run, split)) is None:
+    """What the model no longer says, which kappa does not tell. Of answers: which diversity went."""
+    if (told := _ends(run)) is None:
         return ""
-    base, now = pair
-    parts = []
-    if base.distinct is not None and now.distinct is not None:
-        verdict = "Yes" if now.distinct < base.distinct else "No"
-        shares = numbers.share(base.distinct), numbers.share(now.distinct)
-        parts.append(f"{verdict}: of a prompt's samples {shares[0]} were distinct and {shares[1]} are ({NAMES[split]})")
-    if base.entropy is not None and now.entropy is not None:
-        parts.append(f"entropy went from {numbers.number(base.entropy)} to {numbers.number(now.entropy)} nats a token")
-    return sentence([*parts, *retained(run)])
+    where, *both = told
+    asked: tuple[tuple[str, Callable[[SplitRecord], float | None], Callable[[float], str], str], ...] = (
+        ("distinct responses among a prompt's samples", lambda one: one.distinct, numbers.share, ""),
+        ("entropy", lambda one: one.entropy, numbers.number, " nats a token"),
+    )
+    if run.of_answers:
+        asked = (
+            ("different answers to a prompt", lambda one: one.answers and one.answers.distinct, numbers.number, ""),
+            ("entropy of the answers", lambda one: one.answers and one.answers.entropy, numbers.number, " nats"),
+            ("entropy of the reasoning within an answer", lambda one: one.answers and one.answers.entropy_within,
+             numbers.number, " nats"),
+        )  # fmt: skip
+    parts, fewer = [], None
+    for what, value, form, unit in asked:
+        was, is_ = map(value, both)
+        if was is not None and is_ is not None:
+            fewer = is_ < was if fewer is None else fewer
+            parts.append(f"{what} {numbers.went(form(was), form(is_))}{unit}")
+    if parts:
+        parts[0] = f"{'Yes' if fewer else 'No'}: {parts[0]} ({where})"
+    if not (parts := [*parts, *_retained(run)]):
+        return ""
+    told = "; ".join(parts)
+    end = " Exact rounds take diversity from the answers alone (P10)." if run.of_answers else ""
+    return f"{told[:1].upper()}{told[1:]}.{end}"
 
 
-def retained(run: RunView) -> list[str]:
+def _retained(run: RunView) -> list[str]:
     """What the round shown keeps of the base model, in parts of a sentence."""
     parts, kept = [], run.rounds[run.now].retention
     if kept is not None and kept.kl_base is not None:
@@ -122,10 +105,37 @@ def retained(run: RunView) -> list[str]:
     return parts
 
 
-def sentence(parts: Sequence[str]) -> str:
-    """The parts as one sentence; nothing of none."""
-    text = "; ".join(parts)
-    return text[:1].upper() + text[1:] + "." if text else ""
+def _unread(run: RunView, split: Split) -> str | None:
+    shares = [(of.answers.unparseable_share, number) for number, of in run.shown(split) if of.answers]
+    if not any(share for share, _ in shares):
+        return None
+    (first, _), (last, _), (most, at) = shares[0], shares[-1], max(shares, key=lambda one: one[0])
+    went = numbers.went(*map(numbers.mass, (first, last)))
+    text = f"{NAMES[split].capitalize()}: {went} of the responses"
+    return text + (f"; most in round {at}, {numbers.mass(most)}." if most > max(first, last) else ".")
+
+
+def _draws(run: RunView) -> str:
+    """What sampling until certain spent against a fixed number; nothing where the number was fixed."""
+    told = []
+    for one in run.rounds:
+        known = [of.answers for split in SPLITS if (of := one.split(split)) and of.answers]
+        budget = sum(of.budget or 0 for of in known)
+        if budget:
+            draws = sum(of.draws for of in known)
+            told.append(f"round {one.round}: {draws:,} of {budget:,} ({numbers.share(draws / budget)})")
+    return f"Sampling at a prompt stopped once its majority was certain: {'; '.join(told)}." if told else ""
+
+
+def _strength(run: RunView) -> str:
+    """Of answers: what beta does to shares."""
+    if run.beta is None or not run.of_answers:
+        return ""
+    text = f"β = {numbers.number(run.beta)}: an exact round would raise shares to the power {1 + 1 / run.beta:.3g}"
+    if run.record.configuration.get("beta") is not None:
+        return f"{text}; given."
+    draws = run.record.configuration.get("num_generations")
+    return f"{text}; chosen, as none was given, from the K = {numbers.number(draws)} draws and the shares of round 0."
 
 
 _COLUMNS: dict[str, Callable[[SplitRecord], str]] = {
@@ -149,11 +159,41 @@ _COLUMNS: dict[str, Callable[[SplitRecord], str]] = {
 }
 
 
+_OF_ANSWERS: dict[str, Callable[[SplitRecord, AnswersRecord], str]] = {
+    "samples right": lambda one, of: numbers.measured(one, "sample_accuracy"),
+    "greedy right": lambda one, of: numbers.measured(one, "greedy_accuracy"),
+    "majorities right": lambda one, of: numbers.measured(one, "mode_accuracy"),
+    "κ_A": lambda one, of: numbers.kappa(one),
+    "failure rate": lambda one, of: numbers.measured(one, "failure_rate"),
+    "certified by draws": lambda one, of: f"{of.certified - of.proved} of {numbers.whole(one.prompts or 0)}",
+    "proved by responses": lambda one, of: numbers.whole(of.proved),
+    "of both right": lambda one, of: numbers.over_prompts(
+        numbers.share(of.certified_accuracy, "–"), of.certified_interval
+    ),
+    "majorities moved": lambda one, of: numbers.measured(one, "mode_drift"),
+    "flips": lambda one, of: numbers.share(one.flips, "–"),
+    "share of first majorities": lambda one, of: numbers.measured(one, "kept_confidence"),
+    "without an answer": lambda one, of: numbers.mass(of.unparseable_share),
+    "different answers": lambda one, of: numbers.known(of.distinct),
+    "entropy of answers (nats)": lambda one, of: numbers.known(of.entropy),
+    "entropy within an answer (nats)": lambda one, of: numbers.known(of.entropy_within),
+    "median lead (nats)": lambda one, of: numbers.known(of.median_lead),
+    "calibration error": lambda one, of: numbers.known(of.calibration_error),
+    "draws": lambda one, of: numbers.whole(of.draws) + (f" of {numbers.whole(of.budget)}" if of.budget else ""),
+    "tokens": lambda one, of: numbers.known(one.mean_response_tokens),
+    "cut": lambda one, of: numbers.share(one.cut_share, "–"),
+}
+
+
 def table(run: RunView, split: Split) -> tuple[list[str], list[tuple[str, ...]]]:
     """Names of columns, and a row a round, of the numbers behind the figures."""
+    series = run.split(split)
+    if run.of_answers:
+        told = [(at, one, one.answers) for at, one in series if one.answers is not None]
+        rows = [(str(at), *(cell(one, of) for cell in _OF_ANSWERS.values())) for at, one, of in told]
+        return ["round", *_OF_ANSWERS], rows
     names = [name.format(numbers.proved(run.widened)) for name in _COLUMNS]
-    rows = [(str(number), *(cell(one) for cell in _COLUMNS.values())) for number, one in run.split(split)]
-    return ["round", *names], rows
+    return ["round", *names], [(str(at), *(cell(one) for cell in _COLUMNS.values())) for at, one in series]
 
 
 def choice(run: RunView) -> str:
@@ -220,6 +260,23 @@ def alarms(run: RunView) -> list[dict[str, Any]]:
 
 def caveats(run: RunView) -> list[str]:
     """What a careful reader should keep in mind."""
+    if not run.rounds:
+        return []
+    notes = _of_draws(run) if run.of_answers else _of_search(run)
+    if not run.split("held_out") and not run.watched:
+        notes.append("No prompts were held out: nothing here says how the model does on prompts it was not trained on.")
+    return [*notes, _SHARPENED[run.of_answers]]
+
+
+_SHARPENED = (
+    "Sharpening makes latent ability the habit; it teaches nothing new. The theory speaks of exact rounds; training by "
+    "gradient steps on a few responses is not exact, and the page says where it shows.",
+    "Sharpening answers makes the vote’s winner the habit, right or wrong; it teaches nothing new, and a prompt whose "
+    "majority is wrong gets surer of it.",
+)
+
+
+def _of_search(run: RunView) -> list[str]:
     notes: list[str] = []
     for split in SPLITS:
         if not (series := run.split(split)):
@@ -250,14 +307,31 @@ def caveats(run: RunView) -> list[str]:
             "Where every mode was proved by exhaustive search, κ and the failure rate are exact for these prompts, "
             "not estimates; other prompts would give other numbers."
         )
-    notes += _of_sampling(run)
-    if not run.split("held_out"):
-        notes.append("No prompts were held out: nothing here says how the model does on prompts it was not trained on.")
-    notes.append(
-        "Sharpening makes latent ability the habit; it teaches nothing new. The theory speaks of exact rounds; "
-        "training by gradient steps on a few responses is not exact, and the page says where it shows."
-    )
-    return notes
+    return [*notes, *_of_sampling(run)]
+
+
+def _of_draws(run: RunView) -> list[str]:
+    level = numbers.mass(run.confidence)
+    notes = [
+        f"Certified at {level} means: over all draws of a round, the ends given for every prompt hold at once with at "
+        f"least that probability, whenever sampling stopped (P11). Of the majorities listed as certified, at most "
+        f"{numbers.number(100 * (1 - run.confidence))}% are wrong about which answer is likeliest, in expectation. It "
+        "says nothing about whether that answer is right.",
+        "Majorities, their accuracy and κ_A outside the parentheses are estimates from the draws: near a tie draws "
+        "alone move a majority, and shares of majorities flatter a little. The ceiling is the accuracy of the "
+        "majorities of this many draws, not of infinitely many.",
+    ]
+    if any(one.answers and one.answers.proved for split in SPLITS for _, one in run.split(split)):
+        notes.append(
+            "Proved is only a majority of which the different responses drawn hold so much probability that no other "
+            "answer can be as likely: that needs no confidence."
+        )
+    if any(one.intervals for split in SPLITS for _, one in run.split(split)):
+        notes.append(
+            "Other parentheses say how far a figure would move with other prompts of the same kind (95%); the bar of a "
+            "forecast is a bootstrap over prompts and their draws."
+        )
+    return notes + [visible(str(one), 600) for one in run.noted("notes")]
 
 
 def _of_sampling(run: RunView) -> list[str]:

@@ -78,41 +78,33 @@ def _bootstrap(band: Bracket) -> str:
     return f"{level}% bootstrap: {numbers.from_to(numbers.share(band.lower), numbers.share(band.upper))}"
 
 
+def rows(run: RunView, split: Split) -> list[tuple[str, ...]]:
+    """Per round: its number; kappa, failure rate and right samples, each as forecast and as measured (`headers`)."""
+    told = {one.round: one for one in run.forecast(split)}
+    return [_row(number, told[number], one) for number, one in run.split(split) if number and number in told]
+
+
 def headers(run: RunView) -> list[str]:
     """What the cells of `rows` are."""
-    if run.of_answers:
-        return ["round", "right samples, forecast", "measured", "κ_A, forecast", "measured"]
-    return ["round", "κ, forecast", "κ, measured", "failure rate, forecast", "measured", "right samples, forecast",
-            "measured"]  # fmt: skip
-
-
-def rows(run: RunView, split: Split) -> list[tuple[str, ...]]:
-    """Per round: its number; kappa, failure rate and right samples, each as forecast and as measured."""
-    told = {one.round: one for one in run.forecast(split)}
-    row = _row_of_answers if run.of_answers else _row
-    return [row(number, told[number], one) for number, one in run.split(split) if number and number in told]
-
-
-def _row_of_answers(number: int, told: ForecastRecord, one: SplitRecord) -> tuple[str, ...]:
-    right, forecast, measured = one.accuracy.sample, "–", "–"
-    if right is not None and (band := told.sample_accuracy) is not None:
-        forecast = f"about {numbers.share(told.sample_accuracy_point)} ({_bootstrap(band)})"
-        measured = f"{numbers.measured(one, 'sample_accuracy')}: {standing(right, right, band)}"
-    return str(number), forecast, measured, f"about {numbers.known(told.kappa_point)}", numbers.kappa(one)
+    names = (run.kappa_name, "failure rate", "right samples")
+    return ["round", *(f"{name}, {how}" for name in names for how in ("forecast", "measured"))]
 
 
 def _row(number: int, told: ForecastRecord, one: SplitRecord) -> tuple[str, ...]:
-    failing, right = one.failure_rate, one.accuracy.sample
-    fails = standing(failing.lower or 0.0, 1.0 if failing.upper is None else failing.upper, told.failure_rate)
-    samples = "–"
-    if right is not None and told.sample_accuracy is not None:
-        samples = f"{numbers.measured(one, 'sample_accuracy')}: {standing(right, right, told.sample_accuracy)}"
+    failing, right, of_answers = one.failure_rate, one.accuracy.sample, one.answers is not None
+    kappa = f"about {numbers.known(told.kappa_point)}" if of_answers else numbers.log_bracket(told.log_kappa)
+    fails = (failing.lower or 0.0, 1.0 if failing.upper is None else failing.upper, told.failure_rate)
+    forecast, measured = "–", "–"
+    if right is not None and (band := told.sample_accuracy) is not None:
+        point = numbers.share(told.sample_accuracy_point)
+        forecast = f"about {point} ({_bootstrap(band)})" if of_answers else numbers.share_bracket(band)
+        measured = f"{numbers.measured(one, 'sample_accuracy')}: {standing(right, right, band)}"
     return (
         str(number),
-        numbers.log_bracket(told.log_kappa),
-        f"{numbers.kappa(one)}: {standing(*log_kappa(one), told.log_kappa)}",
+        kappa,
+        numbers.kappa(one) if of_answers else f"{numbers.kappa(one)}: {standing(*log_kappa(one), told.log_kappa)}",
         numbers.share_bracket(told.failure_rate),
-        f"{numbers.measured(one, 'failure_rate')}: {fails}",
-        numbers.share_bracket(told.sample_accuracy, "–"),
-        samples,
+        numbers.measured(one, "failure_rate") + ("" if of_answers else f": {standing(*fails)}"),
+        forecast,
+        measured,
     )

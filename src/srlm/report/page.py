@@ -15,7 +15,6 @@ from dataclasses import asdict
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -26,7 +25,6 @@ from srlm.records.atomic import write_text
 from srlm.records.rounds import SPLITS
 from srlm.records.text import visible
 from srlm.report import (
-    answer_findings,
     charts,
     findings,
     forecasts,
@@ -75,11 +73,6 @@ def report(run_folders: Sequence[Path], out: Path | None = None) -> dict[str, An
     return summary
 
 
-def _words(run: RunView) -> ModuleType:
-    """What says a run in words, at its level."""
-    return answer_findings if run.of_answers else findings
-
-
 def _summary(folder: Path) -> dict[str, Any]:
     run = read_run(folder, prompts=False)
     return {
@@ -114,7 +107,7 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
     run = read_run(run_folder, traced="")
     shown = runs_of([(names_of([run_folder])[0], run)])
     forecast, figures = charts.forecast_charts(run, shown[0].stop), charts.run_charts(run)
-    said, command = _words(run), command_of("report", [run_folder])
+    command = command_of("report", [run_folder])
     context = {
         "title": f"{visible(str(run.record.configuration.get('model', 'a model')), 60)}: "
         + ("another trainer’s run" if run.watched else "self-rewarding run"),
@@ -123,18 +116,18 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
         "headline": verdict.headline(run),
         "standfirst": verdict.standfirst(run),
         "chips": verdict.chips(run),
-        "points": said.points(run),
+        "points": findings.points(run),
         "forecast_figures": forecast,
         "forecast_headers": forecasts.headers(run),
         "forecasts": [(split, told) for split in SPLITS if (told := forecasts.rows(run, split))],
         "figures": figures,
-        "tables": [(split, *said.table(run, split)) for split in SPLITS],
+        "tables": [(split, *findings.table(run, split)) for split in SPLITS],
         "updates": updates.rows(run),
         "update_words": updates.words(run),
         "promises": promises.promise_texts(run),
         "alarms": findings.alarms(run),
         "troubles": findings.troubles(run),
-        "caveats": said.caveats(run) if run.rounds else [],
+        "caveats": findings.caveats(run),
         "configuration": flat(run.record.configuration | _chosen(run)),
         "command": command,
         "commands": [("This page again", command)],

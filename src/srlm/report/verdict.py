@@ -39,10 +39,8 @@ def headline(run: RunView) -> str:
     if before is None or after is None:
         return f"{kappa_sentence(run)}{_kept(run)}"
     if last == 0:
-        what = (
-            f"{numbers.share(after)} of its samples on {where} are right, and {numbers.share(now.accuracy.mode)} of its"
-        )
-        return f"{run.base_name.capitalize()}: {what} {run.modes_name}{_kept(run)}"
+        told = f"{numbers.share(after)} of its samples on {where} are right, and {numbers.share(now.accuracy.mode)} of"
+        return f"{run.base_name.capitalize()}: {told} {_favourites(run, now)}{_kept(run)}"
     was, is_ = (one.intervals.get("sample_accuracy") for one in (base, now))
     apart = not (was and is_) or is_.lower > was.upper or is_.upper < was.lower
     changed = "up from" if after > before else "down from"
@@ -53,6 +51,12 @@ def headline(run: RunView) -> str:
     text += f"{numbers.share(after)} of the time, {changed} {numbers.share(before)}"
     stop = stop_of(run)
     return text + _kept(run) + (f". Stop after round {stop.round}" if stop else "")
+
+
+def _favourites(run: RunView, *rounds: SplitRecord) -> str:
+    """What the likeliest are called: modes only where a search proved any."""
+    none = not run.of_answers and any(one.certified_share == 0 for one in rounds)
+    return "the likeliest responses seen" if none else f"its {run.modes_name}"
 
 
 def _told(run: RunView) -> Split:
@@ -159,7 +163,8 @@ def _of_split(run: RunView, split: Split, whole: bool) -> Iterator[Chip]:
         return
     if now.accuracy.mode is not None:
         meaning = "round 0's is where this page begins" if run.watched else "the first is the ceiling"
-        yield Chip(f"Right {run.modes_name}, {where}", *both("mode_accuracy"), meaning, "ledger")
+        name = _favourites(run, base, now).partition(" ")[2].capitalize()
+        yield Chip(f"{name} right, {where}", *both("mode_accuracy"), meaning, "ledger")
     if counts := now.fates.get("majority" if run.of_answers else "mode"):
         learned, corrupted = (numbers.whole(counts.get(name, 0)) for name in ("learned", "corrupted"))
         text = f"{learned} learned, {corrupted} corrupted"
