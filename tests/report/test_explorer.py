@@ -169,7 +169,9 @@ def test_exact_rounds_of_responses_are_those_of_the_theory(browser: Browser, pag
         browser.open(page, f"#prompt={bases.index(base)}&round={round_}&beta={beta}")
         power, dropped = (1 + 1 / beta) ** round_, base.dropped or (0.0, -math.inf)
         known = [one for at, one in enumerate(base.logprobs) if one is not None and at not in base.beneath]
-        ends = theory.exact_round_bracket(known, base.open, beta, power=power, certified=base.certified, dropped=dropped)
+        ends = theory.exact_round_bracket(
+            known, base.open, beta, power=power, certified=base.certified, dropped=dropped
+        )
         inside = sum(math.exp(power * (one - max(known))) for one in known)
         found = parts(browser)
         for at in range(4):
