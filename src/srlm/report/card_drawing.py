@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
-from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from srlm.records.text import visible
@@ -220,16 +219,20 @@ def _cut(text: str, room: float, size: float, family: tuple[str, ...], weight: s
 
 
 def _width(text: str, size: float, family: tuple[str, ...], weight: str) -> float:
-    """In pixels."""
-    properties = FontProperties(family=list(family), weight=weight, size=size)
-    return text_to_path.get_text_width_height_descent(text, properties, ismath=False)[0] if text else 0.0
+    """In pixels, without kerning, which brings letters nearer."""
+    return size * sum(_advance(letter, family, weight) or 0.0 for letter in text)
 
 
 def _drawable(text: str, family: tuple[str, ...]) -> str:
-    return "".join(one if one == " " or _has(one, family) else _BOX for one in visible(text))
+    return "".join(_BOX if _advance(letter, family, "bold") is None else letter for letter in visible(text))
 
 
 @cache
-def _has(letter: str, family: tuple[str, ...]) -> bool:
-    fonts = (get_font(findfont(FontProperties(family=name, weight="bold"))) for name in family)
-    return any(font.get_char_index(ord(letter)) for font in fonts)
+def _advance(letter: str, family: tuple[str, ...], weight: str) -> float | None:
+    """How wide a letter is at size 1 in the first of the fonts that has it."""
+    for name in family:
+        font = get_font(findfont(FontProperties(family=name, weight=weight)))
+        if font.get_char_index(ord(letter)):
+            font.set_size(100, 72)
+            return font.load_char(ord(letter)).linearHoriAdvance / 65536 / 100
+    return None
