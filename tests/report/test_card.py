@@ -6,44 +6,50 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from srlm.errors import InputError
 from srlm.report import card_drawing
-from srlm.report.card import Card, Chart, Fact, card_of_run, markdown, write_card
+from srlm.report.card import Card, Chart, Fact, card_of, card_of_run, markdown, write_card
 from srlm.report.reading import read_run
 
-_HOSTILE = "</svg><script>alert(1)</script> $\\frac{1}{0}$ & ]]> ![x](http://x.example) | \u202e\u0000\ud800 =1+1 中文 \U0001f600"
+_HOSTILE = (
+    "</svg><script>alert(1)</script> $\\frac{1}{0}$ & ]]> ![x](http://x.example) | "
+    "\u202e\u0000\ud800 =1+1 中文 \U0001f600"
+)
 _LEDGER = {"kept": 30, "learned": 5, "corrupted": 2, "still_wrong": 11}
 
 
-def _texts(card: Card, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, float, float]]:
-    """(text, left, right, size) of every line drawn."""
+def _texts(card: Card, sentence: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, float, float]]:
+    """(text, left, right, size) of every line drawn, in pixels as the renderer measures them."""
     drawn = []
     put = card_drawing._put
 
-    def watched(figure: object, text: str, x: float, y: float, size: float, *rest: object, **more: object) -> float:
-        width = put(figure, text, x, y, size, *rest, **more)  # type: ignore[arg-type]
-        drawn.append((text, x - width if more.get("right") else x, x if more.get("right") else x + width, size))
+    def watched(figure: Any, text: str, x: float, y: float, size: float, *rest: Any, **more: Any) -> float:
+        width = put(figure, text, x, y, size, *rest, **more)
+        box = figure.artists[-1].get_window_extent(FigureCanvasAgg(figure).get_renderer())
+        drawn.append((text, box.x0, box.x1, size))
         return width
 
     monkeypatch.setattr(card_drawing, "_put", watched)
-    card_drawing.draw(card, "png")
+    card_drawing.draw(card, sentence, "png")
     return drawn
 
 
-def _card(sentence: str, model: str = "a model", value: str = "1 → 2") -> Card:
+def _card(model: str = "a model", value: str = "1 → 2") -> Card:
     facts = tuple(Fact(f"Fact {at}", value, "a note") for at in range(6))
     chart = Chart("Right samples", ((0, 0.3), (1, 0.8)), ((0, 0.2, 0.3, 0.4), (1, 0.7, 0.8, 0.9)), 0.85)
-    return Card(model, "self-rewarding, 1 round", sentence, facts, chart, _LEDGER, "48 prompts")
+    return Card(model, "self-rewarding, 1 round", facts, chart, _LEDGER, "48 prompts")
 
 
 def test_a_card_says_what_the_records_say(make_run: Callable[..., Path], tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path / "run"), False)
-    card = card_of_run(run, "It helped")
+    card = card_of_run(run)
     facts = {fact.name: fact.value for fact in card.facts}
     base, last = (run.rounds[at].held_out for at in (0, -1))
     assert base is not None
@@ -60,7 +66,7 @@ def test_a_card_says_what_the_records_say(make_run: Callable[..., Path], tmp_pat
 
 
 def test_a_run_that_kept_an_earlier_round_shows_that_one(make_run: Callable[..., Path], tmp_path: Path) -> None:
-    card = card_of_run(read_run(make_run(tmp_path / "run", exported=1), False), "Round 1 is kept")
+    card = card_of_run(read_run(make_run(tmp_path / "run", exported=1), False))
     kappa = next(fact.value for fact in card.facts if fact.name == "κ")
     kept = read_run(tmp_path / "run", False).rounds[1].held_out
     assert kept is not None
@@ -68,7 +74,7 @@ def test_a_run_that_kept_an_earlier_round_shows_that_one(make_run: Callable[...,
 
 
 def test_both_pictures_show_the_same(make_run: Callable[..., Path], tmp_path: Path) -> None:
-    write_card(make_run(tmp_path / "run"), "κ fell from 2.65 to 1.44 in 3 rounds", tmp_path)
+    write_card(card_of(make_run(tmp_path / "run")), "κ fell from 2.65 to 1.44 in 3 rounds", tmp_path)
     with Image.open(tmp_path / "card.png") as picture:
         assert picture.size == (1200, 630)
         pixels = np.asarray(picture.convert("RGB"), dtype=float)
@@ -91,7 +97,7 @@ def test_both_pictures_show_the_same(make_run: Callable[..., Path], tmp_path: Pa
 def test_the_same_records_give_the_same_bytes(make_run: Callable[..., Path], tmp_path: Path) -> None:
     folder, digests = make_run(tmp_path / "run"), set()
     for name in ("one", "two"):
-        files = write_card(folder, "It helped", tmp_path / name)
+        files = write_card(card_of(folder), "It helped", tmp_path / name)
         digests.add(tuple(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files.values()))
     assert len(digests) == 1
 
@@ -99,7 +105,7 @@ def test_the_same_records_give_the_same_bytes(make_run: Callable[..., Path], tmp
 @pytest.mark.parametrize("sentence", ["No", "a word " * 90, "W" * 400, _HOSTILE * 4, "κ fell", "∫" * 80], ids=range(6))
 @pytest.mark.parametrize("model", ["m", "organisation/" + "long-model-name-" * 12, _HOSTILE], ids=range(3))
 def test_every_text_fits_its_room(sentence: str, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = _texts(_card(sentence, model, value="123,456,789,012 → 987,654,321,098"), monkeypatch)
+    lines = _texts(_card(model, value="123,456,789,012 → 987,654,321,098"), sentence, monkeypatch)
     assert all(left >= 60 - 0.5 and right <= 1140.5 for _, left, right, _ in lines), lines
     facts = [one for one in lines if "→" in one[0] and one[1] < 700]
     assert len(facts) == 6
@@ -110,7 +116,7 @@ def test_every_text_fits_its_room(sentence: str, model: str, monkeypatch: pytest
 
 def test_hostile_text_stays_text(make_run: Callable[..., Path], tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", word=_HOSTILE.replace("\ud800", "").replace("\u0000", ""))
-    write_card(folder, _HOSTILE, tmp_path)
+    write_card(card_of(folder), _HOSTILE, tmp_path)
     root = ET.fromstring((tmp_path / "card.svg").read_text(encoding="utf-8"))
     tags = {one.tag.rpartition("}")[2] for one in root.iter()}
     assert tags.isdisjoint({"script", "a", "image", "foreignObject"})
@@ -123,7 +129,7 @@ def test_hostile_text_stays_text(make_run: Callable[..., Path], tmp_path: Path) 
 
 
 def test_no_letter_is_missing_silently(recwarn: pytest.WarningsRecorder) -> None:
-    picture = card_drawing.draw(_card("中文 \U0001f600 κ"), "png")
+    picture = card_drawing.draw(_card("中文"), "中文 \U0001f600 κ", "png")
     assert not recwarn.list
     assert Image.open(io.BytesIO(picture)).size == (1200, 630)
 
@@ -132,7 +138,7 @@ def test_the_block_for_a_model_card_has_figures_and_rounds(
     make_answer_run: Callable[..., Path], tmp_path: Path
 ) -> None:
     run = read_run(make_answer_run(tmp_path / "run"), False)
-    text = markdown(card_of_run(run, "It helped"))
+    text = markdown(card_of_run(run), "It helped")
     assert not text.startswith("---")  # it goes into a card that has a head of its own
     assert "![It helped](card.png)" in text
     assert sum(line.startswith(("| 0 |", "| 1 |", "| 2 (this model) |")) for line in text.splitlines()) == 3
@@ -143,5 +149,4 @@ def test_without_a_complete_round_there_is_no_card(make_run: Callable[..., Path]
     for manifest in folder.glob("rounds/*/metrics.manifest.json"):
         manifest.unlink()
     with pytest.raises(InputError, match="no complete round"):
-        write_card(folder, "Nothing", tmp_path)
-    assert not list(tmp_path.glob("card.*"))
+        card_of(folder)

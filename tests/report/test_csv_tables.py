@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from srlm.records.atomic import write_text
 from srlm.records.text import spreadsheet_safe
-from srlm.report.csv_tables import write_csv
+from srlm.report.csv_tables import tables_of
 from srlm.report.reading import read_run
+
+
+def _write(folder: Path, out: Path) -> list[str]:
+    for name, text in (tables := tables_of(folder)).items():
+        write_text(out / name, text)
+    return list(tables)
 
 
 def _read(path: Path) -> list[dict[str, str]]:
@@ -23,8 +30,8 @@ def _read(path: Path) -> list[dict[str, str]]:
 
 def test_the_numbers_of_a_run_are_those_of_its_records(make_run: Callable[..., Path], tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
-    files = write_csv(folder, tmp_path / "tables")
-    assert [Path(one).stem for one in files] == ["rounds", "prompts", "forecast", "promises", "alarms"]
+    files = _write(folder, tmp_path / "tables")
+    assert files == [f"{name}.csv" for name in ("rounds", "prompts", "forecast", "promises", "alarms")]
     run = read_run(folder, False)
     rounds = _read(tmp_path / "tables" / "rounds.csv")
     assert [(row["round"], row["split"]) for row in rounds] == [
@@ -52,7 +59,7 @@ def test_the_numbers_of_a_run_are_those_of_its_records(make_run: Callable[..., P
 
 
 def test_answers_have_their_counts_and_certificates(make_answer_run: Callable[..., Path], tmp_path: Path) -> None:
-    write_csv(make_answer_run(tmp_path / "run"), tmp_path)
+    _write(make_answer_run(tmp_path / "run"), tmp_path)
     for row in _read(tmp_path / "prompts.csv"):
         counts = json.loads(row["counts"])
         assert row["leader"] == counts[0][0]
@@ -66,7 +73,7 @@ def test_no_text_is_a_formula(start: str, make_run: Callable[..., Path], tmp_pat
         told = {"name": start, "round": number, "evidence": f'{start},"; \n x', "advice": "\u202e\u0085"}
         return {"signatures": [told] if number else None}
 
-    write_csv(make_run(tmp_path / "run", more=spoilt, rounds=1), tmp_path)
+    _write(make_run(tmp_path / "run", more=spoilt, rounds=1), tmp_path)
     (alarm,) = _read(tmp_path / "alarms.csv")
     assert alarm["name"].lstrip()[:1] not in "=+-@＝"
     assert alarm["evidence"].endswith(',"; \\n x')

@@ -61,7 +61,6 @@ class Card:
     Attributes:
         model: of which model.
         what: what was done with it.
-        sentence: the verdict.
         facts: at most six.
         chart: None where there is nothing to draw.
         ledger: fates to counts of prompts, in order; empty where no answer is known.
@@ -71,7 +70,6 @@ class Card:
 
     model: str
     what: str
-    sentence: str
     facts: tuple[Fact, ...]
     chart: Chart | None
     ledger: Mapping[str, int]
@@ -79,36 +77,39 @@ class Card:
     table: tuple[str, ...] = ()
 
 
-def write_card(folder: Path, sentence: str, beside: Path) -> dict[str, str]:
-    """Write `card.svg`, `card.png` (1200 x 630) and `card.md`, a block for a model card.
-
-    Args:
-        folder: what `srlm run`, `srlm diagnose` or `srlm audit` wrote with --out.
-        sentence: its verdict.
-        beside: the folder to write into.
-
-    Returns:
-        The files by their kind.
+def card_of(folder: Path) -> Card:
+    """The card of what `srlm run`, `srlm diagnose` or `srlm audit` wrote with --out.
 
     Raises:
         InputError: neither a run with a complete round nor a diagnosis is there.
+    """
+    if not holds_diagnosis(folder):
+        return card_of_run(read_run(folder, False))
+    if (answers := read_answer_diagnosis(folder)) is not None:
+        return card_of_answers(answers)
+    return card_of_diagnosis(read_diagnosis(folder))
+
+
+def write_card(card: Card, sentence: str, folder: Path) -> dict[str, str]:
+    """Write `card.svg`, `card.png` (1200 x 630) and `card.md`, a block for a model card; the files by their kind.
+
+    Args:
+        card: what is on it.
+        sentence: the verdict above it.
+        folder: where.
+
+    Raises:
         OSError: a file cannot be written.
     """
+    paths = {kind: folder / f"card.{kind}" for kind in ("svg", "png", "md")}
     sentence = visible(sentence, 400)
-    if not holds_diagnosis(folder):
-        card = card_of_run(read_run(folder, False), sentence)
-    elif (answers := read_answer_diagnosis(folder)) is not None:
-        card = card_of_answers(answers, sentence)
-    else:
-        card = card_of_diagnosis(read_diagnosis(folder), sentence)
-    paths = {kind: beside / f"card.{kind}" for kind in ("svg", "png", "md")}
     for kind in ("svg", "png"):
-        write_bytes(paths[kind], draw(card, kind))
-    write_text(paths["md"], markdown(card))
+        write_bytes(paths[kind], draw(card, sentence, kind))
+    write_text(paths["md"], markdown(card, sentence))
     return {kind: str(path) for kind, path in paths.items()}
 
 
-def card_of_run(run: RunView, sentence: str) -> Card:
+def card_of_run(run: RunView) -> Card:
     """The card of a run, finished or not, or of an audit.
 
     Raises:
@@ -156,10 +157,10 @@ def card_of_run(run: RunView, sentence: str) -> Card:
         chart = Chart(run.kappa_name, tuple(known), bands, log=True)
     table = () if run.watched else measured_rounds(run.record.configuration, run.rounds, run.now)
     model = visible(str(run.record.configuration.get("model", "a model")), 120)
-    return Card(model, visible(f"{what}, {rounds}", 80), sentence, tuple(facts), chart, ledger, count, tuple(table))
+    return Card(model, visible(f"{what}, {rounds}", 80), tuple(facts), chart, ledger, count, tuple(table))
 
 
-def card_of_diagnosis(diagnosis: DiagnosisRecord, sentence: str) -> Card:
+def card_of_diagnosis(diagnosis: DiagnosisRecord) -> Card:
     """The card of a diagnosis of responses."""
     accuracy, count = diagnosis.accuracy, len(diagnosis.prompts)
     rounds = diagnosis.forecast.rounds if diagnosis.forecast else ()
@@ -172,10 +173,10 @@ def card_of_diagnosis(diagnosis: DiagnosisRecord, sentence: str) -> Card:
         _cost(sum(diagnosis.seconds.values()), samples.count * samples.mean_tokens),
     ]
     known = accuracy.sample, ceiling, accuracy.mode
-    return _diagnosed(diagnosis.model, "diagnosis of responses", sentence, facts, *known, rounds)
+    return _diagnosed(diagnosis.model, "diagnosis of responses", facts, *known, rounds)
 
 
-def card_of_answers(diagnosis: AnswerDiagnosis, sentence: str) -> Card:
+def card_of_answers(diagnosis: AnswerDiagnosis) -> Card:
     """The card of a diagnosis of answers."""
     accuracy, of = diagnosis.accuracy, diagnosis.measured.answers
     rounds = diagnosis.forecast.rounds if diagnosis.forecast else ()
@@ -189,13 +190,12 @@ def card_of_answers(diagnosis: AnswerDiagnosis, sentence: str) -> Card:
         facts.append(Fact("Certified", told, f"majorities, at {numbers.number(100 * of.confidence)}%"))
         facts.append(_cost(sum(diagnosis.seconds.values()), of.draws * (diagnosis.measured.mean_response_tokens or 0)))
     known = accuracy.sample, ceiling, accuracy.majority
-    return _diagnosed(diagnosis.model, "diagnosis of answers", sentence, facts, *known, rounds)
+    return _diagnosed(diagnosis.model, "diagnosis of answers", facts, *known, rounds)
 
 
 def _diagnosed(
     model: str,
     what: str,
-    sentence: str,
     facts: list[Fact],
     right: float | None,
     ceiling: str | None,
@@ -213,7 +213,7 @@ def _diagnosed(
     if right is None:
         bands = tuple((one.round, one.kappa.lower, one.kappa_point, one.kappa.upper) for one in rounds)
         chart = Chart("κ, forecast", (), bands, log=True)
-    return Card(visible(model, 120), what, sentence, tuple(facts[:6]), chart if chart.forecast else None, {})
+    return Card(visible(model, 120), what, tuple(facts[:6]), chart if chart.forecast else None, {})
 
 
 def _cost(seconds: float, tokens: float) -> Fact:
@@ -235,14 +235,14 @@ def _accuracies(
     return tuple((number, low, point, high) for number, low, high, point in ends if (low, point) != (None, None))
 
 
-def markdown(card: Card) -> str:
+def markdown(card: Card, sentence: str) -> str:
     """A section for a model card: the picture, the figures, and the table of every round."""
     lines = [
         "## Self-rewarding, measured",
         "",
-        f"![{_plain(card.sentence)}](card.png)",
+        f"![{_plain(sentence)}](card.png)",
         "",
-        f"{_plain(card.sentence)}.",
+        f"{_plain(sentence)}.",
         "",
         f"{_plain(card.model)}: {_plain(card.what)}. Measured with srlm.",
         "",

@@ -32,18 +32,18 @@ _SANS, _SERIF = ("DejaVu Sans", "STIXGeneral"), ("STIXGeneral", "DejaVu Serif", 
 _BOX = "□"
 
 
-def draw(card: "Card", kind: str) -> bytes:
+def draw(card: "Card", sentence: str, kind: str) -> bytes:
     """The file of a card.
 
     Args:
-        card: what is on it.
+        card, sentence: what is on it.
         kind: "svg" or "png".
     """
     settings: Any = {"svg.hashsalt": "srlm", "svg.fonttype": "path", "text.hinting": "none", "path.simplify": False}
     with matplotlib.rc_context(settings):
         figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72, facecolor=PAPER)  # a point is a pixel
         down = 0 if card.ledger else 26
-        _head(figure, card, down)
+        _head(figure, card, sentence, down)
         wide = card.chart is None
         columns = 3
         step = (WIDTH - 2 * _MARGIN + 24) / columns if wide else 218
@@ -54,17 +54,17 @@ def draw(card: "Card", kind: str) -> bytes:
         if card.ledger:
             _ledger(figure, card)
         sink = io.BytesIO()
-        about = {"Date": None, "Title": visible(card.sentence, 400)} if kind == "svg" else {"Software": None}
+        about = {"Date": None, "Title": visible(sentence)} if kind == "svg" else {"Software": None}
         figure.savefig(sink, format=kind, metadata=about, facecolor=PAPER)
     return sink.getvalue()
 
 
-def _head(figure: Figure, card: "Card", down: int) -> None:
+def _head(figure: Figure, card: "Card", sentence: str, down: int) -> None:
     _put(figure, "srlm", _MARGIN, 68, 34, _SERIF, weight="bold")
     taken = _put(figure, card.what, WIDTH - _MARGIN, 66, 19, right=True, colour=SOFT) + 24
     room = WIDTH - 2 * _MARGIN - 130 - taken
     _put(figure, card.model, WIDTH - _MARGIN - taken, 66, 19, room=room, right=True, weight="bold")
-    size, lines = _fitted(card.sentence, WIDTH - 2 * _MARGIN, 182)
+    size, lines = _fitted(sentence, WIDTH - 2 * _MARGIN, 182)
     top = 102 + (182 + down - len(lines) * size * 1.16) / 2  # in the middle of its room
     for at, line in enumerate(lines):
         _put(figure, line, _MARGIN, top + size * (0.84 + 1.16 * at), size, _SERIF, weight="bold")
