@@ -15,7 +15,8 @@ from PIL import Image
 
 from srlm.errors import InputError
 from srlm.report import card_drawing
-from srlm.report.card import Card, Chart, Fact, card_of, card_of_run, markdown, write_card
+from srlm.report.card import card_of, card_of_run, markdown, write_card
+from srlm.report.card_drawing import Card, Chart, Ends, Fact
 from srlm.report.reading import read_run
 
 _HOSTILE = (
@@ -43,7 +44,7 @@ def _texts(card: Card, sentence: str, monkeypatch: pytest.MonkeyPatch) -> list[t
 
 def _card(model: str = "a model", value: str = "1 → 2") -> Card:
     facts = tuple(Fact(f"Fact {at}", value, "a note") for at in range(6))
-    chart = Chart("Right samples", ((0, 0.3), (1, 0.8)), ((0, 0.2, 0.3, 0.4), (1, 0.7, 0.8, 0.9)), 0.85)
+    chart = Chart("Right samples", ((0, 0.3), (1, 0.8)), (Ends(0, 0.2, 0.3, 0.4), Ends(1, 0.7, 0.8, 0.9)), 0.85)
     return Card(model, "self-rewarding, 1 round", facts, chart, _LEDGER, "48 prompts")
 
 
@@ -62,7 +63,7 @@ def test_a_card_says_what_the_records_say(make_run: Callable[..., Path], tmp_pat
     assert facts["Cost"] == "35 s"  # ten seconds a round, and five less where nothing was trained
     assert card.ledger == fates
     assert card.chart is not None
-    assert card.chart.measured == tuple((one.round, one.held_out.accuracy.sample) for one in run.rounds)
+    assert card.chart.measured == [(one.round, one.held_out.accuracy.sample) for one in run.rounds]
 
 
 def test_a_run_that_kept_an_earlier_round_shows_that_one(make_run: Callable[..., Path], tmp_path: Path) -> None:

@@ -6,15 +6,13 @@ on, where there are any. Refuses to know: how it is drawn (`card_drawing`), how 
 
 import html
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from srlm.errors import InputError
 from srlm.measure.fates import FATES
 from srlm.records.answer_diagnosis import AnswerDiagnosis, read_answer_diagnosis
 from srlm.records.atomic import write_bytes, write_text
-from srlm.records.bracket import Bracket
 from srlm.records.diagnosis import DiagnosisRecord, holds_diagnosis, read_diagnosis
 from srlm.records.forecast import ForecastRecord
 from srlm.records.model_card import measured_rounds
@@ -22,59 +20,8 @@ from srlm.records.rounds import Split
 from srlm.records.text import duration, visible
 from srlm.report import numbers
 from srlm.report._pieces import NAMES
-from srlm.report.card_drawing import draw
+from srlm.report.card_drawing import Card, Chart, Ends, Fact, draw
 from srlm.report.reading import RunView, read_run
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A figure of the card: what it is, its value or "before → after", and a word on it."""
-
-    name: str
-    value: str
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """One quantity by round.
-
-    Attributes:
-        title: what it is.
-        measured: (round, value).
-        forecast: (round, lower, point, upper), ends or point None where they are not known.
-        ceiling: a level that is drawn first; None where there is none.
-        log: on a logarithmic axis, in numbers; else in percent from 0 to 1.
-    """
-
-    title: str
-    measured: tuple[tuple[int, float], ...]
-    forecast: tuple[tuple[int, float | None, float | None, float | None], ...] = ()
-    ceiling: float | None = None
-    log: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """Everything on a card; texts are harmless.
-
-    Attributes:
-        model: of which model.
-        what: what was done with it.
-        facts: at most six.
-        chart: None where there is nothing to draw.
-        ledger: fates to counts of prompts, in order; empty where no answer is known.
-        prompts: which prompts the ledger counts.
-        table: Markdown of every round; empty for a diagnosis.
-    """
-
-    model: str
-    what: str
-    facts: tuple[Fact, ...]
-    chart: Chart | None
-    ledger: Mapping[str, int]
-    prompts: str = ""
-    table: tuple[str, ...] = ()
 
 
 def card_of(folder: Path) -> Card:
@@ -144,20 +91,15 @@ def card_of_run(run: RunView) -> Card:
         facts.append(_cost(seconds, tokens))
     what = "another trainer’s run" if run.watched else f"self-rewarding, {run.loss}"
     rounds = numbers.plural(*((len(run.rounds), "window") if run.watched else (run.rounds[-1].round, "round")))
-    told = run.forecast(split)
-    chart = Chart("Right samples", tuple(right), _accuracies(told), ceiling)
-    if not right:
-        known = [
-            (number, at)
-            for number, one in run.split(split)
-            if (at := (one.kappa.upper if one.answers is None else one.answers.kappa_estimate)) is not None
-        ]
-        ends = ((one.round, *_ends(one.kappa), one.kappa_point) for one in told)
-        bands = tuple((number, low, point, high) for number, low, high, point in ends)
-        chart = Chart(run.kappa_name, tuple(known), bands, log=True)
+    if right:
+        chart = _chart("Right samples", right, run.forecast(split), ceiling)
+    else:
+        of = [(at, one.answers.kappa_estimate if one.answers else one.kappa.upper) for at, one in run.split(split)]
+        measured = [(at, kappa) for at, kappa in of if kappa is not None]
+        chart = _chart(run.kappa_name, measured, run.forecast(split), log=True)
     table = () if run.watched else measured_rounds(run.record.configuration, run.rounds, run.now)
     model = visible(str(run.record.configuration.get("model", "a model")), 120)
-    return Card(model, visible(f"{what}, {rounds}", 80), tuple(facts), chart, ledger, count, tuple(table))
+    return Card(model, visible(f"{what}, {rounds}", 80), facts, chart, ledger, count, table)
 
 
 def card_of_diagnosis(diagnosis: DiagnosisRecord) -> Card:
@@ -209,11 +151,8 @@ def _diagnosed(
         value = numbers.share(right) if after is None else _went(numbers.share(right), numbers.share(after))
         note = "" if after is None else f"forecast of {numbers.plural(rounds[-1].round, 'round')}"
         facts.insert(0, Fact("Right samples", value, note))
-    chart = Chart("Right samples, forecast", (), _accuracies(rounds), level)
-    if right is None:
-        bands = tuple((one.round, one.kappa.lower, one.kappa_point, one.kappa.upper) for one in rounds)
-        chart = Chart("κ, forecast", (), bands, log=True)
-    return Card(visible(model, 120), what, tuple(facts[:6]), chart if chart.forecast else None, {})
+    title = "κ, forecast" if right is None else "Right samples, forecast"
+    return Card(visible(model, 120), what, facts, _chart(title, [], rounds, level, log=right is None), {})
 
 
 def _cost(seconds: float, tokens: float) -> Fact:
@@ -224,15 +163,21 @@ def _went(before: str, after: str) -> str:
     return before if before == after else f"{before} → {after}"
 
 
-def _ends(value: Bracket | None) -> tuple[float | None, float | None]:
-    return (None, None) if value is None else (value.lower, value.upper)
-
-
-def _accuracies(
+def _chart(
+    title: str,
+    measured: Sequence[tuple[int, float]],
     rounds: Sequence[ForecastRecord],
-) -> tuple[tuple[int, float | None, float | None, float | None], ...]:
-    ends = ((one.round, *_ends(one.sample_accuracy), one.sample_accuracy_point) for one in rounds)
-    return tuple((number, low, point, high) for number, low, high, point in ends if (low, point) != (None, None))
+    ceiling: float | None = None,
+    log: bool = False,
+) -> Chart | None:
+    """kappa where it is logarithmic, else right samples; None where there is nothing to draw."""
+    told = []
+    for one in rounds:
+        of, point = (one.kappa, one.kappa_point) if log else (one.sample_accuracy, one.sample_accuracy_point)
+        low, high = (None, None) if of is None else (of.lower, of.upper)
+        if point is not None or None not in (low, high):
+            told.append(Ends(one.round, low, point, high))
+    return Chart(title, measured, told, ceiling, log) if measured or told else None
 
 
 def markdown(card: Card, sentence: str) -> str:

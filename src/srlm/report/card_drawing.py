@@ -6,9 +6,9 @@ what the numbers mean.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -20,9 +20,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from srlm.records.text import visible
 from srlm.report import numbers
 
-if TYPE_CHECKING:
-    from srlm.report.card import Card, Chart
-
 WIDTH, HEIGHT, _MARGIN = 1200, 630, 60
 PAPER, INK, SOFT, LINE, RIGHT, WRONG, THEORY = (
     "#fdfdfb", "#1c2024", "#59626b", "#dcdfe0", "#17699f", "#b4500f", "#6d5aa5",
@@ -32,7 +29,60 @@ _SANS, _SERIF = ("DejaVu Sans", "STIXGeneral"), ("STIXGeneral", "DejaVu Serif", 
 _BOX = "□"
 
 
-def draw(card: "Card", sentence: str, kind: str) -> bytes:
+class Fact(NamedTuple):
+    """A figure: what it is, its value or "before → after", and a word on it."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+class Ends(NamedTuple):
+    """What was forecast for a round; None where it is not known."""
+
+    round: int
+    lower: float | None
+    point: float | None
+    upper: float | None
+
+
+class Chart(NamedTuple):
+    """One quantity by round, as (round, value) where it was measured.
+
+    Attributes:
+        ceiling: a level that stays; None where there is none.
+        log: on a logarithmic axis, in numbers; else in percent.
+    """
+
+    title: str
+    measured: Sequence[tuple[int, float]]
+    forecast: Sequence[Ends] = ()
+    ceiling: float | None = None
+    log: bool = False
+
+
+class Card(NamedTuple):
+    """Everything on a card but its sentence.
+
+    Attributes:
+        model, what: of which model, and what was done with it.
+        facts: at most six.
+        chart: None where there is nothing to draw.
+        ledger: fates to counts of prompts, in order; empty where no answer is known.
+        prompts: which prompts the ledger counts.
+        table: Markdown of every round; empty for a diagnosis.
+    """
+
+    model: str
+    what: str
+    facts: Sequence[Fact]
+    chart: Chart | None
+    ledger: Mapping[str, int]
+    prompts: str = ""
+    table: Sequence[str] = ()
+
+
+def draw(card: Card, sentence: str, kind: str) -> bytes:
     """The file of a card.
 
     Args:
@@ -59,7 +109,7 @@ def draw(card: "Card", sentence: str, kind: str) -> bytes:
     return sink.getvalue()
 
 
-def _head(figure: Figure, card: "Card", sentence: str, down: int) -> None:
+def _head(figure: Figure, card: Card, sentence: str, down: int) -> None:
     _put(figure, "srlm", _MARGIN, 68, 34, _SERIF, weight="bold")
     taken = _put(figure, card.what, WIDTH - _MARGIN, 66, 19, right=True, colour=SOFT) + 24
     room = WIDTH - 2 * _MARGIN - 130 - taken
@@ -70,14 +120,14 @@ def _head(figure: Figure, card: "Card", sentence: str, down: int) -> None:
         _put(figure, line, _MARGIN, top + size * (0.84 + 1.16 * at), size, _SERIF, weight="bold")
 
 
-def _fact(figure: Figure, fact: Any, x: float, y: float, room: float) -> None:
+def _fact(figure: Figure, fact: Fact, x: float, y: float, room: float) -> None:
     _rectangle(figure, x, y, room, 1.5, INK)
     _put(figure, fact.name, x, y + 28, 17, room=room, colour=SOFT)
     _put(figure, fact.value, x, y + 64, 30, room=room)
     _put(figure, fact.note, x, y + 89, 14, room=room, colour=SOFT)
 
 
-def _ledger(figure: Figure, card: "Card") -> None:
+def _ledger(figure: Figure, card: Card) -> None:
     total, x, room = sum(card.ledger.values()), float(_MARGIN), WIDTH - 2 * _MARGIN
     for fate, count in card.ledger.items():
         width = room * count / total
@@ -91,7 +141,7 @@ def _ledger(figure: Figure, card: "Card") -> None:
     _put(figure, what, WIDTH - _MARGIN, 600, 16, room=WIDTH - _MARGIN - x - 20, right=True, colour=SOFT)
 
 
-def _chart(figure: Figure, chart: "Chart", down: int) -> None:
+def _chart(figure: Figure, chart: Chart, down: int) -> None:
     left, top, width, height = 772, 344 + down, WIDTH - _MARGIN - 772, 166
     _put(figure, chart.title, 716, 334 + down, 17, colour=INK)
     axes: Any = figure.add_axes((left / WIDTH, 1 - (top + height) / HEIGHT, width / WIDTH, height / HEIGHT))
@@ -119,7 +169,7 @@ def _chart(figure: Figure, chart: "Chart", down: int) -> None:
             x -= _put(figure, name, x, 334 + down, 15, right=True, colour=colour, weight="bold") + 16
 
 
-def _axes(axes: Any, chart: "Chart") -> None:
+def _axes(axes: Any, chart: Chart) -> None:
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color(LINE)
