@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile --constraint constraints.txt
 OUT ?= demo
 
-.PHONY: install demo demo-answers test test-slow test-vllm lint bench docs dist clean
+.PHONY: install demo demo-answers test test-slow test-vllm lint bench docs clean
 
 install: $(VENV)/.dev
 
@@ -77,10 +77,11 @@ bench: $(VENV)/.dev $(VENV)/.bench
 docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict
 
+clean:
+	rm -rf $(VENV) .venv-vllm build dist site
+
 # sdist and wheel, byte for byte the same wherever they are built from the same sources (tests/slow/test_distributions.py).
+.PHONY: dist
 dist: | $(VENV)/.run
 	$(PIP) --quiet build
 	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m build --outdir dist .
-
-clean:
-	rm -rf $(VENV) .venv-vllm build dist site

@@ -1,6 +1,7 @@
 """Text that a model wrote, made safe to look at; and durations as people read them.
 
-Knows: which characters steer a terminal or reorder a page instead of being seen. Refuses to know: HTML; pages escape
+Knows: which characters steer a terminal or reorder a page instead of being seen, and which a spreadsheet takes for the
+beginning of a formula. Refuses to know: HTML; pages escape
 markup themselves, after this.
 """
 
@@ -9,7 +10,7 @@ import unicodedata
 # Control, format (bidirectional overrides, zero-width), surrogate, private use, unassigned; line and paragraph
 # separators.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # the last four: full width
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -32,8 +33,8 @@ def visible(text: str, limit: int | None = None) -> str:
 
 
 def spreadsheet_safe(text: str) -> str:
-    """`text` as no spreadsheet takes for a formula: behind an apostrophe where it would."""
-    return f"'{text}" if text.lstrip()[:1] in _FORMULA else text
+    """A text for a cell of a table that others open: with ' before what a spreadsheet would compute."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def duration(seconds: float) -> str:
