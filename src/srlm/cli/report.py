@@ -32,6 +32,7 @@ def command(
     """Draw the page of a run, finished or not, of a diagnosis, or of several side by side."""
     from srlm.cli.output import print_json
     from srlm.errors import InputError
+    from srlm.records.atomic import write_text
 
     if serve:
         if out or card or csv:
@@ -42,16 +43,24 @@ def command(
         raise InputError(f"--card and --csv are of one run, and {len(runs)} were given; give one")
     if csv is not None and csv.is_file():
         raise InputError(f"--csv {csv} is a file; give the name of a folder")
-    summary = _draw(runs, out)
+    drawn, tables = None, {}  # what is wrong with them is said before anything is written
     if card:
+        from srlm.report.card import card_of
+
+        drawn = card_of(runs[0])
+    if csv is not None:
+        from srlm.report.csv_tables import tables_of
+
+        tables = {str(csv / name): text for name, text in tables_of(runs[0]).items()}
+    summary = _draw(runs, out)
+    if drawn is not None:
         from srlm.report.card import write_card
 
-        told = (summary.get("runs") or summary["diagnoses"])[0]
-        summary["card"] = write_card(runs[0], told["headline"], Path(summary["report"]).parent)
-    if csv is not None:
-        from srlm.report.csv_tables import write_csv
-
-        summary["csv"] = write_csv(runs[0], csv)
+        sentence = (summary.get("runs") or summary["diagnoses"])[0]["headline"]
+        summary["card"] = write_card(drawn, sentence, Path(summary["report"]).parent)
+    for file, text in tables.items():
+        write_text(Path(file), text)
+        summary.setdefault("csv", []).append(file)
     if json_output:
         print_json(summary)
         return

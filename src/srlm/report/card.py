@@ -6,15 +6,13 @@ on, where there are any. Refuses to know: how it is drawn (`card_drawing`), how 
 
 import html
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from srlm.errors import InputError
 from srlm.measure.fates import FATES
 from srlm.records.answer_diagnosis import AnswerDiagnosis, read_answer_diagnosis
 from srlm.records.atomic import write_bytes, write_text
-from srlm.records.bracket import Bracket
 from srlm.records.diagnosis import DiagnosisRecord, holds_diagnosis, read_diagnosis
 from srlm.records.forecast import ForecastRecord
 from srlm.records.model_card import measured_rounds
@@ -22,93 +20,43 @@ from srlm.records.rounds import Split
 from srlm.records.text import duration, visible
 from srlm.report import numbers
 from srlm.report._pieces import NAMES
-from srlm.report.card_drawing import draw
+from srlm.report.card_drawing import Card, Chart, Ends, Fact, draw
 from srlm.report.reading import RunView, read_run
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A figure of the card: what it is, its value or "before → after", and a word on it."""
-
-    name: str
-    value: str
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """One quantity by round.
-
-    Attributes:
-        title: what it is.
-        measured: (round, value).
-        forecast: (round, lower, point, upper), ends or point None where they are not known.
-        ceiling: a level that is drawn first; None where there is none.
-        log: on a logarithmic axis, in numbers; else in percent from 0 to 1.
-    """
-
-    title: str
-    measured: tuple[tuple[int, float], ...]
-    forecast: tuple[tuple[int, float | None, float | None, float | None], ...] = ()
-    ceiling: float | None = None
-    log: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """Everything on a card; texts are harmless.
-
-    Attributes:
-        model: of which model.
-        what: what was done with it.
-        sentence: the verdict.
-        facts: at most six.
-        chart: None where there is nothing to draw.
-        ledger: fates to counts of prompts, in order; empty where no answer is known.
-        prompts: which prompts the ledger counts.
-        table: Markdown of every round; empty for a diagnosis.
-    """
-
-    model: str
-    what: str
-    sentence: str
-    facts: tuple[Fact, ...]
-    chart: Chart | None
-    ledger: Mapping[str, int]
-    prompts: str = ""
-    table: tuple[str, ...] = ()
-
-
-def write_card(folder: Path, sentence: str, beside: Path) -> dict[str, str]:
-    """Write `card.svg`, `card.png` (1200 x 630) and `card.md`, a block for a model card.
-
-    Args:
-        folder: what `srlm run`, `srlm diagnose` or `srlm audit` wrote with --out.
-        sentence: its verdict.
-        beside: the folder to write into.
-
-    Returns:
-        The files by their kind.
+def card_of(folder: Path) -> Card:
+    """The card of what `srlm run`, `srlm diagnose` or `srlm audit` wrote with --out.
 
     Raises:
         InputError: neither a run with a complete round nor a diagnosis is there.
+    """
+    if not holds_diagnosis(folder):
+        return card_of_run(read_run(folder, False))
+    if (answers := read_answer_diagnosis(folder)) is not None:
+        return card_of_answers(answers)
+    return card_of_diagnosis(read_diagnosis(folder))
+
+
+def write_card(card: Card, sentence: str, folder: Path) -> dict[str, str]:
+    """Write `card.svg`, `card.png` (1200 x 630) and `card.md`, a block for a model card; the files by their kind.
+
+    Args:
+        card: what is on it.
+        sentence: the verdict above it.
+        folder: where.
+
+    Raises:
         OSError: a file cannot be written.
     """
+    paths = {kind: folder / f"card.{kind}" for kind in ("svg", "png", "md")}
     sentence = visible(sentence, 400)
-    if not holds_diagnosis(folder):
-        card = card_of_run(read_run(folder, False), sentence)
-    elif (answers := read_answer_diagnosis(folder)) is not None:
-        card = card_of_answers(answers, sentence)
-    else:
-        card = card_of_diagnosis(read_diagnosis(folder), sentence)
-    paths = {kind: beside / f"card.{kind}" for kind in ("svg", "png", "md")}
     for kind in ("svg", "png"):
-        write_bytes(paths[kind], draw(card, kind))
-    write_text(paths["md"], markdown(card))
+        write_bytes(paths[kind], draw(card, sentence, kind))
+    write_text(paths["md"], markdown(card, sentence))
     return {kind: str(path) for kind, path in paths.items()}
 
 
-def card_of_run(run: RunView, sentence: str) -> Card:
+def card_of_run(run: RunView) -> Card:
     """The card of a run, finished or not, or of an audit.
 
     Raises:
@@ -143,23 +91,18 @@ def card_of_run(run: RunView, sentence: str) -> Card:
         facts.append(_cost(seconds, tokens))
     what = "another trainer’s run" if run.watched else f"self-rewarding, {run.loss}"
     rounds = numbers.plural(*((len(run.rounds), "window") if run.watched else (run.rounds[-1].round, "round")))
-    told = run.forecast(split)
-    chart = Chart("Right samples", tuple(right), _accuracies(told), ceiling)
-    if not right:
-        known = [
-            (number, at)
-            for number, one in run.split(split)
-            if (at := (one.kappa.upper if one.answers is None else one.answers.kappa_estimate)) is not None
-        ]
-        ends = ((one.round, *_ends(one.kappa), one.kappa_point) for one in told)
-        bands = tuple((number, low, point, high) for number, low, high, point in ends)
-        chart = Chart(run.kappa_name, tuple(known), bands, log=True)
+    if right:
+        chart = _chart("Right samples", right, run.forecast(split), ceiling)
+    else:
+        of = [(at, one.answers.kappa_estimate if one.answers else one.kappa.upper) for at, one in run.split(split)]
+        measured = [(at, kappa) for at, kappa in of if kappa is not None]
+        chart = _chart(run.kappa_name, measured, run.forecast(split), log=True)
     table = () if run.watched else measured_rounds(run.record.configuration, run.rounds, run.now)
     model = visible(str(run.record.configuration.get("model", "a model")), 120)
-    return Card(model, visible(f"{what}, {rounds}", 80), sentence, tuple(facts), chart, ledger, count, tuple(table))
+    return Card(model, visible(f"{what}, {rounds}", 80), facts, chart, ledger, count, table)
 
 
-def card_of_diagnosis(diagnosis: DiagnosisRecord, sentence: str) -> Card:
+def card_of_diagnosis(diagnosis: DiagnosisRecord) -> Card:
     """The card of a diagnosis of responses."""
     accuracy, count = diagnosis.accuracy, len(diagnosis.prompts)
     rounds = diagnosis.forecast.rounds if diagnosis.forecast else ()
@@ -172,10 +115,10 @@ def card_of_diagnosis(diagnosis: DiagnosisRecord, sentence: str) -> Card:
         _cost(sum(diagnosis.seconds.values()), samples.count * samples.mean_tokens),
     ]
     known = accuracy.sample, ceiling, accuracy.mode
-    return _diagnosed(diagnosis.model, "diagnosis of responses", sentence, facts, *known, rounds)
+    return _diagnosed(diagnosis.model, "diagnosis of responses", facts, *known, rounds)
 
 
-def card_of_answers(diagnosis: AnswerDiagnosis, sentence: str) -> Card:
+def card_of_answers(diagnosis: AnswerDiagnosis) -> Card:
     """The card of a diagnosis of answers."""
     accuracy, of = diagnosis.accuracy, diagnosis.measured.answers
     rounds = diagnosis.forecast.rounds if diagnosis.forecast else ()
@@ -189,13 +132,12 @@ def card_of_answers(diagnosis: AnswerDiagnosis, sentence: str) -> Card:
         facts.append(Fact("Certified", told, f"majorities, at {numbers.number(100 * of.confidence)}%"))
         facts.append(_cost(sum(diagnosis.seconds.values()), of.draws * (diagnosis.measured.mean_response_tokens or 0)))
     known = accuracy.sample, ceiling, accuracy.majority
-    return _diagnosed(diagnosis.model, "diagnosis of answers", sentence, facts, *known, rounds)
+    return _diagnosed(diagnosis.model, "diagnosis of answers", facts, *known, rounds)
 
 
 def _diagnosed(
     model: str,
     what: str,
-    sentence: str,
     facts: list[Fact],
     right: float | None,
     ceiling: str | None,
@@ -209,11 +151,8 @@ def _diagnosed(
         value = numbers.share(right) if after is None else _went(numbers.share(right), numbers.share(after))
         note = "" if after is None else f"forecast of {numbers.plural(rounds[-1].round, 'round')}"
         facts.insert(0, Fact("Right samples", value, note))
-    chart = Chart("Right samples, forecast", (), _accuracies(rounds), level)
-    if right is None:
-        bands = tuple((one.round, one.kappa.lower, one.kappa_point, one.kappa.upper) for one in rounds)
-        chart = Chart("κ, forecast", (), bands, log=True)
-    return Card(visible(model, 120), what, sentence, tuple(facts[:6]), chart if chart.forecast else None, {})
+    title = "κ, forecast" if right is None else "Right samples, forecast"
+    return Card(visible(model, 120), what, facts, _chart(title, [], rounds, level, log=right is None), {})
 
 
 def _cost(seconds: float, tokens: float) -> Fact:
@@ -224,25 +163,31 @@ def _went(before: str, after: str) -> str:
     return before if before == after else f"{before} → {after}"
 
 
-def _ends(value: Bracket | None) -> tuple[float | None, float | None]:
-    return (None, None) if value is None else (value.lower, value.upper)
-
-
-def _accuracies(
+def _chart(
+    title: str,
+    measured: Sequence[tuple[int, float]],
     rounds: Sequence[ForecastRecord],
-) -> tuple[tuple[int, float | None, float | None, float | None], ...]:
-    ends = ((one.round, *_ends(one.sample_accuracy), one.sample_accuracy_point) for one in rounds)
-    return tuple((number, low, point, high) for number, low, high, point in ends if (low, point) != (None, None))
+    ceiling: float | None = None,
+    log: bool = False,
+) -> Chart | None:
+    """kappa where it is logarithmic, else right samples; None where there is nothing to draw."""
+    told = []
+    for one in rounds:
+        of, point = (one.kappa, one.kappa_point) if log else (one.sample_accuracy, one.sample_accuracy_point)
+        low, high = (None, None) if of is None else (of.lower, of.upper)
+        if point is not None or None not in (low, high):
+            told.append(Ends(one.round, low, point, high))
+    return Chart(title, measured, told, ceiling, log) if measured or told else None
 
 
-def markdown(card: Card) -> str:
+def markdown(card: Card, sentence: str) -> str:
     """A section for a model card: the picture, the figures, and the table of every round."""
     lines = [
         "## Self-rewarding, measured",
         "",
-        f"![{_plain(card.sentence)}](card.png)",
+        f"![{_plain(sentence)}](card.png)",
         "",
-        f"{_plain(card.sentence)}.",
+        f"{_plain(sentence)}.",
         "",
         f"{_plain(card.model)}: {_plain(card.what)}. Measured with srlm.",
         "",

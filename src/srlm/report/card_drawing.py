@@ -6,23 +6,19 @@ what the numbers mean.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
-from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from srlm.records.text import visible
 from srlm.report import numbers
-
-if TYPE_CHECKING:
-    from srlm.report.card import Card, Chart
 
 WIDTH, HEIGHT, _MARGIN = 1200, 630, 60
 PAPER, INK, SOFT, LINE, RIGHT, WRONG, THEORY = (
@@ -33,18 +29,71 @@ _SANS, _SERIF = ("DejaVu Sans", "STIXGeneral"), ("STIXGeneral", "DejaVu Serif", 
 _BOX = "□"
 
 
-def draw(card: "Card", kind: str) -> bytes:
+class Fact(NamedTuple):
+    """A figure: what it is, its value or "before → after", and a word on it."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+class Ends(NamedTuple):
+    """What was forecast for a round; None where it is not known."""
+
+    round: int
+    lower: float | None
+    point: float | None
+    upper: float | None
+
+
+class Chart(NamedTuple):
+    """One quantity by round, as (round, value) where it was measured.
+
+    Attributes:
+        ceiling: a level that stays; None where there is none.
+        log: on a logarithmic axis, in numbers; else in percent.
+    """
+
+    title: str
+    measured: Sequence[tuple[int, float]]
+    forecast: Sequence[Ends] = ()
+    ceiling: float | None = None
+    log: bool = False
+
+
+class Card(NamedTuple):
+    """Everything on a card but its sentence.
+
+    Attributes:
+        model, what: of which model, and what was done with it.
+        facts: at most six.
+        chart: None where there is nothing to draw.
+        ledger: fates to counts of prompts, in order; empty where no answer is known.
+        prompts: which prompts the ledger counts.
+        table: Markdown of every round; empty for a diagnosis.
+    """
+
+    model: str
+    what: str
+    facts: Sequence[Fact]
+    chart: Chart | None
+    ledger: Mapping[str, int]
+    prompts: str = ""
+    table: Sequence[str] = ()
+
+
+def draw(card: Card, sentence: str, kind: str) -> bytes:
     """The file of a card.
 
     Args:
-        card: what is on it.
+        card, sentence: what is on it.
         kind: "svg" or "png".
     """
     settings: Any = {"svg.hashsalt": "srlm", "svg.fonttype": "path", "text.hinting": "none", "path.simplify": False}
     with matplotlib.rc_context(settings):
         figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72, facecolor=PAPER)  # a point is a pixel
         down = 0 if card.ledger else 26
-        _head(figure, card, down)
+        _head(figure, card, sentence, down)
         wide = card.chart is None
         columns = 3
         step = (WIDTH - 2 * _MARGIN + 24) / columns if wide else 218
@@ -55,30 +104,30 @@ def draw(card: "Card", kind: str) -> bytes:
         if card.ledger:
             _ledger(figure, card)
         sink = io.BytesIO()
-        about = {"Date": None, "Title": visible(card.sentence, 400)} if kind == "svg" else {"Software": None}
+        about = {"Date": None, "Title": visible(sentence)} if kind == "svg" else {"Software": None}
         figure.savefig(sink, format=kind, metadata=about, facecolor=PAPER)
     return sink.getvalue()
 
 
-def _head(figure: Figure, card: "Card", down: int) -> None:
+def _head(figure: Figure, card: Card, sentence: str, down: int) -> None:
     _put(figure, "srlm", _MARGIN, 68, 34, _SERIF, weight="bold")
     taken = _put(figure, card.what, WIDTH - _MARGIN, 66, 19, right=True, colour=SOFT) + 24
     room = WIDTH - 2 * _MARGIN - 130 - taken
     _put(figure, card.model, WIDTH - _MARGIN - taken, 66, 19, room=room, right=True, weight="bold")
-    size, lines = _fitted(card.sentence, WIDTH - 2 * _MARGIN, 182)
+    size, lines = _fitted(sentence, WIDTH - 2 * _MARGIN, 182)
     top = 102 + (182 + down - len(lines) * size * 1.16) / 2  # in the middle of its room
     for at, line in enumerate(lines):
         _put(figure, line, _MARGIN, top + size * (0.84 + 1.16 * at), size, _SERIF, weight="bold")
 
 
-def _fact(figure: Figure, fact: Any, x: float, y: float, room: float) -> None:
+def _fact(figure: Figure, fact: Fact, x: float, y: float, room: float) -> None:
     _rectangle(figure, x, y, room, 1.5, INK)
     _put(figure, fact.name, x, y + 28, 17, room=room, colour=SOFT)
     _put(figure, fact.value, x, y + 64, 30, room=room)
     _put(figure, fact.note, x, y + 89, 14, room=room, colour=SOFT)
 
 
-def _ledger(figure: Figure, card: "Card") -> None:
+def _ledger(figure: Figure, card: Card) -> None:
     total, x, room = sum(card.ledger.values()), float(_MARGIN), WIDTH - 2 * _MARGIN
     for fate, count in card.ledger.items():
         width = room * count / total
@@ -92,7 +141,7 @@ def _ledger(figure: Figure, card: "Card") -> None:
     _put(figure, what, WIDTH - _MARGIN, 600, 16, room=WIDTH - _MARGIN - x - 20, right=True, colour=SOFT)
 
 
-def _chart(figure: Figure, chart: "Chart", down: int) -> None:
+def _chart(figure: Figure, chart: Chart, down: int) -> None:
     left, top, width, height = 772, 344 + down, WIDTH - _MARGIN - 772, 166
     _put(figure, chart.title, 716, 334 + down, 17, colour=INK)
     axes: Any = figure.add_axes((left / WIDTH, 1 - (top + height) / HEIGHT, width / WIDTH, height / HEIGHT))
@@ -120,7 +169,7 @@ def _chart(figure: Figure, chart: "Chart", down: int) -> None:
             x -= _put(figure, name, x, 334 + down, 15, right=True, colour=colour, weight="bold") + 16
 
 
-def _axes(axes: Any, chart: "Chart") -> None:
+def _axes(axes: Any, chart: Chart) -> None:
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color(LINE)
@@ -220,16 +269,20 @@ def _cut(text: str, room: float, size: float, family: tuple[str, ...], weight: s
 
 
 def _width(text: str, size: float, family: tuple[str, ...], weight: str) -> float:
-    """In pixels."""
-    properties = FontProperties(family=list(family), weight=weight, size=size)
-    return text_to_path.get_text_width_height_descent(text, properties, ismath=False)[0] if text else 0.0
+    """In pixels, without kerning, which brings letters nearer."""
+    return size * sum(_advance(letter, family, weight) or 0.0 for letter in text)
 
 
 def _drawable(text: str, family: tuple[str, ...]) -> str:
-    return "".join(one if one == " " or _has(one, family) else _BOX for one in visible(text))
+    return "".join(_BOX if _advance(letter, family, "bold") is None else letter for letter in visible(text))
 
 
 @cache
-def _has(letter: str, family: tuple[str, ...]) -> bool:
-    fonts = (get_font(findfont(FontProperties(family=name, weight="bold"))) for name in family)
-    return any(font.get_char_index(ord(letter)) for font in fonts)
+def _advance(letter: str, family: tuple[str, ...], weight: str) -> float | None:
+    """How wide a letter is at size 1 in the first of the fonts that has it."""
+    for name in family:
+        font = get_font(findfont(FontProperties(family=name, weight=weight)))
+        if font.get_char_index(ord(letter)):
+            font.set_size(100, 72)
+            return font.load_char(ord(letter)).linearHoriAdvance / 65536 / 100
+    return None

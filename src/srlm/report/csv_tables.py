@@ -16,7 +16,6 @@ from typing import Any
 from srlm.measure.majorities import majorities
 from srlm.measure.split import right_shares
 from srlm.records.answer_diagnosis import AnswerDiagnosis, read_answer_diagnosis
-from srlm.records.atomic import write_text
 from srlm.records.diagnosis import DiagnosisRecord, holds_diagnosis, read_diagnosis
 from srlm.records.responses import Rollout
 from srlm.records.rounds import SPLITS
@@ -40,29 +39,24 @@ _COLUMNS = {
 }
 
 
-def write_csv(folder: Path, out: Path) -> list[str]:
-    """Write one file a table.
+def tables_of(folder: Path) -> dict[str, str]:
+    """The text of every table by the name of its file.
 
     Args:
         folder: what `srlm run`, `srlm diagnose` or `srlm audit` wrote with --out.
-        out: the folder for `rounds.csv`, `prompts.csv`, `forecast.csv`, `promises.csv` and `alarms.csv` of a run or an
-            audit; for `prompts.csv`, `forecast.csv` and `verdicts.csv` of a diagnosis.
 
     Returns:
-        The files written.
+        `rounds.csv`, `prompts.csv`, `forecast.csv`, `promises.csv`, `alarms.csv` of a run or an audit; `prompts.csv`,
+        `forecast.csv`, `verdicts.csv` of a diagnosis.
 
     Raises:
         InputError: nothing there, or damaged records.
-        OSError: a file cannot be written.
     """
     if not holds_diagnosis(folder):
         tables = _of_run(read_run(folder, False))
     else:
         tables = _of_diagnosis(read_answer_diagnosis(folder) or read_diagnosis(folder))
-    written = [(out / f"{name}.csv", _text(_COLUMNS[name], rows)) for name, rows in tables.items()]
-    for path, text in written:
-        write_text(path, text)
-    return [str(path) for path, _ in written]
+    return {f"{name}.csv": _text(_COLUMNS[name], rows) for name, rows in tables.items()}
 
 
 def _of_run(run: RunView) -> Tables:
