@@ -7,6 +7,7 @@ rounds.
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from srlm.records.forecast import Forecast, ForecastRecord, KnownResponses
 from srlm.records.responses import ModeBracket, Response, Rollout
 
 _BANDS = ("kappa", "failure_rate", "sample_accuracy")
-_LEVEL = 0.95  # of the intervals of `theory.forecast`
+LEVEL = 0.95  # of the intervals of `theory.forecast` and `theory.answer_forecast`
 _MOST_ROUNDS = 100  # nobody plans more
 _DIGITS = 9  # of a logarithm on disk: a billionth of each probability
 _ASSUMES = (
@@ -69,7 +70,15 @@ def forecast(
     steps[0] = steps[0]._replace(**now._asdict(), log_kappa_point=point, **left)
     every = [[*one.best, *np.extract(np.logical_not(one.sample_known), one.samples)] for one in known]
     aims = theory.forecast([theory.KnownPrompt(one) for one in every], beta, last, projection=True)
-    return tuple(_record(step, aim.kappa_point) for step, aim in zip(steps, aims, strict=True))
+    return tuple(
+        forecast_record(
+            step,
+            projection_kappa=aim.kappa_point,
+            sample_accuracy=None if step.sample_accuracy is None else Bracket.of(*step.sample_accuracy),
+            sample_accuracy_point=None if step.sample_accuracy is None else min(1.0, step.sample_accuracy_point or 0.0),
+        )
+        for step, aim in zip(steps, aims, strict=True)
+    )
 
 
 def forecast_of(
@@ -142,21 +151,26 @@ def _rivals(one: KnownResponses) -> list[float]:
     return [-math.inf] if one.certified else [-math.inf, *(value for value in left if value is not None)]
 
 
-def _record(step: theory.Forecast, projection: float | None) -> ForecastRecord:
+def forecast_record(step: theory.Forecast, confidence: float | None = None, **told: Any) -> ForecastRecord:
+    """The record of one round.
+
+    Args:
+        step: the round.
+        confidence: of the brackets of kappa and failure; None: they are proved.
+        told: other fields of the record.
+    """
     bands = zip(_BANDS, (step.kappa_interval, step.failure_interval, step.accuracy_interval), strict=True)
     return ForecastRecord(
         round=step.round,
         power=step.power,
-        kappa=Bracket.of(*step.kappa),
-        log_kappa=Bracket.of(*step.log_kappa),
-        failure_rate=Bracket.of(*step.failure_rate),
+        kappa=Bracket.of(*step.kappa, confidence),
+        log_kappa=Bracket.of(*step.log_kappa, confidence),
+        failure_rate=Bracket.of(*step.failure_rate, confidence),
         kappa_point=None if step.log_kappa_point is None else theory.from_log(step.log_kappa_point),
         log_kappa_point=step.log_kappa_point,
-        projection_kappa=projection,
-        sample_accuracy=None if step.sample_accuracy is None else Bracket.of(*step.sample_accuracy),
-        sample_accuracy_point=None if step.sample_accuracy is None else min(1.0, step.sample_accuracy_point or 0.0),
+        **told,
         intervals={
-            name: Interval(lower=band.lower, upper=band.upper, level=_LEVEL)
+            name: Interval(lower=float(band.lower), upper=float(band.upper), level=LEVEL)
             for name, band in bands
             if band is not None and math.isfinite(band.upper)
         },

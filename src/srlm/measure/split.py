@@ -8,9 +8,8 @@ log pi(y*|x), so a bracket is the formula at both ends. Refuses to know: formula
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,8 +25,7 @@ MASS_SLACK = 0.5  # delta of the failure rate (docs/theory: setting): failure is
 _NOTE = "no other response is possible at some prompts, where the margin is infinite"
 
 
-@dataclass(frozen=True, slots=True)
-class ModeStatistics:
+class ModeStatistics(NamedTuple):
     """kappa, failure rate and minimum confidence of the prompts at hand (docs/theory: setting).
 
     Attributes:
@@ -96,7 +94,6 @@ def measure_split(
     if not rollouts:
         return None
     lower, upper = [one.logprob_lower for one in modes], [one.logprob_upper for one in modes]
-    statistics = mode_statistics(lower, upper, mass_slack)
     margins = np.array([max(0.0, one.margin_lower) for one in modes])
     smallest, median = float(margins.min()), float(np.median(margins))
     outcomes = {"mode": (mode_outcomes(base), mode_outcomes(modes))}
@@ -105,11 +102,7 @@ def measure_split(
     kept, drifted = kept_probabilities(modes, base), moved(modes, base)
     return SplitRecord(
         **of_samples(rollouts),
-        kappa=statistics.kappa,
-        log_kappa=statistics.log_kappa,
-        failure_rate=statistics.failure_rate,
-        min_confidence=statistics.min_confidence,
-        log_min_confidence=statistics.log_min_confidence,
+        **mode_statistics(lower, upper, mass_slack)._asdict(),
         margin=finite(smallest),
         median_margin=finite(median),
         margin_note=None if math.isfinite(smallest) and math.isfinite(median) else _NOTE,
@@ -135,7 +128,7 @@ def measure_split(
                 "kept_confidence": kept,
             }
         )
-        | _failure_interval(lower, upper, mass_slack),
+        | failure_interval(lower, upper, mass_slack),
         population=None if beta is None else population(rollouts, modes, beta, mass_slack),
     )
 
@@ -192,7 +185,7 @@ def intervals(values: Mapping[str, Sequence[float | bool | None]]) -> dict[str, 
     return {name: interval for name, interval in found.items() if interval is not None}
 
 
-def _failure_interval(lower: Sequence[float], upper: Sequence[float], mass_slack: float) -> dict[str, Interval]:
+def failure_interval(lower: Sequence[float], upper: Sequence[float], mass_slack: float) -> dict[str, Interval]:
     """Around the failure rate's bracket: modes not proved widen it to both sides."""
     least, most = (over_prompts(theory.mode_fails(ends, mass_slack).tolist()) for ends in (upper, lower))
     return {"failure_rate": Interval(lower=least.lower, upper=most.upper, level=least.level)} if least and most else {}
