@@ -8,6 +8,7 @@ its own, who sampled, how answers are read.
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def measure_answers(
     outcome = {"majority": ([one.correct for one in base], [one.correct for one in now])}
     return SplitRecord(
         **(of_samples(rollouts) if samples is None else samples),
-        **mode_statistics(lower, upper, mass_slack, confidence)._asdict(),
+        **asdict(mode_statistics(lower, upper, mass_slack, confidence)),
         mode_drift=share(drifted),
         kept_confidence=share(kept),
         kept_confidence_se=standard_error(kept),

@@ -8,8 +8,9 @@ log pi(y*|x), so a bracket is the formula at both ends. Refuses to know: formula
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,8 @@ MASS_SLACK = 0.5  # delta of the failure rate (docs/theory: setting): failure is
 _NOTE = "no other response is possible at some prompts, where the margin is infinite"
 
 
-class ModeStatistics(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ModeStatistics:
     """kappa, failure rate and minimum confidence of the prompts at hand (docs/theory: setting).
 
     Attributes:
@@ -102,7 +104,7 @@ def measure_split(
     kept, drifted = kept_probabilities(modes, base), moved(modes, base)
     return SplitRecord(
         **of_samples(rollouts),
-        **mode_statistics(lower, upper, mass_slack)._asdict(),
+        **asdict(mode_statistics(lower, upper, mass_slack)),
         margin=finite(smallest),
         median_margin=finite(median),
         margin_note=None if math.isfinite(smallest) and math.isfinite(median) else _NOTE,
