@@ -98,12 +98,6 @@ class Certifier(Protocol):
         progress: Progress | None = None,
     ) -> list[ModeBracket]:
         """The decoded bracket of every prompt's mode, with the precision's error measured but not yet taken in
-        (`records.responses.widen`).
-
-        Args:
-            version: the policy.
-            prompts: where.
-            known: what was drawn there.
-            progress: is told how many prompts are done.
+        (`records.responses.widen`). `known` is what was drawn there; `progress` is told how many prompts are done.
         """
         ...

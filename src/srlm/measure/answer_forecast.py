@@ -33,12 +33,9 @@ def forecast_answers(
 
     Args:
         now, rollouts: majorities and answered draws of every prompt.
-        beta: KL strength > 0.
         rounds: T >= 0.
         confidence: of the certificates behind the brackets of kappa and failure.
         draws: K of plug-in rounds, whose weights are shares of K draws; None for exact rounds.
-        mass_slack: delta of the failure rate, in (0, 1).
-        seed: of the bootstrap over prompts.
 
     Returns:
         One record a round. `kappa_point` and `sample_accuracy_point` take shares for probabilities. Brackets of kappa

@@ -48,11 +48,9 @@ def measure_answers(
     """The measurements of one split at one round, None for an empty one.
 
     Args:
-        rollouts: one a prompt, answered.
         now, base, previous: majorities of every prompt at this round, at round 00, and at the round before; without the
             last it is round 00.
         confidence: at which the majorities' ends hold at all prompts of the round at once.
-        mass_slack: delta of the failure rate, in (0, 1).
         budget: draws at each prompt where sampling stopped as soon as a majority was certified.
         samples: fields of the record that need tokens, where the responses carry none.
     """

@@ -53,10 +53,7 @@ def forecast(
 
     Args:
         known: one entry a prompt, P >= 1.
-        beta: KL strength > 0 of an exact round.
         rounds: T >= 0; of more than a hundred, the first hundred.
-        mass_slack: delta of the failure rate, in (0, 1).
-        seed: of the bootstrap over prompts.
 
     Returns:
         One record a round; kappa and failure rate of round 0 are what the search says of the policy itself.
@@ -104,12 +101,8 @@ def forecast_of(
 def forecast_run(
     measured: Iterable[tuple[str, Rollout, ModeBracket]], beta: float | None, rounds: int, seed: int
 ) -> dict[str, tuple[ForecastRecord, ...] | None]:
-    """Fields `forecast` and `forecast_held_out` of a run's round 00.
-
-    Args:
-        measured: split, rollout and mode of every prompt.
-        beta: of the exact round that an update stands for; None where there is none, and nothing is forecast.
-        rounds, seed: those of the run.
+    """Fields `forecast` and `forecast_held_out` of a run's round 00, from split, rollout and mode of every prompt. beta
+    is that of the exact round that an update stands for; None where there is none, and nothing is forecast.
     """
     known: dict[str, list[KnownResponses]] = {"train": [], "held_out": []}
     for split, rollout, mode in measured:
@@ -152,13 +145,7 @@ def _rivals(one: KnownResponses) -> list[float]:
 
 
 def forecast_record(step: theory.Forecast, confidence: float | None = None, **told: Any) -> ForecastRecord:
-    """The record of one round.
-
-    Args:
-        step: the round.
-        confidence: of the brackets of kappa and failure; None: they are proved.
-        told: other fields of the record.
-    """
+    """The record of one round; `confidence` is of the brackets of kappa and failure (None: they are proved)."""
     bands = zip(_BANDS, (step.kappa_interval, step.failure_interval, step.accuracy_interval), strict=True)
     return ForecastRecord(
         round=step.round,

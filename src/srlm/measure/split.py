@@ -52,7 +52,6 @@ def mode_statistics(
 
     Args:
         lower, upper: (P,) ends of the bracket of every prompt (nats, at most 0), P >= 1.
-        mass_slack: delta in (0, 1).
         confidence: at which the ends hold at all prompts at once; None: they are proved.
     """
     log_kappa = theory.log_policy_condition_number(upper), theory.log_policy_condition_number(lower)
@@ -85,11 +84,9 @@ def measure_split(
     """The measurements of one split at one round, None for an empty one.
 
     Args:
-        rollouts: one a prompt, graded.
         modes: the bracket of every prompt's mode, graded.
         base: the same at round 00.
         beta: the KL strength that an exact round from here would have; None leaves that out.
-        mass_slack: delta of the failure rate, in (0, 1).
         previous: the brackets of the round before; None leaves out what needs them.
         base_rollouts: what was drawn at round 00, graded; None likewise.
     """
@@ -138,9 +135,6 @@ def measure_split(
 def measure_samples(rollouts: Sequence[Rollout]) -> SplitRecord | None:
     """What samples alone say about a split whose modes nobody looked for: kappa and the failure rate stay open. None
     for an empty split.
-
-    Args:
-        rollouts: one a prompt, graded.
     """
     if not rollouts:
         return None

@@ -48,12 +48,8 @@ def random_softmax(
 
 
 def spectrum_of(regime: Regime, dimensions: int, strength: float) -> np.ndarray:
-    """Eigenvalues of assumption G.3, largest 1: (A) exp(-a(i-1)); (B) i^(-p); (C) k ones over a tail of 1e-3.
-
-    Args:
-        regime: which.
-        dimensions: d >= 1.
-        strength: a > 0, p > 1, or k >= 1.
+    """d >= 1 eigenvalues of assumption G.3, largest 1: (A) exp(-a(i-1)); (B) i^(-p); (C) k ones over a tail of 1e-3.
+    `strength` is a > 0, p > 1, or k >= 1.
     """
     index = np.arange(dimensions)
     if regime == "A" and strength > 0:
