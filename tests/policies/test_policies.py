@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from srlm.errors import InputError
 from srlm.policies import AutoregressivePolicy, LinearSoftmaxPolicy, TabularPolicy, instances
-from srlm.theory import autoregressive_kappa, expansions_bound, hard_instance_kappa
+from srlm.theory import expansions_bound
 
 
 def test_a_table_says_what_its_definition_says() -> None:
-    policy = TabularPolicy.from_probabilities([[1, 3, 4], [2, 2, 0]], weights=[3, 1])
+    policy = TabularPolicy.from_logits([np.log([1, 3, 4]), [1, 1, -np.inf]], weights=[3, 1])
     assert np.exp(policy.logprobs) == pytest.approx(np.array([[1, 3, 4], [4, 4, 0]]) / 8)
     assert policy.modes.tolist() == [2, 0]
     assert policy.margins == pytest.approx([math.log(4 / 3), 0.0])
@@ -23,7 +23,6 @@ def test_a_table_says_what_its_definition_says() -> None:
     assert found.policy_condition_number == pytest.approx(0.75 * 2 + 0.25 * 2)
     assert found.failure_rate == 1.0
     assert policy.accuracy([2, 1]) == pytest.approx(0.75 * 0.5 + 0.25 * 0.5)
-    assert policy.mode_accuracy([2, 1]) == pytest.approx(0.75)
     assert TabularPolicy.from_logits([[0.0]]).margins.tolist() == [math.inf]
 
 
@@ -68,10 +67,6 @@ def test_linear_softmax_is_its_formula() -> None:
     scores = policy.features @ policy.theta
     expected = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     assert np.exp(policy.tabular().logprobs) == pytest.approx(expected)
-    sigma = sum(
-        expected[p, m] * np.outer(policy.features[p, m], policy.features[p, m]) for p in range(3) for m in range(4)
-    )
-    assert policy.feature_covariance() == pytest.approx(sigma / 3)
     covariances = [np.cov(policy.features[p].T, aweights=expected[p], bias=True) for p in range(3)]
     assert policy.fisher().eigenvalues == pytest.approx(np.linalg.eigvalsh(np.mean(covariances, axis=0))[::-1])
 
@@ -85,16 +80,6 @@ def test_features_of_any_kind_give_the_same_policy(kind: Any) -> None:
     same = LinearSoftmaxPolicy(features.astype(np.float64), np.array([0.5, -1.0]))
     assert policy.tabular().logprobs == pytest.approx(same.tabular().logprobs, rel=1e-12)
     assert policy.fisher().eigenvalues == pytest.approx(same.fisher().eigenvalues, rel=1e-12)
-
-
-def test_instances_have_the_condition_numbers_that_they_are_named_for() -> None:
-    assert instances.near_uniform(7).conditioning().policy_condition_number == pytest.approx(7)
-    low = instances.low_confidence_tree(0.5, 4)
-    assert 1 / math.exp(low.mode().logprob) == pytest.approx(autoregressive_kappa(0.5, 4))
-    hard = instances.hard_instance(0.3, 10, 4, np.array([1, 0, 9, 3]))
-    assert hard.conditioning().policy_condition_number == pytest.approx(hard_instance_kappa(0.3, 10))
-    assert hard.modes[1:].tolist() == [1, 0, 9, 3]
-    assert hard.mode_logprobs[0] == 0
 
 
 @pytest.mark.parametrize(("mode", "excess"), [(0.45, 0.05), (0.3, 0.1), (0.3, 0.4), (0.1, 0.5), (0.05, 0.01)])
@@ -122,7 +107,7 @@ def test_controlled_spectra_have_the_decay_asked_for(regime: Any, strength: floa
 def test_digits_are_a_task_with_headroom() -> None:
     task = instances.digits()
     table = task.policy.tabular()
-    assert table.accuracy(task.correct) < 0.5 < table.mode_accuracy(task.correct)
+    assert table.accuracy(task.correct) < 0.5 < np.mean(table.modes == task.correct)
     assert np.linalg.norm(task.policy.features, axis=-1).max() <= 1 + 1e-9
     again = instances.digits()
     assert (again.policy.theta == task.policy.theta).all()
@@ -135,16 +120,12 @@ def test_digits_are_a_task_with_headroom() -> None:
         (lambda: TabularPolicy.from_logits([[math.nan]]), "logits have shape"),
         (lambda: TabularPolicy.from_logits([[0.0]], [1, 2]), "weights must be 1 numbers"),
         (lambda: TabularPolicy.from_logits([[0.0]], [-1]), "weights must be"),
-        (lambda: TabularPolicy.from_probabilities([[-1.0, 2.0]]), "at least 0"),
         (lambda: AutoregressivePolicy.from_logits([]), "at least one step"),
         (lambda: AutoregressivePolicy.from_logits([np.zeros((1, 2)), np.zeros((3, 2))]), r"step 1 has shape"),
         (lambda: LinearSoftmaxPolicy(np.zeros((2, 2)), np.zeros(2)), "features have shape"),
         (lambda: LinearSoftmaxPolicy(np.full((1, 2, 2), math.inf), np.zeros(2)), "4 entries that are not finite"),
         (lambda: LinearSoftmaxPolicy([[["a"]]], np.zeros(1)), "features are no table of numbers"),
         (lambda: LinearSoftmaxPolicy(np.zeros((1, 2, 2)), np.zeros(3)), "theta has shape"),
-        (lambda: instances.near_uniform(0), "at least 1"),
-        (lambda: instances.low_confidence_tree(0.2, 3), "top_probability is 0.2"),
-        (lambda: instances.hard_instance(1.5, 4, 1, np.array([0])), "informative_mass"),
         (lambda: instances.greedy_trap_tree(0.5, 0.1), "mode_probability is 0.5"),
         (lambda: instances.random_softmax(np.random.default_rng(0), prompts=0), "at least 1"),
         (lambda: instances.spectrum_of("B", 4, 0.5), "regime is 'B'"),

@@ -14,7 +14,7 @@ from srlm.policies.instances import random_softmax
 from srlm.policies.networks import TwoLayer
 from srlm.simulation import engine
 from srlm.simulation.engine import simulate
-from srlm.simulation.rewards import Drawn, LengthNormalised, LogProbability, MajorityVote, Mixed, Noisy
+from srlm.simulation.rewards import Drawn, LogProbability, Noisy
 from srlm.theory import failure_from_suboptimality, sharpen, tail_integral_bound
 
 START = random_softmax(np.random.default_rng(0), 20, 8, 4, 5.0)
@@ -149,13 +149,7 @@ def test_rewards_are_their_formulas() -> None:
     prompts = np.array([[1, 0]])
     logps = -rng.random((1, 2, 3))
     drawn = Drawn(logps, prompts, responses, (np.random.default_rng(5),))
-    lengths = np.array([[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]])
     assert LogProbability()(drawn) is logps
-    assert LengthNormalised(lengths)(drawn) == pytest.approx(logps / np.array([[[8, 8, 16], [4, 2, 1]]]))
-    assert MajorityVote()(drawn) == pytest.approx(np.array([[[2, 2, 1], [1, 1, 1]]]) / 3)
-    external = rng.random((2, 3))
-    mixed = Mixed(external, 0.25)(drawn)
-    assert mixed[0, 1] == pytest.approx(0.75 * logps[0, 1] + 0.25 * external[0, [2, 1, 0]])
     noise = np.random.default_rng(5).standard_normal((2, 3))
     assert Noisy(0.3)(drawn) == pytest.approx(logps + 0.3 * noise)
     wild = Noisy(1.0, "heavy")(Drawn(np.zeros((1, 5000, 2)), prompts, responses, (np.random.default_rng(1),)))
@@ -181,7 +175,6 @@ def test_rewards_are_their_formulas() -> None:
         ({"network": TwoLayer(2)}, r"theta0 has shape \(4,\); give \(10,\)"),
         ({"network": TwoLayer(2), "theta0": np.zeros(10), "update": "dpo"}, "dpo and ipo are for linear softmax"),
         ({"reward": lambda: Noisy(-1.0)}, "noise scale is -1"),
-        ({"reward": lambda: Mixed(np.zeros((2, 2)), 2.0)}, "weight is 2"),
     ],
 )
 def test_misuse_is_one_clear_sentence(changes: dict[str, Any], message: str) -> None:

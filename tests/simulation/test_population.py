@@ -62,7 +62,7 @@ def test_best_of_k_is_the_law_of_the_best_draw() -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_impossible_responses_stay_impossible(rule: str) -> None:
-    policy = TabularPolicy.from_probabilities([[0.5, 0.5, 0.0]])
+    policy = TabularPolicy.from_logits([[0.0, 0.0, -np.inf]])
     found = population_round(policy, np.array([[1.0, 2.0, np.nan]]), 1.0, rule)
     assert found.logprobs[0, 2] == -np.inf
     if rule == "uniform":  # the control looks at no reward

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from srlm.engines.engine import Gives
 from srlm.records.progress import Observer
 from srlm.records.responses import Complete, ModeBracket, Response, Rollout
 from srlm.records.rounds import UpdateRecord
@@ -25,7 +24,7 @@ from srlm.training.work import Encoded, Work
 # --8<-- [start:fake]
 class Table:
     name, dtype = "table", "float64"
-    gives = Gives(logprobs=True, tokens=True, greedy=False, scores=True, repeatable=True)
+    scores = True
 
     def __init__(self, policy, beta):
         self.policy, self.beta = policy, beta  # (prompts, responses) log-probabilities, KL strength

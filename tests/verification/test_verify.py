@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 from srlm.errors import InputError
 from srlm.theory import conditioning, contraction, guarantees, lower_bound, objective, planning, spectrum
 from srlm.verification import linear_softmax, measured, one_step, plans, rounds, sharpening, verify
-from srlm.verification._check import KINDS, agrees, dominates
+from srlm.verification._check import KINDS, Cases, Check
 
 LABELS = (
     "eq. 5", "eq. 6", "eq. 7", "eq. 8", "eq. 43", "eq. 52-56", "eq. 59-66", "eq. 99", "eq. 100", "eq. 149",
@@ -190,7 +189,16 @@ def test_a_formula_that_raises_is_a_failed_check(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_check_fails_on_disagreement_violation_and_looseness() -> None:
-    same, above = partial(agrees, "x", "", kind="identity"), partial(dominates, "x", "", kind="inequality")
+    def same(formula: list[float], direct: list[float]) -> Check:
+        cases = Cases()
+        cases.add(formula, direct)
+        return cases.agree("x", "", "identity")
+
+    def above(bound: Any, measured: Any, attained: float | None = None) -> Check:
+        cases = Cases()
+        cases.add(bound, measured)
+        return cases.dominate("x", "", attained)
+
     assert same([1.0, 2.0], [1.0, 2.0]).ok
     bad = same([1.0, 2.0, 3.0], [1.0, 2.002, 3.0])
     assert (bad.ok, bad.predicted, bad.cases) == (False, 2.0, 3)

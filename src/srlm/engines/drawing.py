@@ -32,14 +32,11 @@ def draw_until_certain(
     is drawn is the beginning of what a fixed number draws.
 
     Args:
-        sampler: of the policy.
-        prompts, encoded: to draw at.
         ask: `count` is the most at a prompt.
         rule: how an answer is read.
         previous: what was drawn there at the round before, where there was one.
         confidence: 1 - alpha; each prompt stops at alpha/P.
         total: P, prompts of the round on all processes.
-        progress: is told how many prompts are done.
     """
     found: list[Rollout | None] = [None] * len(prompts)
     going = list(range(len(prompts)))

@@ -55,26 +55,6 @@ class Draw:
     skip: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Gives:
-    """What may be asked of an engine. What it cannot give is refused by its name before any work starts.
-
-    Attributes:
-        logprobs: of every response that it draws, the log-probability under the untempered policy, its end included.
-        tokens: of every response, the numbers of its tokens; without them there is its text alone.
-        greedy: what greedy decoding answers.
-        scores: next-token distributions at any prefix: log-probabilities of responses that it did not draw, and proofs
-            of modes.
-        repeatable: the same question draws the same responses again.
-    """
-
-    logprobs: bool
-    tokens: bool
-    greedy: bool
-    scores: bool
-    repeatable: bool
-
-
 class Sampler(Protocol):
     """Draws from one policy."""
 
@@ -91,7 +71,8 @@ class Engine(Protocol):
     Attributes:
         name: of the engine.
         dtype: of the weights as it holds them.
-        gives: what may be asked of it.
+        scores: whether it says next-token distributions at any prefix: log-probabilities of responses that it did not
+            draw, and proofs of modes.
     """
 
     @property
@@ -99,7 +80,7 @@ class Engine(Protocol):
     @property
     def dtype(self) -> str: ...
     @property
-    def gives(self) -> Gives: ...
+    def scores(self) -> bool: ...
 
     def at(self, version: PolicyVersion) -> Sampler:
         """A sampler of that policy."""
@@ -117,12 +98,6 @@ class Certifier(Protocol):
         progress: Progress | None = None,
     ) -> list[ModeBracket]:
         """The decoded bracket of every prompt's mode, with the precision's error measured but not yet taken in
-        (`records.responses.widen`).
-
-        Args:
-            version: the policy.
-            prompts: where.
-            known: what was drawn there.
-            progress: is told how many prompts are done.
+        (`records.responses.widen`). `known` is what was drawn there; `progress` is told how many prompts are done.
         """
         ...

@@ -11,10 +11,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from srlm.engines.cache import Cache, Told
-from srlm.engines.engine import Draw, Encoded, Gives, PolicyVersion
+from srlm.engines.engine import Draw, Encoded, PolicyVersion
 from srlm.engines.http import KEY, Ask, Client, Failure
 from srlm.errors import InputError
 from srlm.records.progress import Progress
@@ -77,27 +77,15 @@ class Endpoint:
     _reserved: dict[int, int] = field(default_factory=dict)
     _copies: list[int] = field(default_factory=list)
     _said: str = ""
+    name: ClassVar[str] = NAME
+    dtype: ClassVar[str] = "not known"  # nobody says
+    scores: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         seen: Counter[str] = Counter()
         for content in map(repr, self.contents):
             self._copies.append(seen[content])
             seen[content] += 1
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return NAME
-
-    @property
-    def dtype(self) -> str:
-        """Nobody says."""
-        return "not known"
-
-    @property
-    def gives(self) -> Gives:
-        """Texts."""
-        return Gives(logprobs=False, tokens=False, greedy=self._greedy, scores=False, repeatable=False)
 
     def at(self, version: PolicyVersion) -> "Endpoint":
         """Itself: it has one policy."""

@@ -7,9 +7,10 @@ trainers. Whoever changes the weights says how a policy is put in place (`hold`)
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
-from srlm.engines.engine import Draw, Encoded, Gives, PolicyVersion
+from srlm.engines.engine import Draw, Encoded, PolicyVersion
+from srlm.engines.names import TRANSFORMERS
 from srlm.lm.loading import LoadedModel
 from srlm.lm.room import rows_that_fit
 from srlm.lm.sampling import draw_uniforms, sample_responses
@@ -38,21 +39,13 @@ class InProcess:
     tree_attention: bool
     hold: Callable[[PolicyVersion], AbstractContextManager[Any]] = _as_it_is
     rows_per_pass: int = 128
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return "transformers"
+    name: ClassVar[str] = TRANSFORMERS
+    scores: ClassVar[bool] = True
 
     @property
     def dtype(self) -> str:
         """How the weights are held."""
         return self.loaded.weights
-
-    @property
-    def gives(self) -> Gives:
-        """Everything."""
-        return Gives(logprobs=True, tokens=True, greedy=True, scores=True, repeatable=True)
 
     def at(self, version: PolicyVersion) -> "InProcessSampler":
         return InProcessSampler(self, version)

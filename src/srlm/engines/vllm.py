@@ -17,9 +17,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from srlm.engines.engine import Draw, Encoded, Gives, PolicyVersion
+from srlm.engines.engine import Draw, Encoded, PolicyVersion
 from srlm.engines.http import Ask, Client, Failure
 from srlm.engines.serving import WAY_OUT, Adapter, refusal
 from srlm.errors import InputError
@@ -70,21 +70,13 @@ class VllmServers:
     _bases: dict[str, str] = field(default_factory=dict)
     _holding: set[tuple[str, str]] = field(default_factory=set)  # (address, adapter)
     _adapter: Adapter | None = None
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return "vllm"
+    name: ClassVar[str] = "vllm"
+    scores: ClassVar[bool] = False
 
     @property
     def dtype(self) -> str:
         """How training holds the weights; a server does not say how it does, parity does."""
         return self.loaded.weights
-
-    @property
-    def gives(self) -> Gives:
-        """Samples with their log-probabilities; no distributions, and rounding depends on what else a server does."""
-        return Gives(logprobs=True, tokens=True, greedy=True, scores=False, repeatable=False)
 
     def at(self, version: PolicyVersion) -> "VllmSampler":
         adapter = None if version.checkpoint is None else Adapter.of(version.checkpoint, version.number)

@@ -4,21 +4,18 @@ Knows: counts of answers, their certificates, and which answers are right. Refus
 whether a run makes such rounds.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from srlm import theory
+from srlm.measure.forecast import LEVEL, forecast_record
 from srlm.measure.split import MASS_SLACK, right_shares, share
 from srlm.measure.uncertainty import over_prompts
 from srlm.records.answers import Majority
-from srlm.records.bracket import Bracket, Interval
+from srlm.records.bracket import Bracket
 from srlm.records.forecast import ForecastRecord
 from srlm.records.responses import Rollout
-
-_LEVEL = 0.95  # of the intervals of `theory.answer_forecast`
-_BANDS = ("kappa", "failure_rate", "sample_accuracy")
 
 
 def forecast_answers(
@@ -36,12 +33,9 @@ def forecast_answers(
 
     Args:
         now, rollouts: majorities and answered draws of every prompt.
-        beta: KL strength > 0.
         rounds: T >= 0.
         confidence: of the certificates behind the brackets of kappa and failure.
         draws: K of plug-in rounds, whose weights are shares of K draws; None for exact rounds.
-        mass_slack: delta of the failure rate, in (0, 1).
-        seed: of the bootstrap over prompts.
 
     Returns:
         One record a round. `kappa_point` and `sample_accuracy_point` take shares for probabilities. Brackets of kappa
@@ -58,7 +52,15 @@ def forecast_answers(
         laws, beta, rounds, draws=draws, right=right, ends=ends, mass_slack=mass_slack,
         rng=np.random.default_rng([seed, 4]),
     )  # fmt: skip
-    first, *later = [_record(step, confidence) for step in steps]
+    first, *later = [
+        forecast_record(
+            step,
+            confidence,
+            sample_accuracy=step.accuracy_interval and Bracket.of(*step.accuracy_interval, LEVEL),
+            sample_accuracy_point=step.sample_accuracy_point,
+        )
+        for step in steps
+    ]
     right_now = right_shares(rollouts)
     if (interval := over_prompts(right_now)) is not None:
         measured = Bracket.of(interval.lower, interval.upper, interval.level)
@@ -81,23 +83,3 @@ def _right(one: Majority, rollout: Rollout) -> int | None:
     if all(value is None for value in outcome.values()):
         return None
     return next((at for at, (answer, _) in enumerate(one.counts) if outcome[answer]), -1)
-
-
-def _record(step: theory.Forecast, confidence: float) -> ForecastRecord:
-    bands = zip(_BANDS, (step.kappa_interval, step.failure_interval, step.accuracy_interval), strict=True)
-    return ForecastRecord(
-        round=step.round,
-        power=step.power,
-        kappa=Bracket.of(*step.kappa, confidence),
-        log_kappa=Bracket.of(*step.log_kappa, confidence),
-        failure_rate=Bracket.of(*step.failure_rate, confidence),
-        kappa_point=None if step.log_kappa_point is None else theory.from_log(step.log_kappa_point),
-        log_kappa_point=step.log_kappa_point,
-        sample_accuracy=step.accuracy_interval and Bracket.of(*step.accuracy_interval, _LEVEL),
-        sample_accuracy_point=step.sample_accuracy_point,
-        intervals={
-            name: Interval(lower=float(band.lower), upper=float(band.upper), level=_LEVEL)
-            for name, band in bands
-            if band is not None and math.isfinite(band.upper)
-        },
-    )

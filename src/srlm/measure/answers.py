@@ -8,6 +8,7 @@ its own, who sampled, how answers are read.
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,18 @@ from scipy.special import entr
 
 from srlm import theory
 from srlm.measure.fates import counts, fates
-from srlm.measure.split import MASS_SLACK, finite, intervals, mode_statistics, of_samples, right_shares, share
+from srlm.measure.split import (
+    MASS_SLACK,
+    failure_interval,
+    finite,
+    intervals,
+    mode_statistics,
+    of_samples,
+    right_shares,
+    share,
+)
 from srlm.measure.uncertainty import over_prompts, standard_error
 from srlm.records.answers import AnswersRecord, Majority
-from srlm.records.bracket import Interval
 from srlm.records.responses import Rollout
 from srlm.records.rounds import Accuracy, SplitRecord
 
@@ -39,30 +48,20 @@ def measure_answers(
     """The measurements of one split at one round, None for an empty one.
 
     Args:
-        rollouts: one a prompt, answered.
         now, base, previous: majorities of every prompt at this round, at round 00, and at the round before; without the
             last it is round 00.
         confidence: at which the majorities' ends hold at all prompts of the round at once.
-        mass_slack: delta of the failure rate, in (0, 1).
         budget: draws at each prompt where sampling stopped as soon as a majority was certified.
         samples: fields of the record that need tokens, where the responses carry none.
     """
     if not rollouts:
         return None
     lower, upper = [one.log_lower for one in now], [one.log_upper for one in now]
-    ends = mode_statistics(lower, upper, mass_slack, confidence)
     drifted, kept = moved(now, base), _kept_shares(now, base, previous is None)
     outcome = {"majority": ([one.correct for one in base], [one.correct for one in now])}
-    failing = (theory.mode_fails(of, mass_slack).tolist() for of in (upper, lower))
-    least, most = (over_prompts(of) for of in failing)
-    failure = Interval(lower=least.lower, upper=most.upper, level=least.level) if least and most else None
     return SplitRecord(
         **(of_samples(rollouts) if samples is None else samples),
-        kappa=ends.kappa,
-        log_kappa=ends.log_kappa,
-        failure_rate=ends.failure_rate,
-        min_confidence=ends.min_confidence,
-        log_min_confidence=ends.log_min_confidence,
+        **asdict(mode_statistics(lower, upper, mass_slack, confidence)),
         mode_drift=share(drifted),
         kept_confidence=share(kept),
         kept_confidence_se=standard_error(kept),
@@ -83,7 +82,7 @@ def measure_answers(
                 "kept_confidence": kept,
             }
         )
-        | ({"failure_rate": failure} if failure else {}),
+        | failure_interval(lower, upper, mass_slack),
         answers=_record(rollouts, now, confidence, mass_slack, budget),
     )
 

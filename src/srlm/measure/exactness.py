@@ -34,12 +34,7 @@ class Scored:
 
 
 def exactness(scored: Sequence[Scored], beta: float) -> ExactnessRecord:
-    """P4's quantities after a round with the log-probability as reward.
-
-    Args:
-        scored: prompts with their mode and responses under both policies, at least one.
-        beta: the KL strength of the update, > 0.
-    """
+    """P4's quantities after a round with the log-probability as reward, at one prompt or more."""
     eps = np.array([theory.log_ratio_error(one.before, one.after, beta) for one in scored])
     factors = np.array([theory.certified_log_factor(one.margin, beta, e) for one, e in zip(scored, eps, strict=True)])
     margin = min(one.margin for one in scored)
@@ -76,14 +71,8 @@ def exactness(scored: Sequence[Scored], beta: float) -> ExactnessRecord:
 def residual_rms(
     prompts: Sequence[tuple[Sequence[float], Sequence[float], Sequence[float]]], beta: float
 ) -> float | None:
-    """Root mean square of eq. 3's residual (over beta, in nats) over the pairs of each prompt, then over prompts.
-
-    Args:
-        prompts: (log pi_t, log pi_{t+1}, reward) of each of its responses.
-        beta: KL strength, > 0.
-
-    Returns:
-        None where there is no pair.
+    """Root mean square of eq. 3's residual (over beta, in nats) over the pairs of each prompt, then over prompts, from
+    (log pi_t, log pi_{t+1}, reward) of each of its responses. None where there is no pair.
     """
     return theory.residual_rms(
         [

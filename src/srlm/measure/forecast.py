@@ -7,6 +7,7 @@ rounds.
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from srlm.records.forecast import Forecast, ForecastRecord, KnownResponses
 from srlm.records.responses import ModeBracket, Response, Rollout
 
 _BANDS = ("kappa", "failure_rate", "sample_accuracy")
-_LEVEL = 0.95  # of the intervals of `theory.forecast`
+LEVEL = 0.95  # of the intervals of `theory.forecast` and `theory.answer_forecast`
 _MOST_ROUNDS = 100  # nobody plans more
 _DIGITS = 9  # of a logarithm on disk: a billionth of each probability
 _ASSUMES = (
@@ -52,10 +53,7 @@ def forecast(
 
     Args:
         known: one entry a prompt, P >= 1.
-        beta: KL strength > 0 of an exact round.
         rounds: T >= 0; of more than a hundred, the first hundred.
-        mass_slack: delta of the failure rate, in (0, 1).
-        seed: of the bootstrap over prompts.
 
     Returns:
         One record a round; kappa and failure rate of round 0 are what the search says of the policy itself.
@@ -69,7 +67,15 @@ def forecast(
     steps[0] = steps[0]._replace(**now._asdict(), log_kappa_point=point, **left)
     every = [[*one.best, *np.extract(np.logical_not(one.sample_known), one.samples)] for one in known]
     aims = theory.forecast([theory.KnownPrompt(one) for one in every], beta, last, projection=True)
-    return tuple(_record(step, aim.kappa_point) for step, aim in zip(steps, aims, strict=True))
+    return tuple(
+        forecast_record(
+            step,
+            projection_kappa=aim.kappa_point,
+            sample_accuracy=None if step.sample_accuracy is None else Bracket.of(*step.sample_accuracy),
+            sample_accuracy_point=None if step.sample_accuracy is None else min(1.0, step.sample_accuracy_point or 0.0),
+        )
+        for step, aim in zip(steps, aims, strict=True)
+    )
 
 
 def forecast_of(
@@ -95,12 +101,8 @@ def forecast_of(
 def forecast_run(
     measured: Iterable[tuple[str, Rollout, ModeBracket]], beta: float | None, rounds: int, seed: int
 ) -> dict[str, tuple[ForecastRecord, ...] | None]:
-    """Fields `forecast` and `forecast_held_out` of a run's round 00.
-
-    Args:
-        measured: split, rollout and mode of every prompt.
-        beta: of the exact round that an update stands for; None where there is none, and nothing is forecast.
-        rounds, seed: those of the run.
+    """Fields `forecast` and `forecast_held_out` of a run's round 00, from split, rollout and mode of every prompt. beta
+    is that of the exact round that an update stands for; None where there is none, and nothing is forecast.
     """
     known: dict[str, list[KnownResponses]] = {"train": [], "held_out": []}
     for split, rollout, mode in measured:
@@ -142,21 +144,20 @@ def _rivals(one: KnownResponses) -> list[float]:
     return [-math.inf] if one.certified else [-math.inf, *(value for value in left if value is not None)]
 
 
-def _record(step: theory.Forecast, projection: float | None) -> ForecastRecord:
+def forecast_record(step: theory.Forecast, confidence: float | None = None, **told: Any) -> ForecastRecord:
+    """The record of one round; `confidence` is of the brackets of kappa and failure (None: they are proved)."""
     bands = zip(_BANDS, (step.kappa_interval, step.failure_interval, step.accuracy_interval), strict=True)
     return ForecastRecord(
         round=step.round,
         power=step.power,
-        kappa=Bracket.of(*step.kappa),
-        log_kappa=Bracket.of(*step.log_kappa),
-        failure_rate=Bracket.of(*step.failure_rate),
+        kappa=Bracket.of(*step.kappa, confidence),
+        log_kappa=Bracket.of(*step.log_kappa, confidence),
+        failure_rate=Bracket.of(*step.failure_rate, confidence),
         kappa_point=None if step.log_kappa_point is None else theory.from_log(step.log_kappa_point),
         log_kappa_point=step.log_kappa_point,
-        projection_kappa=projection,
-        sample_accuracy=None if step.sample_accuracy is None else Bracket.of(*step.sample_accuracy),
-        sample_accuracy_point=None if step.sample_accuracy is None else min(1.0, step.sample_accuracy_point or 0.0),
+        **told,
         intervals={
-            name: Interval(lower=band.lower, upper=band.upper, level=_LEVEL)
+            name: Interval(lower=float(band.lower), upper=float(band.upper), level=LEVEL)
             for name, band in bands
             if band is not None and math.isfinite(band.upper)
         },

@@ -45,7 +45,6 @@ def majorities(
     """What the draws at every prompt say of its likeliest answer.
 
     Args:
-        rollouts: answered.
         previous: what was drawn there at the round before.
         confidence: in (0, 1), of all ends at once, and of the list of certified prompts.
     """
@@ -64,13 +63,8 @@ def majorities(
 def settled(
     rollouts: Sequence[Rollout], previous: Sequence[Rollout | None], confidence: float, prompts: int
 ) -> list[bool]:
-    """Whether a majority is certified at alpha/P, or proved: further draws at that prompt would add nothing.
-
-    Args:
-        rollouts: what was drawn so far at some prompts.
-        previous: what was drawn there at the round before, where there was one.
-        confidence: 1 - alpha.
-        prompts: P, of all.
+    """Whether a majority is certified at alpha/P, or proved: further draws at that prompt would add nothing. P counts
+    all prompts, rollouts are those drawn so far at some, `previous` those of the round before, confidence is 1 - alpha.
     """
     enough = -np.log((1 - confidence) / prompts)
     pairs = list(zip(rollouts, previous, strict=True))

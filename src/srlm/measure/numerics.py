@@ -37,7 +37,6 @@ def measure_drift(rollouts: Sequence[Rollout], trained: Sequence[Sequence[float]
     """Compare what was recorded with what the training forward says of the same responses.
 
     Args:
-        rollouts: the prompts compared.
         trained: the training forward's log-probability of each response (nats).
         rescored: whether these replace the recorded ones.
 

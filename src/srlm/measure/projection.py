@@ -30,13 +30,7 @@ def known_responses(rollout: Rollout, mode: ModeBracket) -> dict[tuple[int, ...]
 
 
 def population(rollouts: Sequence[Rollout], modes: Sequence[ModeBracket], beta: float, mass_slack: float) -> Population:
-    """kappa and failure of an exact round from here, between ends that hold whatever was not seen (P8 iii).
-
-    Args:
-        rollouts, modes: one of each a prompt, P >= 1.
-        beta: its KL strength.
-        mass_slack: delta of the failure rate.
-    """
+    """kappa and failure of an exact round from here, between ends that hold whatever was not seen (P8 iii)."""
     known = [known_responses(*pair) for pair in zip(rollouts, modes, strict=True)]
     given = _given([list(one.values()) for one in known], [[] for _ in known], modes, 1 + 1 / beta)
     bracket = theory.log_exact_round_bracket(**given)
@@ -52,12 +46,8 @@ def population(rollouts: Sequence[Rollout], modes: Sequence[ModeBracket], beta: 
 def left_out(
     groups: Sequence[Trained], rollouts: Sequence[Rollout], modes: Sequence[ModeBracket], power: float
 ) -> np.ndarray:
-    """Upper end of tau at every group: the mass of p^(S) outside what is trained on (P8 i, ii).
-
-    Args:
-        groups: some of the known responses of some prompts.
-        rollouts, modes: of every prompt of the run.
-        power: S > 1.
+    """Upper end of tau at every group: the mass of p^(S), S > 1, outside what is trained on (P8 i, ii): some of the
+    known responses of some prompts of the run.
     """
     inside, others = [], []
     for group in groups:

@@ -56,7 +56,6 @@ def promises(rounds: Sequence[RoundRecord], beta: float | None, *, comparison_on
 
     Args:
         rounds: records of rounds 0 to t.
-        beta: KL strength; None where it is not known.
         comparison_only: the rounds are none that the theory speaks of (P3 to P5 are about eq. 3 with the
             log-probability as reward), so that nothing is a test.
     """

@@ -38,9 +38,6 @@ def measure_round(
         base, base_rollouts: modes of every prompt, and what was drawn, at round 00; without the latter no fates of
             majorities.
         previous: modes of every prompt at round t - 1; without them no flips.
-        beta: KL strength of the round.
-        mass_slack: delta of the failure rate.
-        history: records of rounds 0 to t - 1.
         facts: other fields of `RoundRecord` (seconds, tokens, the update that led here, ...).
     """
 
@@ -75,7 +72,7 @@ def measure_answer_round(
     """The same at the level of answers: certificates come from the draws, no search takes part.
 
     Args:
-        number, splits, mass_slack, history, facts: as `measure_round`.
+        number, splits, facts: as `measure_round`.
         rollouts, base, previous: what was drawn at every prompt at this round, at round 00, and at the round before
             (None at round 00); answered.
         confidence: at which the round's certificates hold at all prompts at once.

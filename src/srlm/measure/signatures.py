@@ -29,12 +29,7 @@ class Definition:
 
 
 def signatures(history: History, thresholds: Thresholds | None = None) -> tuple[Signature, ...]:
-    """The signatures that the last round of `history` shows.
-
-    Args:
-        history: records of rounds 0, 1, ..., t. Round 0 alone shows none.
-        thresholds: where signatures begin.
-    """
+    """The signatures that the last round of `history` shows. Round 0 alone shows none."""
     if len(history) < 2:
         return ()
     limits = thresholds or Thresholds()

@@ -8,7 +8,7 @@ log pi(y*|x), so a bracket is the formula at both ends. Refuses to know: formula
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
@@ -52,7 +52,6 @@ def mode_statistics(
 
     Args:
         lower, upper: (P,) ends of the bracket of every prompt (nats, at most 0), P >= 1.
-        mass_slack: delta in (0, 1).
         confidence: at which the ends hold at all prompts at once; None: they are proved.
     """
     log_kappa = theory.log_policy_condition_number(upper), theory.log_policy_condition_number(lower)
@@ -85,18 +84,15 @@ def measure_split(
     """The measurements of one split at one round, None for an empty one.
 
     Args:
-        rollouts: one a prompt, graded.
         modes: the bracket of every prompt's mode, graded.
         base: the same at round 00.
         beta: the KL strength that an exact round from here would have; None leaves that out.
-        mass_slack: delta of the failure rate, in (0, 1).
         previous: the brackets of the round before; None leaves out what needs them.
         base_rollouts: what was drawn at round 00, graded; None likewise.
     """
     if not rollouts:
         return None
     lower, upper = [one.logprob_lower for one in modes], [one.logprob_upper for one in modes]
-    statistics = mode_statistics(lower, upper, mass_slack)
     margins = np.array([max(0.0, one.margin_lower) for one in modes])
     smallest, median = float(margins.min()), float(np.median(margins))
     outcomes = {"mode": (mode_outcomes(base), mode_outcomes(modes))}
@@ -105,11 +101,7 @@ def measure_split(
     kept, drifted = kept_probabilities(modes, base), moved(modes, base)
     return SplitRecord(
         **of_samples(rollouts),
-        kappa=statistics.kappa,
-        log_kappa=statistics.log_kappa,
-        failure_rate=statistics.failure_rate,
-        min_confidence=statistics.min_confidence,
-        log_min_confidence=statistics.log_min_confidence,
+        **asdict(mode_statistics(lower, upper, mass_slack)),
         margin=finite(smallest),
         median_margin=finite(median),
         margin_note=None if math.isfinite(smallest) and math.isfinite(median) else _NOTE,
@@ -135,7 +127,7 @@ def measure_split(
                 "kept_confidence": kept,
             }
         )
-        | _failure_interval(lower, upper, mass_slack),
+        | failure_interval(lower, upper, mass_slack),
         population=None if beta is None else population(rollouts, modes, beta, mass_slack),
     )
 
@@ -143,9 +135,6 @@ def measure_split(
 def measure_samples(rollouts: Sequence[Rollout]) -> SplitRecord | None:
     """What samples alone say about a split whose modes nobody looked for: kappa and the failure rate stay open. None
     for an empty split.
-
-    Args:
-        rollouts: one a prompt, graded.
     """
     if not rollouts:
         return None
@@ -192,7 +181,7 @@ def intervals(values: Mapping[str, Sequence[float | bool | None]]) -> dict[str, 
     return {name: interval for name, interval in found.items() if interval is not None}
 
 
-def _failure_interval(lower: Sequence[float], upper: Sequence[float], mass_slack: float) -> dict[str, Interval]:
+def failure_interval(lower: Sequence[float], upper: Sequence[float], mass_slack: float) -> dict[str, Interval]:
     """Around the failure rate's bracket: modes not proved widen it to both sides."""
     least, most = (over_prompts(theory.mode_fails(ends, mass_slack).tolist()) for ends in (upper, lower))
     return {"failure_rate": Interval(lower=least.lower, upper=most.upper, level=least.level)} if least and most else {}

@@ -42,14 +42,7 @@ def majority(texts: Sequence[str], responses: Sequence[Response]) -> int:
 
 
 def self_judgement(rollouts: Sequence[Rollout]) -> SelfJudgement | None:
-    """Compare self-rewards with correctness.
-
-    Args:
-        rollouts: of every prompt, graded.
-
-    Returns:
-        None where no outcome is known.
-    """
+    """Compare self-rewards with correctness. None where no outcome is known."""
     known = [
         [(response.logprob, response.correct) for response in one.responses if response.correct is not None]
         for one in rollouts

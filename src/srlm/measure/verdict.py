@@ -72,14 +72,7 @@ def bootstrap_of(prompts: Sequence[PromptDiagnosis], mass_slack: float, generato
 def judge_group(
     name: str, prompts: Sequence[PromptDiagnosis], generator: np.random.Generator, mass_slack: float = 0.5
 ) -> Verdict:
-    """The verdict on one group.
-
-    Args:
-        name: of the group.
-        prompts: at least one.
-        generator: for the interval over prompts.
-        mass_slack: delta of the failure rate.
-    """
+    """The verdict on one group of one prompt or more."""
     accuracy = accuracy_of(prompts)
     statistics = statistics_of(prompts, mass_slack)
     degenerate = [one for one in prompts if one.mode.certified and one.mode.marks]

@@ -30,12 +30,7 @@ def steps_of(draws: int) -> list[int]:
 
 
 def accuracy_of_votes(now: Sequence[Majority], rollouts: Sequence[Rollout], split: SplitRecord) -> AnswerAccuracy:
-    """Shares of right answers; maj@k and pass@k up to the fewest draws of a prompt.
-
-    Args:
-        now, rollouts: majorities and answered draws of every prompt.
-        split: their measurements.
-    """
+    """Shares of right answers; maj@k and pass@k up to the fewest draws of a prompt. `split` holds their measurements."""
     known = [(one, rollout) for one, rollout in zip(now, rollouts, strict=True) if _known(rollout)]
     tables = [_counts(one, rollout) for one, rollout in known]
     steps = steps_of(min((int(sum(counts)) for counts, _ in tables), default=0))
@@ -60,12 +55,8 @@ def accuracy_of_votes(now: Sequence[Majority], rollouts: Sequence[Rollout], spli
 def break_even(
     accuracy: AnswerAccuracy, after: ForecastRecord, prompts: int, draws: int, passes: float = 4.0
 ) -> BreakEven | None:
-    """When a run pays; None where no answers are known.
-
-    Args:
-        accuracy: of the base model.
-        after: the forecast of the run's last round.
-        prompts, draws, passes: P, K of every round, and passes over a round's responses.
+    """When a run of P prompts, K draws a round and so many passes over them pays: from the base model's accuracy and
+    the forecast of the last round. None where no answers are known.
     """
     aim = after.sample_accuracy_point
     if aim is None or not accuracy.maj_at:
@@ -89,13 +80,7 @@ def break_even(
 def judge_answers(
     now: Sequence[Majority], rollouts: Sequence[Rollout], accuracy: AnswerAccuracy, generator: np.random.Generator
 ) -> AnswerVerdict:
-    """The verdict on all prompts together.
-
-    Args:
-        now, rollouts: majorities and answered draws of every prompt.
-        accuracy: as `accuracy_of_votes`.
-        generator: for the interval over prompts.
-    """
+    """The verdict on all prompts together, whose accuracy is that of `accuracy_of_votes`."""
     gains = [
         float(one.correct) - right
         for one, rollout in zip(now, rollouts, strict=True)

@@ -11,51 +11,9 @@ import numpy as np
 from srlm.errors import InputError
 from srlm.policies.autoregressive import AutoregressivePolicy
 from srlm.policies.linear_softmax import LinearSoftmaxPolicy
-from srlm.policies.tabular import TabularPolicy
 from srlm.theory.lower_bound import greedy_trap as trap_of
 
 Regime = Literal["A", "B", "C"]
-
-
-def near_uniform(responses: int, tilt: float = 0.0, prompts: int = 1) -> TabularPolicy:
-    """M nearly even responses, the first `tilt` nats above the rest: kappa ~ M (docs/theory: one-step)."""
-    if responses < 1 or prompts < 1:
-        raise InputError(f"responses is {responses} and prompts {prompts}; both must be at least 1")
-    logits = np.zeros((prompts, responses))
-    logits[:, 0] = tilt
-    return TabularPolicy.from_logits(logits)
-
-
-def low_confidence_tree(top_probability: float, length: int, tokens: int = 3) -> AutoregressivePolicy:
-    """Top-1 token probability alpha at each of L steps, the others even: kappa = alpha^(-L) (docs/theory: one-step)."""
-    if not 1 / tokens < top_probability < 1 or length < 1:
-        raise InputError(
-            f"top_probability is {top_probability}; it must lie in (1/{tokens}, 1), and length be positive"
-        )
-    row = np.log(np.r_[np.full(tokens - 1, (1 - top_probability) / (tokens - 1)), top_probability])
-    return AutoregressivePolicy(tuple(np.tile(row, (tokens**t, 1)) for t in range(length)), ends=False)
-
-
-def hard_instance(
-    informative_mass: float, responses: int, informative_prompts: int, favourites: np.ndarray, bias: float = 1.0
-) -> TabularPolicy:
-    """Appendix D: prompt 0 sure; at each other the favourite has (1+g)/M and the others share the rest.
-
-    Args:
-        informative_mass: p in [0, 1].
-        responses: M >= 2, at least 1 + g.
-        informative_prompts: d >= 1.
-        favourites: (d,) which response is hidden at each.
-        bias: g > 0.
-    """
-    if not 0 <= informative_mass <= 1 or responses < max(2, 1 + bias) or informative_prompts < 1 or bias <= 0:
-        raise InputError("need informative_mass in [0, 1], responses >= max(2, 1 + bias), informative_prompts >= 1")
-    table = np.zeros((1 + informative_prompts, responses))
-    table[0, 0] = 1.0
-    table[1:] = (1 - (1 + bias) / responses) / (responses - 1)
-    table[np.arange(1, 1 + informative_prompts), favourites] = (1 + bias) / responses
-    weights = np.r_[1 - informative_mass, np.full(informative_prompts, informative_mass / informative_prompts)]
-    return TabularPolicy.from_probabilities(table, weights)
 
 
 def greedy_trap_tree(mode_probability: float, excess: float) -> AutoregressivePolicy:
@@ -90,12 +48,8 @@ def random_softmax(
 
 
 def spectrum_of(regime: Regime, dimensions: int, strength: float) -> np.ndarray:
-    """Eigenvalues of assumption G.3, largest 1: (A) exp(-a(i-1)); (B) i^(-p); (C) k ones over a tail of 1e-3.
-
-    Args:
-        regime: which.
-        dimensions: d >= 1.
-        strength: a > 0, p > 1, or k >= 1.
+    """d >= 1 eigenvalues of assumption G.3, largest 1: (A) exp(-a(i-1)); (B) i^(-p); (C) k ones over a tail of 1e-3.
+    `strength` is a > 0, p > 1, or k >= 1.
     """
     index = np.arange(dimensions)
     if regime == "A" and strength > 0:

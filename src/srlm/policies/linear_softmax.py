@@ -1,6 +1,6 @@
 """Linear softmax policies, pi_theta(y|x) proportional to exp(<phi(x,y), theta>) (docs/theory: linear-softmax).
 
-Knows: features and parameters, and what both say exactly: log-probabilities, Fisher information, feature covariance.
+Knows: features and parameters, and what both say exactly: log-probabilities and Fisher information.
 Refuses to know: how parameters are learned.
 """
 
@@ -39,12 +39,6 @@ class LinearSoftmaxPolicy:
     def fisher(self, cutoff: float = 1e-10) -> FisherSpectrum:
         """Spectrum of F(theta) = E_x[Cov_{y~pi}(phi)]; a different quantity from kappa."""
         return fisher_spectrum(self.features, self.tabular().logprobs, cutoff=cutoff)
-
-    def feature_covariance(self) -> np.ndarray:
-        """(d, d), Sigma = E_{x, y~pi}[phi phi^T]."""
-        share = np.exp(self.tabular().logprobs) / len(self.features)
-        flat = self.features.reshape(-1, self.features.shape[2])
-        return flat.T @ (flat * share.reshape(-1, 1))
 
 
 def as_features(features: ArrayLike) -> np.ndarray:

@@ -40,15 +40,6 @@ class TabularPolicy:
             raise InputError(f"weights must be {len(scores)} numbers >= 0 with a positive sum")
         return cls(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True), share / share.sum())
 
-    @classmethod
-    def from_probabilities(cls, table: ArrayLike, weights: ArrayLike | None = None) -> "TabularPolicy":
-        """From (P, M) probabilities >= 0; rows are normalised."""
-        found = np.asarray(table, dtype=np.float64)
-        if (found < 0).any():
-            raise InputError("probabilities must be at least 0")
-        with np.errstate(divide="ignore"):
-            return cls.from_logits(np.log(found), weights)
-
     @cached_property
     def modes(self) -> np.ndarray:
         """(P,) number of each prompt's most likely response (the first of tied ones)."""
@@ -75,7 +66,3 @@ class TabularPolicy:
         """Probability that a sampled response is the correct one; `correct`: (P,) response numbers."""
         rows = np.arange(len(self.logprobs))
         return mean_probability(self.logprobs[rows, np.asarray(correct)], self.weights)
-
-    def mode_accuracy(self, correct: ArrayLike) -> float:
-        """Share of prompts whose mode is correct: the ceiling of exact self-rewarding (P5)."""
-        return float(self.weights @ (self.modes == np.asarray(correct)))

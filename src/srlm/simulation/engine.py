@@ -23,7 +23,7 @@ _BLOCK_BYTES = 48e6  # of one (seeds, prompts, responses) array; about six live 
 _COPY_BYTES = 500e6  # of a block of float32 features as float64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trajectory:
     """What happened, by seed (S) and round (0 to T). Round 0 is the start.
 
@@ -48,8 +48,8 @@ class Trajectory:
     margin: np.ndarray
     mode_drift: np.ndarray
     unfaithful: np.ndarray
-    accuracy: np.ndarray | None
-    mode_accuracy: np.ndarray | None
+    accuracy: np.ndarray | None = None
+    mode_accuracy: np.ndarray | None = None
     population_bound: np.ndarray
     informative_pairs: np.ndarray
     theta: np.ndarray
@@ -183,14 +183,7 @@ class _Chunk:
             thetas.append(self.theta)
         columns = {name: np.stack([m[name] for m in measures], axis=1) for name in measures[0]}
         return Trajectory(
-            kappa=columns["kappa"],
-            failure_rate=columns["failure_rate"],
-            min_confidence=columns["min_confidence"],
-            margin=columns["margin"],
-            mode_drift=columns["mode_drift"],
-            unfaithful=columns["unfaithful"],
-            accuracy=columns.get("accuracy"),
-            mode_accuracy=columns.get("mode_accuracy"),
+            **columns,
             population_bound=np.stack(bounds, axis=1),
             informative_pairs=np.stack(informative, axis=1),
             theta=np.stack(thetas, axis=1),

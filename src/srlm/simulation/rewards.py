@@ -1,7 +1,6 @@
 """Rewards of the laboratory: what a sampled response is worth, for many seeds at once.
 
-Knows: the self-reward of the theory and what people use in its place (docs/theory: iterating). Each reward is a small
-frozen object.
+Knows: the self-reward of the theory, alone and with noise; any other function of what was drawn is a reward, too.
 """
 
 from collections.abc import Callable
@@ -70,43 +69,3 @@ class Noisy:
             else (lambda rng: rng.standard_t(2, shape))
         )
         return self.base(drawn) + self.scale * np.stack([draw(rng) for rng in drawn.rngs])
-
-
-@dataclass(frozen=True)
-class LengthNormalised:
-    """log pi_t(y|x) / |y|. `lengths`: (P, M) tokens of each response, >= 1."""
-
-    lengths: np.ndarray
-
-    def __call__(self, drawn: Drawn) -> np.ndarray:
-        return drawn.logps / self.lengths[drawn.prompts[..., None], drawn.responses]
-
-
-@dataclass(frozen=True)
-class MajorityVote:
-    """Share of a group's K responses that are this one (K >= 3 to say anything)."""
-
-    def __call__(self, drawn: Drawn) -> np.ndarray:
-        same = drawn.responses[..., :, None] == drawn.responses[..., None, :]
-        return same.mean(axis=-1)
-
-
-@dataclass(frozen=True)
-class Mixed:
-    """(1 - weight) * log pi_t + weight * a fixed external reward.
-
-    Attributes:
-        external: (P, M).
-        weight: in [0, 1].
-    """
-
-    external: np.ndarray
-    weight: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.weight <= 1:
-            raise InputError(f"weight is {self.weight}; it must lie in [0, 1]")
-
-    def __call__(self, drawn: Drawn) -> np.ndarray:
-        outside = self.external[drawn.prompts[..., None], drawn.responses]
-        return (1 - self.weight) * drawn.logps + self.weight * outside

@@ -299,7 +299,7 @@ class _Run:
             again = self._processes.on_main(lambda: work.learner.score(some))
         drift = measure_drift([rollouts[at] for at in compared], again, settings.rescore)
         drift = drift.model_copy(update={"unsaid": sum(one.unsaid for one in rollouts)})
-        require_small(drift, settings.max_drift, number, served=not work.engine.gives.scores)
+        require_small(drift, settings.max_drift, number, served=not work.engine.scores)
         if settings.rescore:
             rollouts = rescore(rollouts, again)
         graded = work.graded(rollouts, self._rollouts(number - 1) if number and work.answers else None)
@@ -358,7 +358,7 @@ class _Run:
         )
         drift = drift_of(self._directory.round(number).read_table("samples"))
         # In this process samples and search share their numerics.
-        sampled = 0.0 if work.engine.gives.scores or drift is None or drift.rescored else drift.max
+        sampled = 0.0 if work.engine.scores or drift is None or drift.rescored else drift.max
         widened = widen(brackets, sampled)
         graded = [prompt.graded_bracket(one) for prompt, one in zip(work.prompts, widened, strict=True)]
         table = modes_to_table(work.prompts, graded, time.perf_counter() - began)

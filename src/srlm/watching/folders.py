@@ -24,14 +24,8 @@ _NAMES = {"sampling/sampling_logp_difference/mean": "mismatch", "completions/cli
 
 
 def files_of(folder: Path, asked: str | None = None) -> tuple[str, list[File], list[str]]:
-    """The files that hold completions.
-
-    Args:
-        folder: a folder, or one file.
-        asked: the format's name; None: recognised.
-
-    Returns:
-        The format's name, the files in order of their steps, and notes.
+    """The format (`asked`, or recognised), the files below a folder, or the one file, that hold completions, in order
+    of their steps, and notes.
 
     Raises:
         InputError: nothing is there, several formats are, or two files of one step that differ.

@@ -25,12 +25,8 @@ class _Prompt(NamedTuple):
 
 
 def start(folder: Path, model: str, configuration: Mapping[str, Any]) -> RunDirectory:
-    """The run directory of a watched run, in a new or empty folder.
-
-    Args:
-        folder: where.
-        model: what a page calls the run.
-        configuration: JSON values that are worth showing.
+    """The run directory of a watched run, in a new or empty folder, with what a page calls the run, and JSON values
+    that are worth showing.
 
     Raises:
         InputError: the folder holds something already.

@@ -1,4 +1,6 @@
-"""The experiments that the theory calls for. One file each; a new one is a file and a line in `EXPERIMENTS`."""
+"""The experiments that the theory calls for. One file each; a new one is a file and its name in `EXPERIMENTS`. Users
+type the file's name, with hyphens.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -41,12 +43,13 @@ __all__ = [
 ]
 
 EXPERIMENTS: dict[str, Experiment] = {
-    module.EXPERIMENT.name: module.EXPERIMENT
+    name: Experiment(name, module.QUESTION, module.SETTINGS, module.measure, module.read)
     for module in (
         contraction, initialisation, sample_size, hard_instance, search_or_sample, greedy_trap, effective_dimension,
         digits, noisy_reward, reward_design, update_rules, realizability, margin_collapse, faithfulness, fisher,
         non_linear, answers, certificates, tightness,
     )
+    for name in [module.__name__.rpartition(".")[2].replace("_", "-")]
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from srlm.policies.tabular import TabularPolicy
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
+from srlm.simulation.experiments._registry import Setting, Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import shared
 from srlm.simulation.experiments._table import Table, chart, column, course, entry, kinds, select, spread, stacked
@@ -142,17 +142,11 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "answers",
-    "What changes when answers are rewarded instead of responses, with K draws, and at ties?",
-    shared(prompts=200, responses=16, beta=1.0, rounds=6)
-    | {
-        "answers": Setting(4, 2, 100, "A, answers that responses lead to"),
-        "score_spread": Setting(1.0, 0.01, 20.0, "standard deviation of the scores of responses, nats"),
-        "draws": Setting((2, 3, 4, 8, 16, 32, 64), 2, 1000, "K, several"),
-        "sampled_prompts": Setting(40, 1, 5000, "prompts at which draws are simulated"),
-        "runs": Setting(1000, 10, 1e6, "simulated groups of K draws"),
-    },
-    measure,
-    read,
-)
+QUESTION = "What changes when answers are rewarded instead of responses, with K draws, and at ties?"
+SETTINGS = shared(prompts=200, responses=16, beta=1.0, rounds=6) | {
+    "answers": Setting(4, 2, 100, "A, answers that responses lead to"),
+    "score_spread": Setting(1.0, 0.01, 20.0, "standard deviation of the scores of responses, nats"),
+    "draws": Setting((2, 3, 4, 8, 16, 32, 64), 2, 1000, "K, several"),
+    "sampled_prompts": Setting(40, 1, 5000, "prompts at which draws are simulated"),
+    "runs": Setting(1000, 10, 1e6, "simulated groups of K draws"),
+}

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import zeta
 from scipy.stats import binom
 
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
+from srlm.simulation.experiments._registry import Setting, Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._table import Table, chart, column, listed, spread, stacked
 from srlm.simulation.sweep import Cell
@@ -100,15 +100,10 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "certificates",
-    "How often are certificates of a majority wrong, and how many draws do they need?",
-    {
-        "alpha": Setting(0.1, 1e-6, 0.5, "level of a certificate"),
-        "draws": Setting(300, 3, 1e5, "of answers, at most"),
-        "looks": Setting(30, 1, 1e5, "numbers of draws at which it is asked for certificates"),
-        "runs": Setting(600, 10, 1e6, "simulated prompts"),
-    },
-    measure,
-    read,
-)
+QUESTION = "How often are certificates of a majority wrong, and how many draws do they need?"
+SETTINGS = {
+    "alpha": Setting(0.1, 1e-6, 0.5, "level of a certificate"),
+    "draws": Setting(300, 3, 1e5, "of answers, at most"),
+    "looks": Setting(30, 1, 1e5, "numbers of draws at which it is asked for certificates"),
+    "runs": Setting(600, 10, 1e6, "simulated prompts"),
+}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from srlm.simulation.experiments import _softmax
-from srlm.simulation.experiments._registry import Experiment, Workers
+from srlm.simulation.experiments._registry import Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._table import Table, chart, column, course, entry, stacked
 from srlm.theory import recurrence
@@ -65,10 +65,5 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "contraction",
-    "Does kappa contract as P3 says, and where does the recurrence of theorem 5.3 stand beside it?",
-    _softmax.shared(*_softmax.SOFTMAX, "beta_scale", norm=14.0, seeds=40),
-    measure,
-    read,
-)
+QUESTION = "Does kappa contract as P3 says, and where does the recurrence of theorem 5.3 stand beside it?"
+SETTINGS = _softmax.shared(*_softmax.SOFTMAX, "beta_scale", norm=14.0, seeds=40)

@@ -7,7 +7,7 @@ import numpy as np
 
 from srlm.policies.instances import digits
 from srlm.simulation.engine import simulate
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
+from srlm.simulation.experiments._registry import Setting, Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import exact_rounds, shared
 from srlm.simulation.experiments._table import Table, chart, course, entry, spread
@@ -73,15 +73,9 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "digits",
-    "On a real classification task, what do ten rounds do to kappa and to accuracy?",
-    shared("beta", pairs=2000, rounds=10)
-    | {
-        "labelled": Setting(60, 10, 1500, "images with a label"),
-        "inverse_penalty": Setting(5.0, 1e-3, 1e4, "C of the logistic regression; small is unsure"),
-        "splits": Setting(6, 2, help="which images have a label, several times"),
-    },
-    measure,
-    read,
-)
+QUESTION = "On a real classification task, what do ten rounds do to kappa and to accuracy?"
+SETTINGS = shared("beta", pairs=2000, rounds=10) | {
+    "labelled": Setting(60, 10, 1500, "images with a label"),
+    "inverse_penalty": Setting(5.0, 1e-3, 1e4, "C of the logistic regression; small is unsure"),
+    "splits": Setting(6, 2, help="which images have a label, several times"),
+}

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 
 from srlm.policies.instances import Regime, controlled_spectrum
 from srlm.policies.linear_softmax import LinearSoftmaxPolicy
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
+from srlm.simulation.experiments._registry import Setting, Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import shared, simulated
 from srlm.simulation.experiments._table import Table, chart, column, listed, spread, stacked
@@ -109,14 +109,8 @@ def _rank(x: np.ndarray, y: np.ndarray) -> float:
     return 0.0 if np.ptp(x) == 0 or np.ptp(y) == 0 else float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
 
 
-EXPERIMENT = Experiment(
-    "effective-dimension",
-    "Does d_lambda say more than d about the error, the failures and the drift of a round (corollary 6.4)?",
-    shared(prompts=80, responses=20, beta=1.0, noise=2.0, pairs=400, seeds=24)
-    | {
-        "score_spread": Setting(1.5, 0.01, 100.0, "standard deviation of the start's scores, nats"),
-        "dimensions": Setting((16, 32, 64, 128), 12, 1000, "d, several"),
-    },
-    measure,
-    read,
-)
+QUESTION = "Does d_lambda say more than d about the error, the failures and the drift of a round (corollary 6.4)?"
+SETTINGS = shared(prompts=80, responses=20, beta=1.0, noise=2.0, pairs=400, seeds=24) | {
+    "score_spread": Setting(1.5, 0.01, 100.0, "standard deviation of the start's scores, nats"),
+    "dimensions": Setting((16, 32, 64, 128), 12, 1000, "d, several"),
+}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from srlm.simulation.experiments import _softmax
-from srlm.simulation.experiments._registry import Experiment, Workers
+from srlm.simulation.experiments._registry import Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._table import (
     Interval,
@@ -76,12 +76,7 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "faithfulness",
-    "How often does a mode move, when, and does the run's accuracy suffer?",
-    _softmax.shared(
-        *_softmax.SOFTMAX, "beta", "mode_accuracy", responses=30, noise=0.5, pairs=(200, 600, 2000, 6000), seeds=12
-    ),
-    measure,
-    read,
+QUESTION = "How often does a mode move, when, and does the run's accuracy suffer?"
+SETTINGS = _softmax.shared(
+    *_softmax.SOFTMAX, "beta", "mode_accuracy", responses=30, noise=0.5, pairs=(200, 600, 2000, 6000), seeds=12
 )

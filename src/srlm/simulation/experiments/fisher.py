@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from srlm.policies.linear_softmax import LinearSoftmaxPolicy
-from srlm.simulation.experiments._registry import Experiment, Workers
+from srlm.simulation.experiments._registry import Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import SOFTMAX, by_round, shared, simulated, start_of
 from srlm.simulation.experiments._table import Table, chart, column, course, stacked
@@ -64,10 +64,5 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "fisher",
-    "Does the Fisher information's condition number move with kappa?",
-    shared(*SOFTMAX, "beta", prompts=100, responses=30, dimensions=16, norm=8.0, pairs=1500, seeds=8),
-    measure,
-    read,
-)
+QUESTION = "Does the Fisher information's condition number move with kappa?"
+SETTINGS = shared(*SOFTMAX, "beta", prompts=100, responses=30, dimensions=16, norm=8.0, pairs=1500, seeds=8)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from srlm.policies.instances import greedy_trap_tree
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
+from srlm.simulation.experiments._registry import Setting, Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._table import Table, chart, column, course, select, stacked
 from srlm.theory import sharpen
@@ -96,17 +96,12 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "greedy-trap",
-    "When does greedy decoding miss the mode, and do rounds repair it?",
-    {
-        "tokens": Setting(4, 2, 10, "V"),
-        "length": Setting(5, 1, 8, "L"),
-        "policies": Setting(3000, 10, 1e5, "trees"),
-        "spread": Setting(4.0, 0.31, 100, "largest standard deviation of the scores"),
-        "beta": Setting(1.0, 1e-3, 1e3, "KL strength"),
-        "rounds": Setting(5, 1, 50, "T"),
-    },
-    measure,
-    read,
-)
+QUESTION = "When does greedy decoding miss the mode, and do rounds repair it?"
+SETTINGS = {
+    "tokens": Setting(4, 2, 10, "V"),
+    "length": Setting(5, 1, 8, "L"),
+    "policies": Setting(3000, 10, 1e5, "trees"),
+    "spread": Setting(4.0, 0.31, 100, "largest standard deviation of the scores"),
+    "beta": Setting(1.0, 1e-3, 1e3, "KL strength"),
+    "rounds": Setting(5, 1, 50, "T"),
+}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
+from srlm.simulation.experiments._registry import Setting, Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._table import Table, chart, column, stacked
 from srlm.simulation.sweep import Cell
@@ -92,10 +92,4 @@ SETTINGS = {
     "trials": Setting(1500, 10, help="simulated learners"),
     "lower_constant": Setting(LOWER_CONSTANT, 1e-6, 1e6, "C0 of theorem 4.1"),
 }
-EXPERIMENT = Experiment(
-    "hard-instance",
-    "Does the best learner fail on the hard instance exactly as often as P7 says?",
-    SETTINGS,
-    measure,
-    read,
-)
+QUESTION = "Does the best learner fail on the hard instance exactly as often as P7 says?"

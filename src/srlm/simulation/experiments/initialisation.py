@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from srlm.simulation.experiments import _softmax
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
+from srlm.simulation.experiments._registry import Setting, Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._table import Table, chart, column, course, entry, kinds, select, spread, stacked
 from srlm.theory import failure_bound
@@ -97,14 +97,8 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "initialisation",
-    "Is a bad start forgotten exponentially fast, and is a wrong one?",
-    {name: one for name, one in _softmax.shared(*_softmax.SOFTMAX, "beta_scale", seeds=25).items() if name != "norm"}
-    | {
-        "norms": Setting((4.0, 8.0, 14.0, 25.0), 0.1, 1e4, "norms of the starts, several"),
-        "angles": Setting((30.0, 90.0), 1.0, 180.0, "degrees by which wrong starts are turned, several"),
-    },
-    measure,
-    read,
-)
+QUESTION = "Is a bad start forgotten exponentially fast, and is a wrong one?"
+SETTINGS = _softmax.shared(*(one for one in _softmax.SOFTMAX if one != "norm"), "beta_scale", seeds=25) | {
+    "norms": Setting((4.0, 8.0, 14.0, 25.0), 0.1, 1e4, "norms of the starts, several"),
+    "angles": Setting((30.0, 90.0), 1.0, 180.0, "degrees by which wrong starts are turned, several"),
+}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from srlm.policies.linear_softmax import LinearSoftmaxPolicy
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
+from srlm.simulation.experiments._registry import Setting, Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import by_round, shared, simulated
 from srlm.simulation.experiments._table import Table, chart, column, course, entry, kinds, select, stacked
@@ -67,16 +67,10 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "margin-collapse",
-    "What happens at prompts where two responses are nearly tied?",
-    shared(prompts=30, beta=1.0, rounds=6, seeds=30)
-    | {
-        "prompts": Setting(30, 1, 500, "P"),
-        "margins": Setting((0.01, 0.03, 0.1, 0.3, 1.0, 2.0), 0.0, 50, "nats, several"),
-        "noises": Setting((0.1, 1.0), 0.0, 1e3, "of a reward, nats, several"),
-        "pairs_per_prompt": Setting(20, 1, help="n / P"),
-    },
-    measure,
-    read,
-)
+QUESTION = "What happens at prompts where two responses are nearly tied?"
+SETTINGS = shared(prompts=30, beta=1.0, rounds=6, seeds=30) | {
+    "prompts": Setting(30, 1, 500, "P"),
+    "margins": Setting((0.01, 0.03, 0.1, 0.3, 1.0, 2.0), 0.0, 50, "nats, several"),
+    "noises": Setting((0.1, 1.0), 0.0, 1e3, "of a reward, nats, several"),
+    "pairs_per_prompt": Setting(20, 1, help="n / P"),
+}

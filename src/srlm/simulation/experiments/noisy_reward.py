@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from srlm.simulation.experiments import _softmax
-from srlm.simulation.experiments._registry import Experiment, Workers
+from srlm.simulation.experiments._registry import Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._table import Table, chart, course, entry, kinds, listed, select, stacked
 from srlm.simulation.rewards import Noisy
@@ -72,10 +72,5 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "noisy-reward",
-    "What does noise in the reward do: to kappa, and to how often the policy is right?",
-    _softmax.shared(*_softmax.SOFTMAX, "beta", "mode_accuracy", noise=(0.0, 0.3, 1.0, 3.0)),
-    measure,
-    read,
-)
+QUESTION = "What does noise in the reward do: to kappa, and to how often the policy is right?"
+SETTINGS = _softmax.shared(*_softmax.SOFTMAX, "beta", "mode_accuracy", noise=(0.0, 0.3, 1.0, 3.0))

@@ -9,7 +9,7 @@ import numpy as np
 from srlm.policies.networks import TwoLayer
 from srlm.policies.tabular import TabularPolicy
 from srlm.simulation.engine import simulate
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
+from srlm.simulation.experiments._registry import Setting, Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import by_round, exact_rounds, largest_error, shared
 from srlm.simulation.experiments._table import Table, chart, column, entry, kinds, listed, select, spread, stacked
@@ -134,15 +134,9 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "non-linear",
-    "What is left of P3, P8 and P12 where the policy is not linear in its parameters?",
-    shared(prompts=40, responses=10, dimensions=5, beta=1.0, pairs=600, rounds=5, seeds=4)
-    | {
-        "hidden": Setting(8, 1, 200, "units of the hidden layer"),
-        "responses_per_prompt": Setting(4, 2, 100, "K"),
-        "score_spread": Setting(1.5, 0.01, 100.0, "standard deviation of the start's scores, nats"),
-    },
-    measure,
-    read,
-)
+QUESTION = "What is left of P3, P8 and P12 where the policy is not linear in its parameters?"
+SETTINGS = shared(prompts=40, responses=10, dimensions=5, beta=1.0, pairs=600, rounds=5, seeds=4) | {
+    "hidden": Setting(8, 1, 200, "units of the hidden layer"),
+    "responses_per_prompt": Setting(4, 2, 100, "K"),
+    "score_spread": Setting(1.5, 0.01, 100.0, "standard deviation of the start's scores, nats"),
+}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from srlm.policies.linear_softmax import LinearSoftmaxPolicy
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
+from srlm.simulation.experiments._registry import Setting, Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import SOFTMAX, by_round, exact_rounds, shared, simulated, start_of
 from srlm.simulation.experiments._table import Table, chart, column, course, entry, kinds, listed, select, stacked
@@ -91,11 +91,7 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "realizability",
-    "What happens when the radius B binds, so that the class cannot hold the sharpened policy?",
-    shared(*SOFTMAX, norm=10.0, beta=1.0, rounds=12)
-    | {"radii": Setting((1.0, 1.5, 2.0, 4.0), 1.0, 1e6, "B over the start's norm, several")},
-    measure,
-    read,
-)
+QUESTION = "What happens when the radius B binds, so that the class cannot hold the sharpened policy?"
+SETTINGS = shared(*SOFTMAX, norm=10.0, beta=1.0, rounds=12) | {
+    "radii": Setting((1.0, 1.5, 2.0, 4.0), 1.0, 1e6, "B over the start's norm, several")
+}

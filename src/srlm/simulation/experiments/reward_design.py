@@ -12,7 +12,7 @@ from scipy.optimize import root_scalar
 
 from srlm.policies.autoregressive import AutoregressivePolicy
 from srlm.policies.tabular import TabularPolicy
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
+from srlm.simulation.experiments._registry import Setting, Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import shared
 from srlm.simulation.experiments._table import (
@@ -177,18 +177,12 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "reward-design",
-    "Which rewards contract kappa, do they keep the modes and the lengths, and is the policy more often right?",
-    shared("mode_accuracy", beta=1.0, rounds=6)
-    | {
-        "prompts": Setting(150, 2, 5000, "P"),
-        "tokens": Setting(4, 2, 6, "V, one of them the end"),
-        "length": Setting(4, 1, 5, "L"),
-        "spread": Setting(1.0, 0.0, 20, "standard deviation of the scores"),
-        "weight": Setting(0.5, 0.0, 1.0, "of the external reward in the mixture"),
-        "correlation": Setting(0.3, 0.0, 1.0, "of the external reward with being right"),
-    },
-    measure,
-    read,
-)
+QUESTION = "Which rewards contract kappa, do they keep the modes and the lengths, and is the policy more often right?"
+SETTINGS = shared("mode_accuracy", beta=1.0, rounds=6) | {
+    "prompts": Setting(150, 2, 5000, "P"),
+    "tokens": Setting(4, 2, 6, "V, one of them the end"),
+    "length": Setting(4, 1, 5, "L"),
+    "spread": Setting(1.0, 0.0, 20, "standard deviation of the scores"),
+    "weight": Setting(0.5, 0.0, 1.0, "of the external reward in the mixture"),
+    "correlation": Setting(0.3, 0.0, 1.0, "of the external reward with being right"),
+}

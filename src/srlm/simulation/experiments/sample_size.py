@@ -7,7 +7,7 @@ import numpy as np
 
 from srlm.policies.linear_softmax import LinearSoftmaxPolicy
 from srlm.simulation.experiments import _softmax
-from srlm.simulation.experiments._registry import Experiment, Workers
+from srlm.simulation.experiments._registry import Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._table import Table, chart, column, entry, power_law, spread, stacked
 from srlm.simulation.rewards import Noisy
@@ -72,21 +72,16 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "sample-size",
-    "Does the failure rate fall like n^(-1/2)?",
-    _softmax.shared(
-        *_softmax.SOFTMAX,
-        prompts=300,
-        responses=20,
-        dimensions=16,
-        norm=10.0,
-        beta_scale=5.0,
-        noise=1.0,
-        pairs=(500, 1000, 2000, 4000, 8000, 16000, 32000),
-        rounds=2,
-        seeds=24,
-    ),
-    measure,
-    read,
+QUESTION = "Does the failure rate fall like n^(-1/2)?"
+SETTINGS = _softmax.shared(
+    *_softmax.SOFTMAX,
+    prompts=300,
+    responses=20,
+    dimensions=16,
+    norm=10.0,
+    beta_scale=5.0,
+    noise=1.0,
+    pairs=(500, 1000, 2000, 4000, 8000, 16000, 32000),
+    rounds=2,
+    seeds=24,
 )

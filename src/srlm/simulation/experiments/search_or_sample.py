@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
+from srlm.simulation.experiments._registry import Setting, Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._table import Table, chart, column, interval, stacked
-from srlm.simulation.experiments.hard_instance import SETTINGS, simulate_bayes_learner
+from srlm.simulation.experiments.hard_instance import SETTINGS as SAMPLING
+from srlm.simulation.experiments.hard_instance import simulate_bayes_learner
 from srlm.simulation.sweep import Cell
 from srlm.theory import failure_lower_bound, search_failure_bound, worst_hard_instance, worst_search_failure
 
@@ -99,14 +100,8 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "search-or-sample",
-    "How often does a learner fail that searches modes, beside the best one that samples?",
-    SETTINGS
-    | {
-        "length": Setting(1, 1, 10000, "L, tokens of a response"),
-        "trials": Setting(800, 10, help="simulated learners"),
-    },
-    measure,
-    read,
-)
+QUESTION = "How often does a learner fail that searches modes, beside the best one that samples?"
+SETTINGS = SAMPLING | {
+    "length": Setting(1, 1, 10000, "L, tokens of a response"),
+    "trials": Setting(800, 10, help="simulated learners"),
+}

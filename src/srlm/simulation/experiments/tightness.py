@@ -7,7 +7,7 @@ import numpy as np
 
 from srlm.policies.linear_softmax import LinearSoftmaxPolicy
 from srlm.simulation.experiments import _softmax
-from srlm.simulation.experiments._registry import Experiment, Workers
+from srlm.simulation.experiments._registry import Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._table import Table, chart, kinds, select, stacked
 from srlm.theory import (
@@ -123,10 +123,5 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "tightness",
-    "How loose is each bound, at T = 1 and beyond?",
-    _softmax.shared(*_softmax.SOFTMAX, "beta_scale", rounds=4),
-    measure,
-    read,
-)
+QUESTION = "How loose is each bound, at T = 1 and beyond?"
+SETTINGS = _softmax.shared(*_softmax.SOFTMAX, "beta_scale", rounds=4)

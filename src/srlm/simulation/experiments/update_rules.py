@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from srlm.policies.tabular import TabularPolicy
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
+from srlm.simulation.experiments._registry import Setting, Workers
 from srlm.simulation.experiments._result import Reading
 from srlm.simulation.experiments._softmax import SOFTMAX, by_round, shared, simulated, start_of
 from srlm.simulation.experiments._table import Table, chart, column, entry, kinds, listed, select, stacked
@@ -103,11 +103,7 @@ def read(table: Table, values: Mapping[str, Any]) -> Reading:
     )
 
 
-EXPERIMENT = Experiment(
-    "update-rules",
-    "Does kappa contract under other losses and rewards too, and is it the reward or the loss that does it?",
-    shared(*SOFTMAX, prompts=100, responses=30, dimensions=16, norm=8.0, beta=1.0, pairs=1500, rounds=6, seeds=8)
-    | {"ridges": Setting((1e-3, 1e-1), 1e-6, 10.0, "of DPO's logistic regression, several")},
-    measure,
-    read,
-)
+QUESTION = "Does kappa contract under other losses and rewards too, and is it the reward or the loss that does it?"
+SETTINGS = shared(
+    *SOFTMAX, prompts=100, responses=30, dimensions=16, norm=8.0, beta=1.0, pairs=1500, rounds=6, seeds=8
+) | {"ridges": Setting((1e-3, 1e-1), 1e-6, 10.0, "of DPO's logistic regression, several")}
