@@ -31,6 +31,7 @@ def diagnosis_text(diagnosis: DiagnosisRecord, out: Path | None = None) -> str:
             *_sharpness(diagnosis),
             *("", "What would it converge to?"),
             *_ceiling(diagnosis),
+            *_wrong(diagnosis),
             "",
             *forecast_text(diagnosis.forecast),
             *("", "Does it know right from wrong?"),
@@ -129,6 +130,20 @@ def _ceiling(diagnosis: DiagnosisRecord) -> Iterator[str]:
     yield f"  majority right       {numbers.share(accuracy.majority)}"
     where = "" if bracket.lower == bracket.upper else f" (certainly in {numbers.share_bracket(bracket)})"
     yield f"  MODES right          {numbers.share(accuracy.mode)}{where}   <- the predicted ceiling (P5)"
+
+
+def _wrong(diagnosis: DiagnosisRecord) -> Iterator[str]:
+    if not (wrong := diagnosis.surer_of_wrong):
+        return
+    yield ""
+    yield f"Where training makes the model surer of a wrong answer: {numbers.plural(len(wrong), 'prompt')}"
+    for one in wrong[:_LISTED]:
+        sure = numbers.proved(diagnosis.numeric_error) if one.mode.certified else "the likeliest seen"
+        accepted = (one.answer,) if isinstance(one.answer, str) else one.answer or ()
+        told = f"{visible(one.mode.text, 40)!r}, {sure}; right: {visible(', '.join(accepted), 40)}"
+        yield f"  {visible(one.prompt, 60)}  ->  {told}"
+    if len(wrong) > _LISTED:
+        yield f"  and {len(wrong) - _LISTED} more in diagnosis.json"
 
 
 def _judgement(judgement: SelfJudgement | None) -> Iterator[str]:

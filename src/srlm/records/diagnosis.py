@@ -274,6 +274,12 @@ class DiagnosisRecord(Record):
         known = [one.margin_lower for one in self.prompts if one.margin_lower is not None]
         return (min(known), median(known)) if known else None
 
+    @property
+    def surer_of_wrong(self) -> list[PromptDiagnosis]:
+        """Prompts whose likeliest response is wrong, the most certain first: what rounds make worse."""
+        wrong = [one for one in self.prompts if one.mode_correct is False]
+        return sorted(wrong, key=lambda one: (not one.mode.certified, -one.mode.logprob_lower))
+
     def as_dict(self) -> dict[str, Any]:
         """The document of `diagnosis.json`."""
         return self.model_dump(mode="json")
@@ -298,7 +304,8 @@ def read_diagnosis(path: Path) -> DiagnosisRecord:
     held = document if isinstance(document, dict) else {}
     if held.get("level") == "answer":
         raise InputError(
-            f"{str(file)!r} is a diagnosis of answers; srlm report draws its page, no other command reads it"
+            f"{str(file)!r} is a diagnosis of answers; its forecast stands in it under forecast, srlm report draws its "
+            "page, and no other command reads it"
         )
     if missing := [
         name for name, one in DiagnosisRecord.model_fields.items() if one.is_required() and name not in held

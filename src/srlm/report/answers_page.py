@@ -64,7 +64,7 @@ def break_even_words(diagnosis: AnswerDiagnosis) -> str | None:
     if (pays := diagnosis.break_even) is None:
         return None
     if pays.votes is None or pays.questions is None:
-        return "Training is not forecast to pay: a single draw of the base model does as well already."
+        return "Training is not forecast to pay: a single draw of the base model does as well already"
     return (
         f"One draw after training is forecast to do as well as voting over {numbers.whole(pays.votes)} draws before "
         f"it; the run costs as much as {numbers.whole(pays.run_draws)} draws, so it pays after "

@@ -87,7 +87,9 @@ def write_diagnosis_page(diagnosis: DiagnosisRecord, out: Path) -> Path:
         "meaning": _MEANING[whole.verdict],
         "reason": visible(whole.reason, 600),
         "remedy": visible(whole.remedy, 300),
-        "more": "",
+        "more": f"Training would make the model surer of a wrong answer at {wrong} of {len(diagnosis.prompts)} prompts."
+        if (wrong := len(diagnosis.surer_of_wrong))
+        else "",
         "chips": _chips(diagnosis),
         "forecast_words": f"Rounds at β = {numbers.number(forecast.beta)} (P8): {assumes}." if forecast else "",
         "forecast_headers": ["Round", "κ", "Prompts that fail", "Samples right"],
