@@ -58,7 +58,6 @@ def test_responses_end_at_token_zero_or_are_cut() -> None:
     assert len(policy.responses) == len(brute)
     by_hand = policy.next_logprobs(())[2] + policy.next_logprobs((2,))[1] + policy.next_logprobs((2, 1))[2]
     assert policy.logprobs[policy.responses.index((2, 1, 2))] == pytest.approx(by_hand)
-    assert policy.tabular().logprobs[0] == pytest.approx(policy.logprobs)
 
 
 def test_linear_softmax_is_its_formula() -> None:

@@ -36,9 +36,7 @@ def bootstrap(
     Args:
         values: (P, ...) one entry a prompt, P >= 1.
         statistic: (R, P, ...) resampled values -> (R,).
-        generator: draws the resamples.
         level: confidence in (0, 1).
-        resamples: R.
 
     Returns:
         The interval; a single point where there is a single prompt, which is no evidence of certainty.

@@ -30,7 +30,7 @@ def steps_of(draws: int) -> list[int]:
 
 
 def accuracy_of_votes(now: Sequence[Majority], rollouts: Sequence[Rollout], split: SplitRecord) -> AnswerAccuracy:
-    """Shares of right answers; maj@k and pass@k up to the fewest draws of a prompt. `split`: what was measured."""
+    """Shares of right answers; maj@k and pass@k up to the fewest draws of a prompt. `split` measures them."""
     known = [(one, rollout) for one, rollout in zip(now, rollouts, strict=True) if _known(rollout)]
     tables = [_counts(one, rollout) for one, rollout in known]
     steps = steps_of(min((int(sum(counts)) for counts, _ in tables), default=0))

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from srlm.errors import InputError
-from srlm.policies.tabular import TabularPolicy
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,6 @@ class AutoregressivePolicy:
     def logprobs(self) -> np.ndarray:
         """log pi(y|x) of every response in `responses`."""
         return np.array([logprob for _, logprob in self._enumerate()])
-
-    def tabular(self) -> TabularPolicy:
-        """The policy as a table of one prompt."""
-        return TabularPolicy.from_logits(self.logprobs[None, :])
 
     def next_logprobs(self, prefix: tuple[int, ...]) -> np.ndarray:
         """(V,) next-token log-probabilities after a prefix shorter than L that has not ended."""

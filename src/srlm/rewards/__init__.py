@@ -1,4 +1,4 @@
-"""Rewards: what a response is worth. One file each, all with trl's signature, named in `REWARDS`.
+"""Rewards: what a response is worth, all with trl's signature, named in `REWARDS`.
 
     reward(prompts, completions, *, completion_ids, logps, base_logps, entropies, self_certainties, searched,
            given_answers, **columns)
@@ -13,15 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from srlm.rewards.answer import answer
-from srlm.rewards.base_log_probability import base_log_probability
-from srlm.rewards.entropy import entropy
 from srlm.rewards.judge import judge
-from srlm.rewards.length_normalised import length_normalised
-from srlm.rewards.log_probability import log_probability
 from srlm.rewards.majority_vote import majority_vote
 from srlm.rewards.policy_view import PolicyView
 from srlm.rewards.random import random
-from srlm.rewards.self_certainty import self_certainty
+from srlm.rewards.recorded import base_log_probability, entropy, length_normalised, log_probability, self_certainty
 
 RewardFunction = Callable[..., Any]
 

@@ -3,7 +3,6 @@
 Knows: the self-reward of the theory, alone and with noise; any other function of what was drawn is a reward, too.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -63,9 +62,6 @@ class Noisy:
 
     def __call__(self, drawn: Drawn) -> np.ndarray:
         shape = drawn.logps.shape[1:]
-        draw: Callable[[np.random.Generator], np.ndarray] = (
-            (lambda rng: rng.standard_normal(shape))
-            if self.tail == "gaussian"
-            else (lambda rng: rng.standard_t(2, shape))
-        )
-        return self.base(drawn) + self.scale * np.stack([draw(rng) for rng in drawn.rngs])
+        plain = self.tail == "gaussian"
+        noise = [rng.standard_normal(shape) if plain else rng.standard_t(2, shape) for rng in drawn.rngs]
+        return self.base(drawn) + self.scale * np.stack(noise)

@@ -4,7 +4,9 @@ Knows: joblib and its backends. Every cell of a grid gets a random stream that d
 only, and linear algebra runs on one thread inside a cell, so that the number of workers changes nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from itertools import product
 from typing import Any
 
@@ -67,49 +69,35 @@ def _one(function: Callable[[Cell, np.random.SeedSequence], Any], cell: Cell, st
 
 def _connected(backend: str, jobs: int) -> Any:
     """A context in which the backend is registered with joblib and connected to its cluster."""
-    from contextlib import nullcontext
-
-    if backend == "ray":
-        return _ray(jobs)
-    if backend == "dask":
-        return _dask()
-    return nullcontext()
+    return _ray(jobs) if backend == "ray" else _dask() if backend == "dask" else nullcontext()
 
 
-def _ray(jobs: int) -> Any:
+@contextmanager
+def _ray(jobs: int) -> Iterator[None]:
     """Ray: the cluster named by RAY_ADDRESS, or a local one with `jobs` workers that ends with the sweep."""
-    import os
-    from contextlib import contextmanager
-
     try:
         import ray
         from ray.util.joblib import register_ray
     except ImportError as error:
         raise InputError("the ray backend needs ray; run: pip install 'srlm[ray]'") from error
 
-    @contextmanager
-    def connection() -> Any:
-        ours = not ray.is_initialized()
-        try:
-            if ours:
-                local: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": max(1, jobs)}
-                ray.init(include_dashboard=False, log_to_driver=False, logging_level=40, **local)
-        except Exception as error:
-            raise InputError(f"no ray cluster at {os.environ.get('RAY_ADDRESS', 'this machine')} ({error})") from error
-        try:
-            register_ray()
-            yield
-        finally:
-            if ours:
-                ray.shutdown()
-
-    return connection()
+    ours = not ray.is_initialized()
+    try:
+        if ours:
+            local: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": max(1, jobs)}
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=40, **local)
+    except Exception as error:
+        raise InputError(f"no ray cluster at {os.environ.get('RAY_ADDRESS', 'this machine')} ({error})") from error
+    try:
+        register_ray()
+        yield
+    finally:
+        if ours:
+            ray.shutdown()
 
 
 def _dask() -> Any:
     """Dask: the scheduler named by DASK_SCHEDULER_ADDRESS."""
-    import os
-
     address = os.environ.get("DASK_SCHEDULER_ADDRESS")
     if not address:
         raise InputError("the dask backend needs a scheduler; set DASK_SCHEDULER_ADDRESS to its address")

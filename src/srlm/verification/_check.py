@@ -3,6 +3,7 @@
 Knows: the kinds of evidence, tolerances, and how the worst of many cases is kept. Refuses to know: any formula.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -86,3 +87,11 @@ class Cases:
         predicted, observed = self.formula[worst], self.direct[worst]
         tightness = predicted / observed if observed != 0 else None
         return Check(label, statement, kind, predicted, observed, tightness, ok, len(self.formula), note)
+
+
+Checks = Callable[[np.random.Generator], Iterator[Check]]
+
+
+def in_turn(*parts: Checks) -> Checks:
+    """The checks of several parts, which share one generator."""
+    return lambda rng: (check for part in parts for check in part(rng))

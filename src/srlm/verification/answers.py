@@ -11,15 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from srlm.theory import answers, voting
-from srlm.verification._check import Cases, Check
+from srlm.verification._check import Cases, Check, in_turn
 from srlm.verification._policies import random_table
-
-
-def checks(rng: np.random.Generator) -> Iterator[Check]:
-    """Every check of P10."""
-    yield from _rounds(rng)
-    yield _known_answers(rng)
-    yield from _votes(rng)
 
 
 def _rounds(rng: np.random.Generator) -> Iterator[Check]:
@@ -72,7 +65,7 @@ def _rounds(rng: np.random.Generator) -> Iterator[Check]:
     yield plugged.agree("P10, plug-in", "targets of plug-in weights and of regression", "identity")
 
 
-def _known_answers(rng: np.random.Generator) -> Check:
+def _known_answers(rng: np.random.Generator) -> Iterator[Check]:
     """Every way of giving away what is left: to one answer, seen or not, to none, or to a thousand new ones."""
     ends = Cases()
     for trial in range(60):
@@ -88,7 +81,7 @@ def _known_answers(rng: np.random.Generator) -> Check:
         found = answers.known_answers(np.log(row[:k]), number[:k])
         surely = all(way[masses.argmax()] >= way.max() for way in ways)
         ends.add([found.lower, found.upper, found.proved], [min(shares), max(shares), surely])
-    return ends.agree("P10, the certain part", "ends of p_max over every rest", "identity")
+    yield ends.agree("P10, the certain part", "ends of p_max over every rest", "identity")
 
 
 def _votes(rng: np.random.Generator) -> Iterator[Check]:
@@ -107,3 +100,6 @@ def _votes(rng: np.random.Generator) -> Iterator[Check]:
     enough = [beta for beta in tried if 1 / answers.plugin_target(law, beta, 8).max() <= (law**2).sum() / 0.25]
     sharp.add(voting.matching_beta([law], 8), max(enough))
     yield sharp.agree("P10, beta", "the largest that sharpens enough", "identity")
+
+
+checks = in_turn(_rounds, _known_answers, _votes)

@@ -11,18 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from srlm.theory import certificates, search_bounds
-from srlm.verification._check import Cases, Check
+from srlm.verification._check import Cases, Check, in_turn
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(40)
-
-
-def checks(rng: np.random.Generator) -> Iterator[Check]:
-    """Every check of P9 and P11."""
-    yield from _search(rng)
-    yield from _held_out(rng)
-    yield from _numbers(rng)
-    yield from _errors(rng)
-    yield from _several(rng)
 
 
 def _search(rng: np.random.Generator) -> Iterator[Check]:
@@ -186,3 +177,6 @@ def _several(rng: np.random.Generator) -> Iterator[Check]:
         found = float(np.exp(evidence) @ certificates.certified_prompts(evidence, alpha))
         listed.add(1 + found, 1 + math.fsum(sorted(np.exp(evidence))[9 - largest :]))
     yield listed.agree("P11 (iv), e-BH", "the R largest with E/D >= P/(alpha R)", "identity")
+
+
+checks = in_turn(_search, _held_out, _numbers, _errors, _several)

@@ -9,16 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from srlm.theory import guarantees, spectrum
-from srlm.verification._check import Cases, Check
-
-
-def checks(rng: np.random.Generator) -> Iterator[Check]:
-    """Every check of section 5."""
-    yield from _classes(rng)
-    yield from _losses(rng)
-    yield from _dimension(rng)
-    yield from _regimes(rng)
-    yield from _fisher(rng)
+from srlm.verification._check import Cases, Check, in_turn
 
 
 def _classes(rng: np.random.Generator) -> Iterator[Check]:
@@ -213,3 +204,6 @@ def _fisher(rng: np.random.Generator) -> Iterator[Check]:
         1e-4,
         note="central differences, step 1e-3; weights normalised. Not kappa, though some texts give it that name",
     )  # fmt: skip
+
+
+checks = in_turn(_classes, _losses, _dimension, _regimes, _fisher)

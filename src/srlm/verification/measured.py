@@ -12,16 +12,8 @@ import mpmath
 import numpy as np
 
 from srlm.theory import conditioning, contraction, guarantees, objective
-from srlm.verification._check import Cases, Check
+from srlm.verification._check import Cases, Check, in_turn
 from srlm.verification._policies import kappa_of, margins, random_table, tied_table
-
-
-def checks(rng: np.random.Generator) -> Iterator[Check]:
-    """Every check of what a round's record says."""
-    yield from _conditioning(rng)
-    yield from _prompt_by_prompt(rng)
-    yield from _errors(rng)
-    yield from _residuals(rng)
 
 
 def _conditioning(rng: np.random.Generator) -> Iterator[Check]:
@@ -115,3 +107,6 @@ def _residuals(rng: np.random.Generator) -> Iterator[Check]:
     yield residuals.agree("eq. 3", "residuals of all pairs, their sum of squares and root mean square", "identity")
     words = "beta of its order adds log(kappa)/(gamma sqrt(n)) to A_t"
     yield order.agree("theorem 5.3, beta", words, "transcription")
+
+
+checks = in_turn(_conditioning, _prompt_by_prompt, _errors, _residuals)

@@ -12,17 +12,8 @@ import mpmath
 import numpy as np
 
 from srlm.theory import lower_bound as theory
-from srlm.verification._check import Cases, Check
+from srlm.verification._check import Cases, Check, in_turn
 from srlm.verification._policies import TokenTree, random_tree
-
-
-def checks(rng: np.random.Generator) -> Iterator[Check]:
-    """Every check of section 3."""
-    yield from _lower_bound(rng)
-    yield from _examples(rng)
-    yield from _hard_instance(rng)
-    yield from _adversary(rng)
-    yield from _greedy_trap(rng)
 
 
 def _lower_bound(rng: np.random.Generator) -> Iterator[Check]:
@@ -337,3 +328,6 @@ def _trap_tree(q: float, excess: float, continuations: int) -> TokenTree:
     second[1] = 0.0
     second[1, :continuations] = 1 / continuations
     return TokenTree((first, second))
+
+
+checks = in_turn(_lower_bound, _examples, _hard_instance, _adversary, _greedy_trap)

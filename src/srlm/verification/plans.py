@@ -12,15 +12,7 @@ from typing import Any
 import numpy as np
 
 from srlm.theory import contraction, guarantees, lower_bound, planning
-from srlm.verification._check import Cases, Check
-
-
-def checks(rng: np.random.Generator) -> Iterator[Check]:
-    """Every check of plans."""
-    yield from _thresholds(rng)
-    yield from _paths(rng)
-    yield from _single(rng)
-    yield from _cost(rng)
+from srlm.verification._check import Cases, Check, in_turn
 
 
 def _numbers(rng: np.random.Generator) -> dict[str, Any]:
@@ -192,3 +184,6 @@ def _cost(rng: np.random.Generator) -> Iterator[Check]:
         cost.add([cost_of["prompts_per_round"], cost_of["responses_per_round"]], [prompts, prompts * responses])
         cost.add([cost_of["responses"], cost_of["tokens"]], np.array([1, tokens]) * prompts * responses * rounds)
     yield cost.agree("P2, the cost of a plan", "K responses give K(K-1)/2 pairs, counted", "identity", 0.0)
+
+
+checks = in_turn(_thresholds, _paths, _single, _cost)

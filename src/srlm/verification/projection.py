@@ -12,16 +12,8 @@ import mpmath
 import numpy as np
 
 from srlm.theory import forecasting, projection
-from srlm.verification._check import Cases, Check
+from srlm.verification._check import Cases, Check, in_turn
 from srlm.verification._policies import random_table
-
-
-def checks(rng: np.random.Generator) -> Iterator[Check]:
-    """Every check of P8 and P12."""
-    yield from _projection(rng)
-    yield from _forecast(rng)
-    yield from _few_draws(rng)
-    yield from _errors(rng)
 
 
 def _log(values: np.ndarray) -> np.ndarray:
@@ -269,3 +261,6 @@ def _errors(rng: np.random.Generator) -> Iterator[Check]:
     yield closed.dominate("P12, closed form", words, sharp)
     yield unmoved.agree("P12, unmoved", "the largest margin that errors can move", "identity")
     yield drift.agree("P12, drift", "chance of being overtaken after t rounds", "identity")
+
+
+checks = in_turn(_projection, _forecast, _few_draws, _errors)

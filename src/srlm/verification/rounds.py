@@ -12,18 +12,8 @@ from typing import Any
 import numpy as np
 
 from srlm.theory import conditioning, contraction, guarantees
-from srlm.verification._check import Cases, Check
+from srlm.verification._check import Cases, Check, in_turn
 from srlm.verification._policies import any_table, margins, random_table
-
-
-def checks(rng: np.random.Generator) -> Iterator[Check]:
-    """Every check of section 4."""
-    yield from _lemmas(rng)
-    yield from _one_round(rng)
-    yield from _tail_integral(rng)
-    yield from _recurrence(rng)
-    yield from _many_rounds(rng)
-    yield from _any_beta(rng)
 
 
 def _lemmas(rng: np.random.Generator) -> Iterator[Check]:
@@ -278,3 +268,6 @@ def _any_beta(rng: np.random.Generator) -> Iterator[Check]:
         "identity", note="against n = 1e200",
     )  # fmt: skip
     yield order.agree("theorem 5.3, order of beta", "transcribed: n^(-1/2) times a scale", "transcription")
+
+
+checks = in_turn(_lemmas, _one_round, _tail_integral, _recurrence, _many_rounds, _any_beta)

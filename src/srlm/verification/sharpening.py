@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from srlm.theory import conditioning, contraction, objective
-from srlm.verification._check import Cases, Check
+from srlm.verification._check import Cases, Check, in_turn
 from srlm.verification._policies import (
     TokenTree,
     any_table,
@@ -22,16 +22,6 @@ from srlm.verification._policies import (
     random_tree,
     tied_table,
 )
-
-
-def checks(rng: np.random.Generator) -> Iterator[Check]:
-    """Every check of sections 1 and 2."""
-    yield from _definitions(rng)
-    yield from _objective(rng)
-    yield from _population(rng)
-    yield from _with_error(rng)
-    yield from _modes(rng)
-    yield from _search(rng)
 
 
 def _definitions(rng: np.random.Generator) -> Iterator[Check]:
@@ -186,3 +176,6 @@ def _search(rng: np.random.Generator) -> Iterator[Check]:
     yield sharp.agree(
         "P6, sharp", "with equality on equally likely chains of one way each; no mode was missed", "identity", 1e-12
     )
+
+
+checks = in_turn(_definitions, _objective, _population, _with_error, _modes, _search)

@@ -79,16 +79,8 @@ def joined(groups: Sequence[Group]) -> list[Group]:
 
 
 def _sum(one: Group, other: Group) -> Group:
-    def both(a: tuple | None, b: tuple | None) -> tuple | None:
-        return None if a is None or b is None else a + b
-
-    return replace(
-        one,
-        answers=one.answers + other.answers,
-        correct=one.correct + other.correct,
-        rewards=both(one.rewards, other.rewards),
-        lengths=one.lengths + other.lengths,
-        cut=one.cut + other.cut,
-        logprobs=both(one.logprobs, other.logprobs),
-        sample=one.sample + other.sample,
-    )
+    pairs = {
+        name: (getattr(one, name), getattr(other, name))
+        for name in ("answers", "correct", "rewards", "lengths", "cut", "logprobs", "sample")
+    }
+    return replace(one, **{name: None if None in pair else pair[0] + pair[1] for name, pair in pairs.items()})

@@ -27,20 +27,10 @@ from srlm.simulation.experiments import (
     tightness,
     update_rules,
 )
-from srlm.simulation.experiments._registry import Experiment, Setting, Workers
+from srlm.simulation.experiments._registry import Experiment, Workers
 from srlm.simulation.experiments._result import Chart, ExperimentResult, Reading, Series
 
-__all__ = [
-    "EXPERIMENTS",
-    "Chart",
-    "Experiment",
-    "ExperimentResult",
-    "Reading",
-    "Series",
-    "Setting",
-    "Workers",
-    "run_experiment",
-]
+__all__ = ["EXPERIMENTS", "Chart", "ExperimentResult", "Reading", "Series", "run_experiment"]
 
 EXPERIMENTS: dict[str, Experiment] = {
     name: Experiment(name, module.QUESTION, module.SETTINGS, module.measure, module.read)
