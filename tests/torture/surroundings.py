@@ -116,7 +116,7 @@ def _after_kill(command: str, folder: Path) -> Outcome:
 
 
 def _signals(seed: int) -> Made:
-    chosen = [one for one in subjects() if one.every == 1]
+    chosen = [one for one in subjects() if one.killed == 1]
     for subject in chosen:
 
         def seconds(made: Path, subject: Any = subject) -> None:

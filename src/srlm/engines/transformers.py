@@ -7,7 +7,7 @@ trainers. Whoever changes the weights says how a policy is put in place (`hold`)
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 from srlm.engines.engine import Draw, Encoded, PolicyVersion
 from srlm.engines.names import TRANSFORMERS
@@ -39,8 +39,14 @@ class InProcess:
     tree_attention: bool
     hold: Callable[[PolicyVersion], AbstractContextManager[Any]] = _as_it_is
     rows_per_pass: int = 128
-    name: ClassVar[str] = TRANSFORMERS
-    scores: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        return TRANSFORMERS
+
+    @property
+    def scores(self) -> bool:
+        return True
 
     @property
     def dtype(self) -> str:

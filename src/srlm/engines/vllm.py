@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from srlm.engines.engine import Draw, Encoded, PolicyVersion
 from srlm.engines.http import Ask, Client, Failure
@@ -70,8 +70,14 @@ class VllmServers:
     _bases: dict[str, str] = field(default_factory=dict)
     _holding: set[tuple[str, str]] = field(default_factory=set)  # (address, adapter)
     _adapter: Adapter | None = None
-    name: ClassVar[str] = "vllm"
-    scores: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        return "vllm"
+
+    @property
+    def scores(self) -> bool:
+        return False
 
     @property
     def dtype(self) -> str:
