@@ -37,7 +37,6 @@ def shake_hands(
     Args:
         servers: to ask; `score` is of the base model.
         serving: what they must have been started for.
-        prompts, ask: of the run.
         limit: most nats by which a response's log-probability may differ; None: any.
         probe: an adapter's folder that changes nothing; None: only the base model will be asked.
 

@@ -92,11 +92,8 @@ def refusal(address: str, adapter: Adapter, why: Failure) -> str:
 
 
 def require_servable(configs: Iterable[Mapping[str, Any]], targets: Iterable[str]) -> int:
-    """The rank of the adapter that is trained.
-
-    Args:
-        configs: of the policy's adapters, as peft writes them; none: all weights are trained.
-        targets: names of the modules that they change.
+    """The rank of the adapter that is trained, from the policy's adapters as peft writes them (none: all weights are
+    trained), and the names of the modules that they change.
 
     Raises:
         InputError: vLLM would serve something else than what is trained.

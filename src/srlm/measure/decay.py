@@ -21,15 +21,9 @@ _FEWEST = 8
 
 
 def fit_decay(eigenvalues: Sequence[float] | NDArray[np.float64], ridge: float, dimension: int) -> list[DecayFit]:
-    """Fit the three regimes, best first (by information criterion).
-
-    Args:
-        eigenvalues: in falling order; those that are rounding noise left out.
-        ridge: lambda > 0, for the bounds.
-        dimension: d, all eigenvalues included.
-
-    Returns:
-        The fits; none where fewer than 8 eigenvalues are positive, or all are equal.
+    """Fit the three regimes, best first (by information criterion), to eigenvalues in falling order, rounding noise
+    left out; `ridge`, lambda > 0, is for the bounds, d counts all eigenvalues. No fits where fewer than 8 are positive,
+    or all are equal.
     """
     values = np.asarray(eigenvalues, dtype=np.float64)
     values = values[values > 0]

@@ -94,12 +94,9 @@ class LabelledPolicy:
 def digits(labelled: int = 60, inverse_penalty: float = 5.0, seed: int = 0) -> LabelledPolicy:
     """scikit-learn's handwritten digits: 10 classes, a softmax policy fitted on few labels, asked about the others.
 
-    phi(x, y) places the image (scaled to norm at most 1, with a constant) in the block of class y, so d = 650.
-
-    Args:
-        labelled: images with a label, at least 10.
-        inverse_penalty: C of scikit-learn's logistic regression, > 0: small means unsure.
-        seed: which images are labelled.
+    phi(x, y) places the image (scaled to norm at most 1, with a constant) in the block of class y, so d = 650. The seed
+    says which images, at least 10, are labelled; C > 0 is that of scikit-learn's logistic regression: small means
+    unsure.
     """
     from sklearn.datasets import load_digits
     from sklearn.linear_model import LogisticRegression

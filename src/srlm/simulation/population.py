@@ -22,12 +22,8 @@ def population_round(
     - best-of-k: the law of the best of K draws, ties shared in proportion to pi.
     - uniform: likelihood of every sample, whatever its reward: pi itself. The control.
 
-    Args:
-        policy: pi_t.
-        rewards: (P, M), finite wherever pi_t is positive.
-        beta: KL strength > 0 (best-of-k has none and ignores it).
-        rule: one of `RULES`.
-        responses: K >= 2 for best-of-k.
+    `rewards` (P, M) are finite wherever pi_t is positive, beta is the KL strength > 0 (best-of-k has none and ignores
+    it), `responses` is K >= 2 for best-of-k.
 
     Raises:
         InputError: an unknown rule, or arguments outside their domain.

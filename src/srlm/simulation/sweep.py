@@ -36,7 +36,6 @@ def sweep(
 
     Args:
         function: importable by name from every worker (a module-level function).
-        cells: what to compute.
         seed: every cell's stream follows from it and the cell's place in the list.
         jobs: workers; -1 takes every core (or what the cluster has).
         backend: "loky" (processes here), "threading", or a cluster through "ray" or "dask".

@@ -97,11 +97,9 @@ def uniform(sampled: Sampled) -> np.ndarray:
 
 
 def projection(sampled: Sampled, modes: bool = False) -> np.ndarray:
-    """P8: likelihood of q proportional to pi_t(y)*exp(r(y)/beta) on the distinct responses known at each prompt.
-
-    Args:
-        sampled: one round's samples; the reward of a response that was drawn twice is its last one.
-        modes: whether pi_t's mode is known, too; its reward is its log-probability, the self-reward.
+    """P8: likelihood of q proportional to pi_t(y)*exp(r(y)/beta) on the distinct responses known at each prompt, of
+    which pi_t's mode is one if `modes`, with the self-reward. The reward of a response that was drawn twice is its last
+    one.
     """
     known, table = known_responses(sampled, modes), sampled.logprobs()
     rewards = np.where(known, table, 0.0)
@@ -132,16 +130,7 @@ def least_squares(theta: np.ndarray, rows: np.ndarray, targets: np.ndarray, radi
     """argmin over theta' of |rows (theta' - theta) - targets|^2, the closest minimiser to theta; then within the ball.
 
     Outside the span of the rows theta is kept. Where the minimiser has norm above the radius, the ball-constrained
-    problem is solved exactly by its secular equation.
-
-    Args:
-        theta: (S, d).
-        rows: (S, N, d).
-        targets: (S, N).
-        radius: B > 0, or None.
-
-    Returns:
-        (S, d).
+    problem is solved exactly by its secular equation. Of theta (S, d), rows (S, N, d) and targets (S, N): (S, d).
     """
     across = rows.transpose(0, 2, 1)
     values, vectors = np.linalg.eigh(across @ rows)

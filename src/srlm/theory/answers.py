@@ -24,13 +24,10 @@ def answer_logprobs(logprobs: ArrayLike, answers: ArrayLike) -> np.ndarray:
     Args:
         logprobs: (..., M) log pi(y|x) in nats, -inf for impossible responses.
         answers: (M,) or (..., M) whole numbers, 0 to A-1; negative means no answer and is left out: everything is then
-            conditional on having one.
+            conditional on having one, which at least one response of a row must.
 
     Returns:
         (..., A).
-
-    Raises:
-        InputError: shapes that do not fit, or a row without an answer.
 
     >>> np.exp(answer_logprobs(np.log([0.4, 0.35, 0.25]), [0, 1, 1])).round(2).tolist()
     [0.4, 0.6]
@@ -47,10 +44,8 @@ def answer_round(logprobs: ArrayLike, answers: ArrayLike, beta: float) -> np.nda
     pi'_A = pi_A^s normalised and pi'(y|a) = pi(y|a): P3 and P5 hold for kappa_A and gamma_A, and reasoning within an
     answer keeps its diversity.
 
-    Args, Raises: as `answer_logprobs`; beta > 0.
-
-    Returns:
-        (..., M) log pi'(y|x); responses without an answer become impossible.
+    Arguments as `answer_logprobs`, beta > 0; returns (..., M) log pi'(y|x), where responses without an answer become
+    impossible.
     """
     table, number = _table(logprobs, answers)
     law = answer_logprobs(table, number)

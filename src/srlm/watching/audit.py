@@ -85,13 +85,7 @@ class Audit:
         self._readers.close()
 
     def read(self, final: bool) -> list[Alarm]:
-        """Take in what is new.
-
-        Args:
-            final: nothing is written any more.
-
-        Returns:
-            The alarms that it raised.
+        """Take in what is new (`final`: nothing is written any more); the alarms that it raised.
 
         Raises:
             InputError: the folder has become unreadable; with `final`: there are no completions, or steps in no order.
@@ -177,12 +171,8 @@ class Audit:
 
 
 def audit(folder: Path, settings: AuditSettings | None = None, out: Path | None = None) -> Audit:
-    """Read a finished run.
-
-    Args:
-        folder: what a trainer wrote, or one file of it.
-        settings: how.
-        out: where the run directory goes; None: nothing is written.
+    """Read a finished run: the folder that a trainer wrote, or one file of it. The run directory goes to `out`; without
+    it nothing is written.
 
     Raises:
         InputError: the folder, its files or `out` cannot be used.
@@ -204,14 +194,8 @@ def follow(
     *,
     wait: Callable[[float], None] = time.sleep,
 ) -> Iterator[tuple[Audit, list[Alarm]]]:
-    """Read a run while it is written, until nothing new came for `idle` seconds.
-
-    Args:
-        folder, settings, out: as `audit`.
-        wait: how to wait.
-
-    Yields:
-        The audit, and what it newly raised, whenever something came.
+    """Read a run, as `audit`, while it is written, until nothing new came for `idle` seconds. Yields the audit, and
+    what it newly raised, whenever something came.
     """
     asked, quiet, final = settings or AuditSettings(), 0.0, False
     while not _begun(folder, asked) and quiet < asked.idle:

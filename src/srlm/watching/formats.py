@@ -93,11 +93,7 @@ class Format:
     unit: str = "characters"
 
     def what_is_what(self, names: Sequence[str], numbers: Sequence[str]) -> Columns | None:
-        """The columns of a file.
-
-        Args:
-            names: of its fields.
-            numbers: those of them that hold numbers with a fraction.
+        """The columns of a file, by the names of its fields, and of those that hold numbers with a fraction.
 
         Raises:
             InputError: a field is missing.

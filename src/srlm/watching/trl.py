@@ -62,10 +62,8 @@ class TrlSettings(WatchSettings):
 
 
 def watch(**settings: Any) -> "TrlWatcher":
-    """A watcher to hand to a trl trainer as `reward_funcs=[..., watcher.reward]` and `callbacks=[watcher]`.
-
-    Args:
-        settings: fields of `TrlSettings`.
+    """A watcher to hand to a trl trainer as `reward_funcs=[..., watcher.reward]` and `callbacks=[watcher]`; settings
+    are the fields of `TrlSettings`.
 
     Raises:
         InputError: a setting outside its domain, or one that there is not.

@@ -46,13 +46,8 @@ EXPERIMENTS: dict[str, Experiment] = {
 def run_experiment(
     name: str, settings: Mapping[str, Any] | None = None, *, seed: int = 0, jobs: int = 1, backend: str = "loky"
 ) -> ExperimentResult:
-    """Run one experiment.
-
-    Args:
-        name: a name in `EXPERIMENTS`.
-        settings: values (numbers, or text as typed) for some of its settings.
-        seed: everything random follows from it.
-        jobs, backend: where sweeps run; they change no number.
+    """Run one experiment of `EXPERIMENTS`, with values (numbers, or text as typed) for some of its settings. Everything
+    random follows from the seed; `jobs` and `backend` say where sweeps run, and change no number.
 
     Raises:
         InputError: an unknown name or setting, or a value outside its domain.

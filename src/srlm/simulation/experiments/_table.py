@@ -66,11 +66,8 @@ def spread(name: str, values: np.ndarray) -> dict[str, list[float]]:
 
 
 def stacked(*parts: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """One table from several: columns below each other.
-
-    Args:
-        parts: a value that is no list is repeated down its part; a column that a part lacks is None there; a number
-            that is not finite becomes None.
+    """One table from several: columns below each other. A value that is no list is repeated down its part; a column
+    that a part lacks is None there; a number that is not finite becomes None.
     """
     table: dict[str, list[Any]] = {name: [] for part in parts for name in part}
     for part in parts:
@@ -173,11 +170,8 @@ class PowerLaw:
 
 
 def power_law(x: ArrayLike, y: ArrayLike, error: ArrayLike) -> PowerLaw:
-    """Weighted fit of y ~ x^a; where the curvature is insignificant the exponent is that of the straight line.
-
-    Args:
-        x, y: (N,) positive, N >= 3.
-        error: (N,) standard errors of y, positive.
+    """Weighted fit of y ~ x^a, x, y > 0 with standard errors of y, (N,) each, N >= 3; where the curvature is
+    insignificant the exponent is that of the straight line.
     """
     logs = np.log(np.asarray(x, dtype=np.float64))
     mean, scale = np.asarray(y, dtype=np.float64), np.asarray(error, dtype=np.float64)
