@@ -45,7 +45,7 @@ class Facts:
         ends = ("at least", self.low), ("greater than", self.above), ("at most", self.high), ("less than", self.below)
         return " and ".join(f"{word} {end:.15g}" for word, end in ends if math.isfinite(end))
 
-    def holds(self, value: float) -> bool:
+    def holds(self, value: Any) -> bool:
         """Whether a number lies in the domain."""
         return self.low <= value <= self.high and self.above < value < self.below
 
@@ -87,7 +87,7 @@ def _problem(one: Field[Any], kind: Any, facts: Facts, value: Any) -> str | None
         return None
     if facts.choices:
         return f"{one.name} is {_shown(value)}; use {facts.domain}"
-    kinds = [word for of, word in _WORDS.items() if of in map(_plain, get_args(kind) or (kind,))]
+    kinds = [word for of, word in _WORDS.items() if of in map(_plain, get_args(kind) or (kind,))] or ["left out"]
     wanted = ", ".join(filter(None, [" or ".join(kinds), facts.domain, "or None" if optional else ""]))
     meant = f" ({facts.help.rstrip('.')})" if facts.help else ""
     return f"{one.name} is {_shown(value)}; it must be {wanted}{meant}"
