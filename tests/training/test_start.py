@@ -14,7 +14,7 @@ from srlm.training.config import SelfRewardingConfig
 from srlm.training.estimate import estimate_run
 from srlm.training.presets import PRESETS
 from srlm.training.settings import Request
-from srlm.training.start import dry_run, prepared
+from srlm.training.start import dry_run, prepared, start_run
 from srlm.training.updates import UPDATES
 
 

@@ -28,8 +28,8 @@ _RECORDED = frozenset({"optim", "max_grad_norm"})
 
 # Of fields of `TrainingArguments` that nobody else checks before a round is written.
 _DOMAINS = {
-    "gradient_accumulation_steps": (1, 100_000), "dataloader_num_workers": (0, 4096), "neftune_noise_alpha": (0, 10_000),
-    "torch_empty_cache_steps": (1, 2**62),
+    "gradient_accumulation_steps": (1, 100_000), "dataloader_num_workers": (0, 4096),
+    "neftune_noise_alpha": (0, 10_000), "torch_empty_cache_steps": (1, 2**62),
 }  # fmt: skip
 
 
