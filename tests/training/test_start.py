@@ -14,7 +14,7 @@ from srlm.training.config import SelfRewardingConfig
 from srlm.training.estimate import estimate_run
 from srlm.training.presets import PRESETS
 from srlm.training.settings import Request
-from srlm.training.start import dry_run, prepared
+from srlm.training.start import dry_run, prepared, start_run
 from srlm.training.updates import UPDATES
 
 
@@ -226,3 +226,29 @@ def test_a_third_splits_answers_choose_the_round_where_they_are_asked_for(
     # The third split takes no part in anything else.
     for at in (0, 1, 2):
         assert run.round(at).metrics()["log_kappa"] == plain.round(at).metrics()["log_kappa"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("adam_epsilon", -1.0),
+        ("optim_args", "x"),
+        ("report_to", ["x"]),
+        ("lr_scheduler_kwargs", {"x": 1}),
+        ("gradient_accumulation_steps", 0),
+        ("dataloader_num_workers", -1),
+        ("neftune_noise_alpha", 1e308),
+        ("torch_compile", True),
+        ("rounds", 10**30),
+        ("rescore", "yes"),
+    ],
+)
+def test_a_field_of_the_file_that_no_library_takes_is_refused_before_anything_is_written(
+    field: str, value: Any, tmp_path: Path, tiny_model_folder: Path, prompts_file: str
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({field: value, "lr_scheduler_type": "cosine"}))
+    asked: dict[str, Any] = {"model": str(tiny_model_folder), "prompts": prompts_file, "device": "cpu"}
+    options = {"output_dir": str(tmp_path / "run")} | ({} if field == "rounds" else {"rounds": 1})
+    with pytest.raises(InputError):
+        start_run(**asked, config_file=tmp_path / "config.json", options=options)
+    assert not (tmp_path / "run").exists()

@@ -26,6 +26,12 @@ _UNRECORDED = frozenset({
 # Fields of `TrainingArguments` that are recorded even at their defaults, which differ between versions.
 _RECORDED = frozenset({"optim", "max_grad_norm"})
 
+# Of fields of `TrainingArguments` that nobody else checks before a round is written.
+_DOMAINS = {
+    "gradient_accumulation_steps": (1, 100_000), "dataloader_num_workers": (0, 4096),
+    "neftune_noise_alpha": (0, 10_000), "torch_empty_cache_steps": (1, 2**62),
+}  # fmt: skip
+
 
 @dataclass
 class SelfRewardingConfig(RunSettings, TrainingArguments):  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -54,6 +60,9 @@ class SelfRewardingConfig(RunSettings, TrainingArguments):  # pyright: ignore[re
             wrong.append("k_best needs the search that max_expansions 0 leaves out; drop one of the two")
         if self.loss_type == "mode_likelihood" and self.max_expansions == 0:
             wrong.append("loss_type mode_likelihood trains on modes, which max_expansions 0 leaves out; use projection")
+        for name, (least, most) in _DOMAINS.items():
+            if (value := getattr(self, name)) is not None and not least <= value <= most:
+                wrong.append(f"{name} is {value!r}; it must be at least {least} and at most {most}")
         if self.torch_compile or self.torch_compile_backend or self.torch_compile_mode:
             wrong.append("torch_compile compiles for every shape of a batch anew, and few are alike; leave it out")
         wrong.extend(self._wrong_for_level())

@@ -4,9 +4,14 @@ Knows: the order in which inputs can be wrong cheaply: configuration, folder, pr
 round works.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+
+import torch
+from transformers import Trainer, get_scheduler
 
 from srlm.errors import InputError
 from srlm.lm.loading import LoadedModel, load_model
@@ -62,7 +67,9 @@ def start_run(*, observer: Observer | None = None, **asked: Any) -> RunDirectory
     """
     request = Request(**asked)
     config, prompts, loaded = prepared(request)
-    trainer = SelfRewardingTrainer(loaded, config, prompts)
+    with _told_by_the_file(request):
+        _require_optimiser(config, loaded.model)
+        trainer = SelfRewardingTrainer(loaded, config, prompts)
     return trainer.train(resume_from_checkpoint=request.resume, observer=observer)
 
 
@@ -75,8 +82,31 @@ def dry_run(**asked: Any) -> RunEstimate:
     Raises:
         InputError: anything of this that cannot be used.
     """
-    config, prompts, loaded = prepared(Request(**asked))
-    return estimate_run(loaded, config, prompts)
+    request = Request(**asked)
+    config, prompts, loaded = prepared(request)
+    with _told_by_the_file(request):
+        _require_optimiser(config, loaded.model)
+        return estimate_run(loaded, config, prompts)
+
+
+@contextmanager
+def _told_by_the_file(request: Request) -> Iterator[None]:
+    """Fields of `TrainingArguments` come from a file alone; what libraries make of them is the file's mistake."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, TypeError, ImportError) as error:
+        if request.config_file is None:
+            raise
+        raise InputError(f"the configuration cannot be used: {error}") from error
+
+
+def _require_optimiser(config: SelfRewardingConfig, model: Any) -> None:
+    """Make the optimiser and the schedule of an update once, of one number, before anything is written."""
+    kind, options = Trainer.get_optimizer_cls_and_kwargs(config, model)
+    optimiser = kind([torch.nn.Parameter(torch.zeros(1))], **options)
+    get_scheduler(config.lr_scheduler_type, optimiser, 0, 1, config.lr_scheduler_kwargs)  # pyright: ignore
 
 
 def _configuration(request: Request) -> SelfRewardingConfig:
