@@ -99,7 +99,7 @@ def card_of_run(run: RunView) -> Card:
         chart = _chart(run.kappa_name, measured, run.forecast(split), log=True)
     table = () if run.watched else measured_rounds(run.record.configuration, run.rounds, run.now)
     model = visible(str(run.record.configuration.get("model", "a model")), 120)
-    return Card(model, visible(f"{what}, {rounds}", 80), facts, chart, ledger, count, table)
+    return Card(model, visible(f"{what}, {rounds}", 60), facts, chart, ledger, count, table)
 
 
 def card_of_diagnosis(diagnosis: DiagnosisRecord) -> Card:

@@ -6,7 +6,7 @@ what the numbers mean.
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -224,7 +224,7 @@ def _put(
         least = 0.7 * size
         while size > least and _width(text, size, family, weight) > room:
             size -= 0.5
-        text = next(_cut(text, room, size, family, weight))
+        text = _cut(text, room, size, family, weight)
     place = {"x": x / WIDTH, "y": 1 - y / HEIGHT, "ha": "right" if right else "left", "va": "baseline"}
     properties = FontProperties(family=list(family), weight=weight, size=size)
     figure.add_artist(Text(text=text, color=colour, fontproperties=properties, parse_math=False, **place))
@@ -240,7 +240,7 @@ def _fitted(text: str, width: float, height: float) -> tuple[float, list[str]]:
         if len(lines) <= most:
             return size, lines
         if size <= 26:
-            return size, [*lines[: most - 1], next(_cut(" ".join(lines[most - 1 :]), width, size, _SERIF, "bold"))]
+            return size, [*lines[: most - 1], _cut(" ".join(lines[most - 1 :]), width, size, _SERIF, "bold")]
         size -= 2
 
 
@@ -259,13 +259,13 @@ def _wrapped(text: str, width: float, size: float) -> list[str]:
     return [*lines, line]
 
 
-def _cut(text: str, room: float, size: float, family: tuple[str, ...], weight: str) -> Iterator[str]:
+def _cut(text: str, room: float, size: float, family: tuple[str, ...], weight: str) -> str:
     """The text, or as much of it as fits with "…" after it."""
-    if _width(text, size, family, weight) <= room:
-        yield text
-    for most in range(len(text) - 1, -1, -1):
-        if _width(text[:most] + "…", size, family, weight) <= room:
-            yield text[:most].rstrip() + "…"
+    shown = text
+    while text and _width(shown, size, family, weight) > room:
+        text = text[:-1]
+        shown = text.rstrip() + "…"
+    return shown
 
 
 def _width(text: str, size: float, family: tuple[str, ...], weight: str) -> float:
