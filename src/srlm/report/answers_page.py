@@ -113,10 +113,8 @@ def write_answers_page(diagnosis: AnswerDiagnosis, out: Path) -> Path:
         ],
         "spectra": None,
         "settings": list((flat(diagnosis.settings) | {"weights": visible(diagnosis.checksum, 24)}).items()),
-        "command": command,
-        "commands": [("This page again", command)],
     }  # fmt: skip
-    return render("diagnosis.html", out, context, figures, [answers_run(diagnosis)])
+    return render("diagnosis.html", out, context, command, figures, [answers_run(diagnosis)])
 
 
 _CAUTIONS = (

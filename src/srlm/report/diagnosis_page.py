@@ -98,10 +98,8 @@ def write_diagnosis_page(diagnosis: DiagnosisRecord, out: Path) -> Path:
         "cautions": _cautions(diagnosis),
         "spectra": diagnosis.effective_dimension,
         "settings": list((flat(setup) | {"weights": visible(diagnosis.checksum, 24)}).items()),
-        "command": command,
-        "commands": [("This page again", command)],
     }
-    return render("diagnosis.html", out, context, figures, diagnosis_runs([(diagnosis.model, diagnosis)]))
+    return render("diagnosis.html", out, context, command, figures, diagnosis_runs([(diagnosis.model, diagnosis)]))
 
 
 def write_diagnosis_comparison(
@@ -129,11 +127,9 @@ def write_diagnosis_comparison(
         "figures": figures,
         "runs_shown": True,
         "differences": None,
-        "command": "",
-        "commands": [],
         "footer": "Drawn by srlm from diagnoses of these models on the same prompts. No training was done.",
     }
-    return render("comparison.html", out, context, figures, diagnosis_runs(several))
+    return render("comparison.html", out, context, "", figures, diagnosis_runs(several))
 
 
 _COMPARED: Mapping[str, Callable[[DiagnosisRecord], str]] = {
