@@ -84,8 +84,8 @@ def answer_run(name: str = "answers", prompts: int = 24, rounds: int = 3, draws:
         for t in range(rounds):
             p = np.exp(logs * S**t - np.logaddexp.reduce(logs * S**t))
             drawn = [int(a) if rng.random() > 0.05 else -1 for a in rng.choice(5, draws, p=p)]
-            read, greedy = [a for a in drawn if a >= 0], int(np.argmax(p))
-            named = list(dict.fromkeys([*([at[-1]["lead"]] if at else []), greedy]))
+            read, greedy = [a for a in drawn if a >= 0], (1, -1, int(np.argmax(p)))[number % 3]
+            named = list(dict.fromkeys([*([at[-1]["lead"]] if at else []), *([greedy] if greedy >= 0 else [])]))
             (found,) = theory.majorities([read], alpha, [named])
             lead = found.leader
             with np.errstate(divide="ignore"):

@@ -25,8 +25,8 @@ function drawBar() { // which run, and what solid and hatched mean in it
   $("key").replaceChildren(meaning("var(--ink)", answers ? `certified at ${level}` : run.proved),
       meaning(hatch("ink"), answers ? "sampled" : "sampled or open"));
 }
-function draw() {
-  drawFigures();
+function draw(figures = true) {
+  if (figures) drawFigures();
   if (explorer) for (const part of [drawBar, drawLedger, drawList, drawView]) part();
 }
 function arrive(event) { // an address was typed, followed, or gone back to
@@ -37,7 +37,7 @@ function arrive(event) { // an address was typed, followed, or gone back to
   parse();
   const list = matches();
   if ((state.flow || state.only.length) && list.length && !list.some((one) => one.id === state.prompt)) state.prompt = list[0].id;
-  draw();
+  draw(!event);
   if (!event && location.hash.includes("prompt=")) requestAnimationFrame(() => $("view").scrollIntoView());
   if (event && state.flow && state.flow !== before.flow) {
     $("prompts").scrollIntoView();
