@@ -72,18 +72,18 @@ def break_even_words(diagnosis: AnswerDiagnosis) -> str | None:
     )
 
 
-def write_answers_page(diagnosis: AnswerDiagnosis, out: Path) -> Path:
-    """Draw the page of one diagnosis of answers.
+def write_answers_page(diagnosis: AnswerDiagnosis, out: Path, source: Path | None = None) -> Path:
+    """Draw the page of one diagnosis of answers into a file; where that fails (OSError) an older page stays as it was.
 
     Args:
-        diagnosis: the record.
-        out: the HTML file.
-
-    Raises:
-        OSError: the file cannot be written; an older page stays as it was.
+        source: where the record lies; None: beside the page.
     """
     diagnosis = trace(diagnosis, DIAGNOSIS_FILE)
-    figures, forecast, command = answer_charts(diagnosis), diagnosis.forecast, command_of("report", [out.parent])
+    figures, forecast, command = (
+        answer_charts(diagnosis),
+        diagnosis.forecast,
+        command_of("report", [source or out.parent]),
+    )
     of, judged = diagnosis.measured.answers, diagnosis.verdict
     draws = f", {numbers.whole(of.draws)} draws" if of else ""
     assumes = visible("; ".join(forecast.assumes), 700) if forecast else ""
@@ -113,10 +113,8 @@ def write_answers_page(diagnosis: AnswerDiagnosis, out: Path) -> Path:
         ],
         "spectra": None,
         "settings": list((flat(diagnosis.settings) | {"weights": visible(diagnosis.checksum, 24)}).items()),
-        "command": command,
-        "commands": [("This page again", command)],
     }  # fmt: skip
-    return render("diagnosis.html", out, context, figures, [answers_run(diagnosis)])
+    return render("diagnosis.html", out, context, command, figures, [answers_run(diagnosis)])
 
 
 _CAUTIONS = (

@@ -25,7 +25,6 @@ PERCENT = Axis(percent=True, lowest=0.0, highest=1.0)
 ROUNDS = Axis(title="round")
 SPLIT_COLOURS: dict[Split, Colour] = {"train": "blue", "held_out": "orange"}
 COLOURS: tuple[Colour, ...] = ("blue", "orange", "green", "purple", "red", "soft")
-_FORECAST = "Everything but what is called measured was computed before the first update"
 
 
 def line(
@@ -54,7 +53,7 @@ def chart(
 ) -> Chart | None:
     """The lines that have points, with what they say in words; None where none has."""
     known = [one for one in lines if one.points]
-    if not any(one.points for one in known):
+    if not known:
         return None
     form = numbers.share if y.percent else numbers.number
     told = [
@@ -66,19 +65,11 @@ def chart(
     return Chart(key=key, title=title, caption=caption, words=words or f"{'; '.join(told)}.", y=y, lines=known, **more)
 
 
-def _of(run: RunView, split: Split, what: str) -> str:
-    return what if split == run.main_split() and len(_splits(run)) == 1 else f"{what}, {NAMES[split]}"
-
-
-def _splits(run: RunView) -> list[Split]:
-    return [split for split in SPLITS if run.split(split)]
-
-
 def forecast_charts(run: RunView, stop: Stop | None) -> list[Chart]:
     """kappa, failure and accuracy of every split, as forecast and as measured; a mark where one should have stopped."""
     here = [] if stop is None else [Rule(axis="x", at=stop.round, label="stop here")]
     builders = (_accuracy, _kappa, _failure) if run.of_answers else (_kappa, _failure, _accuracy)
-    splits = reversed(_splits(run)) if run.of_answers else _splits(run)
+    splits: list[Split] = [split for split in (SPLITS[::-1] if run.of_answers else SPLITS) if run.split(split)]
     return [drawn for split in splits for one in builders if (drawn := one(run, split, here)) is not None]
 
 
@@ -107,11 +98,6 @@ def _bands(run: RunView) -> str:
     return "95% bootstrap over prompts" if run.of_answers else f"exact rounds, {numbers.proved(run.widened)}"
 
 
-def _caption(run: RunView, split: Split, text: str) -> str:
-    told = f" {_FORECAST}." if len(run.forecast(split)) > 1 else ""
-    return f"{text}{told}"
-
-
 def _kappa(run: RunView, split: Split, here: list[Rule]) -> Chart | None:
     series = run.split(split)
     bars = f"Bars: what the draws certify at {numbers.mass(run.confidence)}, without an upper end where a "
@@ -121,7 +107,7 @@ def _kappa(run: RunView, split: Split, here: list[Rule]) -> Chart | None:
         if any(one.kappa.upper is None for _, one in series):
             bars += " κ beyond 10³⁰⁸ is not drawn; the table of numbers has it."
     lines = [
-        _told(run, split, _bands(run), _kappa_band(run), estimated=run.of_answers or run.widened > 0),
+        _told(run, split, _bands(run), _band_of(run, "kappa"), estimated=run.of_answers or run.widened > 0),
         _told(run, split, "forecast" if run.of_answers else "estimate from samples", lambda one: one.kappa_point),
         _told(run, split, "projections onto what is known", lambda one: one.projection_kappa, "dot"),
         *(_exact_rounds(run) if split == run.main_split() else ()),
@@ -135,13 +121,14 @@ def _kappa(run: RunView, split: Split, here: list[Rule]) -> Chart | None:
         )
     words = forecasts.sentence(run, split) if run.forecast(split) else None
     words = words or f"{run.kappa_name} {numbers.went(*(numbers.kappa(one) for _, one in (series[0], series[-1])))}."
-    title = _of(run, split, f"Condition number {run.kappa_name}")
+    title = f"Condition number {run.kappa_name}, {NAMES[split]}"
     axis = Axis(title=run.kappa_name, log=True, lowest=1.0)
-    return chart(f"kappa-{split}", title, _caption(run, split, bars), lines, axis, words, rules=here)
+    return chart(f"kappa-{split}", title, bars, lines, axis, words, rules=here)
 
 
-def _kappa_band(run: RunView) -> Callable[[ForecastRecord], Any]:
-    return (lambda one: one.intervals.get("kappa")) if run.of_answers else lambda one: one.kappa
+def _band_of(run: RunView, name: str) -> Callable[[ForecastRecord], Any]:
+    """Certificates of answers are too wide to be a forecast; the bootstrap is one."""
+    return lambda one: one.intervals.get(name) if run.of_answers else getattr(one, name)
 
 
 def kappa_of(one: SplitRecord) -> float | None:
@@ -164,16 +151,11 @@ def _exact_rounds(run: RunView) -> list[Line]:
 def _failure(run: RunView, split: Split, here: list[Rule]) -> Chart | None:
     caption = f"Prompts whose likeliest {'answer' if run.of_answers else 'response'} has probability at most ½."
     caption += f" Bars: what the draws certify at {numbers.mass(run.confidence)}." if run.of_answers else ""
-    bands: Callable[[ForecastRecord], Any] = lambda one: one.failure_rate  # noqa: E731
-    if run.of_answers:
-        bands = lambda one: one.intervals.get("failure_rate")  # noqa: E731
     lines = [
-        _told(run, split, _bands(run), bands, estimated=run.of_answers),
+        _told(run, split, _bands(run), _band_of(run, "failure_rate"), estimated=run.of_answers),
         over_rounds("measured", run.split(split), failure_of, lambda one: one.failure_rate, estimated=run.of_answers),
     ]
-    return chart(
-        f"failure-{split}", _of(run, split, "Failure rate"), _caption(run, split, caption), lines, PERCENT, rules=here
-    )
+    return chart(f"failure-{split}", f"Failure rate, {NAMES[split]}", caption, lines, PERCENT, rules=here)
 
 
 def failure_of(one: SplitRecord) -> float | None:
@@ -199,8 +181,8 @@ def _accuracy(run: RunView, split: Split, here: list[Rule]) -> Chart | None:
     caption += f"would end ({label})."
     if any("sample_accuracy" in one.intervals for _, one in series):
         caption += " Bars: 95% intervals over prompts like these."
-    title = _of(run, split, "Right answers")
-    return chart(f"accuracy-{split}", title, _caption(run, split, caption), lines, PERCENT, rules=[*rules, *here])
+    title = f"Right answers, {NAMES[split]}"
+    return chart(f"accuracy-{split}", title, caption, lines, PERCENT, rules=[*rules, *here])
 
 
 def _by_split(run: RunView, value: Value, what: str = "", **look: Any) -> list[Line]:
@@ -306,12 +288,8 @@ def comparison_charts(runs: Sequence[tuple[str, RunView]]) -> list[Chart]:
             over_rounds(name, series, kappa_of, lambda one: one.kappa, colour=colour)
             for name, colour, series in measured
         ]
-        words = "; ".join(
-            f"{name} {numbers.went(*(numbers.kappa(one) for _, one in (series[0], series[-1])))}"
-            for name, _, series in measured if series
-        )  # fmt: skip
         axis, bars = Axis(title=symbol, log=True, lowest=1.0), "Log scale; bars are certification brackets."
-        charts.append(chart(f"kappa-{split}", f"{symbol} on {where}", bars, kappas, axis, words))
+        charts.append(chart(f"kappa-{split}", f"{symbol} on {where}", bars, kappas, axis))
         shares = [
             over_rounds(f"{name}: {what}", series, value, colour=colour, style=style)
             for name, colour, series in measured

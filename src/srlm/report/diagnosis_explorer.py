@@ -17,7 +17,6 @@ from srlm.report.explorer import PROMPT, fitting
 from srlm.report.payload import At, Item, Prompt, Run
 from srlm.report.prompts import SHOWN, six
 
-_ANSWER = 280
 _SAME = 1e-4  # nats between what the search and decoding make of one response
 
 
@@ -122,13 +121,13 @@ def _made(number: int, text: str, accepted: Sequence[str], items: list[Item], at
 
 def _question(number: int, one: AnswerPrompt) -> Prompt:
     right = _right(one)
-    items = [Item(text=visible(each.answer, _ANSWER), right=right[each.answer]) for each in one.answers]
+    items = [Item(text=visible(each.answer, SHOWN), right=right[each.answer]) for each in one.answers]
     names = [each.answer for each in one.answers]
     greedy = -1
     if one.greedy is not None:
         if one.greedy not in names:
             names.append(one.greedy)
-            items.append(Item(text=visible(one.greedy, _ANSWER), right=one.greedy_correct))
+            items.append(Item(text=visible(one.greedy, SHOWN), right=one.greedy_correct))
         greedy = names.index(one.greedy)
     ends = one.majority.probability
     at = At(

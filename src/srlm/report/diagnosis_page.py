@@ -47,12 +47,12 @@ def report_diagnoses(folders: Sequence[Path], out: Path | None = None) -> dict[s
         raise InputError("several diagnoses have no folder of their own to put a page in; give --out FILE.html")
     beside = folders[0] if folders[0].is_dir() else folders[0].parent
     if len(folders) == 1 and (answers := read_answer_diagnosis(folders[0])) is not None:
-        page = write_answers_page(answers, html_target(out or beside / "diagnosis.html"))
+        page = write_answers_page(answers, html_target(out or beside / "diagnosis.html"), folders[0])
         told = {"diagnosis": str(folders[0]), "headline": headline(answers), "verdict": [answers.as_dict()["verdict"]]}
         return {"report": str(page), "diagnoses": [told]}
     diagnoses = [read_diagnosis(folder) for folder in folders]
     if out is None or len(folders) == 1:
-        page = write_diagnosis_page(diagnoses[0], html_target(out or beside / "diagnosis.html"))
+        page = write_diagnosis_page(diagnoses[0], html_target(out or beside / "diagnosis.html"), folders[0])
     else:
         page = write_diagnosis_comparison(list(zip(names_of(folders), diagnoses, strict=True)), html_target(out))
     summaries = [
@@ -62,20 +62,16 @@ def report_diagnoses(folders: Sequence[Path], out: Path | None = None) -> dict[s
     return {"report": str(page), "diagnoses": summaries}
 
 
-def write_diagnosis_page(diagnosis: DiagnosisRecord, out: Path) -> Path:
-    """Draw the page of one diagnosis.
+def write_diagnosis_page(diagnosis: DiagnosisRecord, out: Path, source: Path | None = None) -> Path:
+    """Draw the page of one diagnosis into a file; where that fails (OSError) an older page stays as it was.
 
     Args:
-        diagnosis: the record.
-        out: the HTML file.
-
-    Raises:
-        OSError: the file cannot be written; an older page stays as it was.
+        source: where the record lies; None: beside the page.
     """
     diagnosis = trace(diagnosis, DIAGNOSIS_FILE)
     figures, whole = diagnosis_charts(diagnosis), diagnosis.verdict[0]
     setup = diagnosis.settings.model_dump(exclude={"versions"}) | diagnosis.settings.versions
-    forecast, command = diagnosis.forecast, command_of("report", [out.parent])
+    forecast, command = diagnosis.forecast, command_of("report", [source or out.parent])
     about = (
         f"{visible(diagnosis.model, 80)} · diagnosis before training · {len(diagnosis.prompts)} prompts, answers up to "
     )
@@ -100,10 +96,8 @@ def write_diagnosis_page(diagnosis: DiagnosisRecord, out: Path) -> Path:
         "cautions": _cautions(diagnosis),
         "spectra": diagnosis.effective_dimension,
         "settings": list((flat(setup) | {"weights": visible(diagnosis.checksum, 24)}).items()),
-        "command": command,
-        "commands": [("This page again", command)],
     }
-    return render("diagnosis.html", out, context, figures, diagnosis_runs([(diagnosis.model, diagnosis)]))
+    return render("diagnosis.html", out, context, command, figures, diagnosis_runs([(diagnosis.model, diagnosis)]))
 
 
 def write_diagnosis_comparison(
@@ -131,11 +125,9 @@ def write_diagnosis_comparison(
         "figures": figures,
         "runs_shown": True,
         "differences": None,
-        "command": "",
-        "commands": [],
         "footer": "Drawn by srlm from diagnoses of these models on the same prompts. No training was done.",
     }
-    return render("comparison.html", out, context, figures, diagnosis_runs(several))
+    return render("comparison.html", out, context, "", figures, diagnosis_runs(several))
 
 
 _COMPARED: Mapping[str, Callable[[DiagnosisRecord], str]] = {

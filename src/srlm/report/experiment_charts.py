@@ -14,6 +14,7 @@ from matplotlib.figure import Figure as Canvas
 
 from srlm.report import payload
 from srlm.report.charts import COLOURS, line
+from srlm.report.charts import chart as drawn
 from srlm.simulation.experiments import Chart, ExperimentResult, Series
 
 # Okabe and Ito's colours, darkened or lightened until each has contrast 3:1 with white and with #15181c.
@@ -45,20 +46,12 @@ def experiment_charts(result: ExperimentResult) -> list[payload.Chart]:
     for at, chart in enumerate(result.charts):
         banded = any(one.low for one in chart.series)
         caption = f"{chart.y_label} against {chart.x_label}{'; bands and bars are 95 % intervals' if banded else ''}."
-        words = "; ".join(_words(one) for one in chart.series) + "."
         names = next((list(map(_name, one.x)) for one in chart.series if one.style == "bars"), [])
-        told.append(
-            payload.Chart(
-                key=f"{result.name}-{at}",
-                title=chart.title,
-                caption=caption,
-                words=words,
-                x=payload.Axis(title=chart.x_label, log=chart.x_log, ticks=list(enumerate(names))),
-                y=payload.Axis(title=chart.y_label, log=chart.y_log),
-                lines=[part for one in chart.series for part in _lines(one)],
-            )
-        )
-    return told
+        x = payload.Axis(title=chart.x_label, log=chart.x_log, ticks=list(enumerate(names)))
+        y = payload.Axis(title=chart.y_label, log=chart.y_log)
+        lines = [part for one in chart.series for part in _lines(one)]
+        told.append(drawn(f"{result.name}-{at}", chart.title, caption, lines, y, x=x))
+    return [one for one in told if one is not None]
 
 
 def _lines(one: Series) -> list[payload.Line]:
@@ -117,11 +110,3 @@ def _name(value: Any) -> str:
 
 def _ink(series: Series) -> str:
     return INKS[COLOURS[series.colour % len(COLOURS)]]
-
-
-def _words(series: Series) -> str:
-    known = [(x, y) for x, y in zip(series.x, series.y, strict=True) if y is not None]
-    if not known:
-        return f"{series.label}: nothing"
-    (first, start), (last, end) = known[0], known[-1]
-    return f"{series.label}: {start:.3g} at {first} to {end:.3g} at {last}"

@@ -65,7 +65,7 @@ def write_experiments_page(results: Sequence[ExperimentResult], out: Path) -> Pa
     figures = [figure for part in parts for figure in part["figures"]]
     title = results[0].name if len(results) == 1 else f"{len(results)} experiments on self-rewarding"
     command = f"srlm simulate {results[0].name if len(results) == 1 else 'all'}"
-    return render("experiments.html", html_target(out), {"title": title, "parts": parts, "command": command}, figures)
+    return render("experiments.html", html_target(out), {"title": title, "parts": parts}, command, figures)
 
 
 def _value(value: Any) -> str:

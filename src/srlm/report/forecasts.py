@@ -14,7 +14,6 @@ from srlm.report import numbers
 from srlm.report._pieces import NAMES
 from srlm.report.reading import RunView
 
-_BANDS = {"below": "below the forecast"}
 _WORDS = {
     "within": "as forecast",
     "above": "above the forecast",
@@ -64,7 +63,8 @@ def _of_answers(run: RunView, split: Split, one: ForecastRecord, now: SplitRecor
     right, parts = now.accuracy.sample, [f"κ_A about {numbers.kappa_estimate(now)}"]
     if right is not None and band is not None:
         where = standing(right, right, band)
-        parts.insert(0, f"{numbers.measured(now, 'sample_accuracy')} right, {_BANDS.get(where, _WORDS[where])}")
+        said = "below the forecast" if where == "below" else _WORDS[where]
+        parts.insert(0, f"{numbers.measured(now, 'sample_accuracy')} right, {said}")
     return f"{text}; measured {'; '.join(parts)}."
 
 

@@ -129,10 +129,8 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
         "troubles": findings.troubles(run),
         "caveats": ([visible(run.damage, 600)] if run.damage else []) + findings.caveats(run),
         "configuration": flat(run.record.configuration | _chosen(run)),
-        "command": command,
-        "commands": [("This page again", command)],
     }
-    return render("run.html", target, context, [*forecast, *figures], shown)
+    return render("run.html", target, context, command, [*forecast, *figures], shown)
 
 
 def _chosen(run: RunView) -> dict[str, Any]:
@@ -174,11 +172,9 @@ def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
         "figures": figures,
         "runs_shown": True,
         "differences": (["Setting", *(name for name, _ in runs)], differences) if differences else [],
-        "command": command,
-        "commands": [("This page again", command)],
         "footer": f"Drawn by srlm from the records of {', '.join(f'{name}/' for name, _ in runs)}.",
     }
-    return render("comparison.html", target, context, figures, runs_of(runs))
+    return render("comparison.html", target, context, command, figures, runs_of(runs))
 
 
 def _compared(name: str, run: RunView) -> tuple[str, ...]:
@@ -228,7 +224,7 @@ def html_target(out: Path) -> Path:
 
 
 def render(
-    template: str, target: Path, context: dict[str, Any], drawn: Sequence[Chart], runs: Sequence[Run] = ()
+    template: str, target: Path, context: dict[str, Any], command: str, drawn: Sequence[Chart], runs: Sequence[Run] = ()
 ) -> Path:
     """Write one self-contained page.
 
@@ -236,6 +232,7 @@ def render(
         template: a file in `templates`, which says what its context is.
         target: the HTML file.
         context: what the template says; untrusted text passes through `visible` there or before.
+        command: a line that makes the page again; "" where there is none.
         drawn: charts; the template gives each a place by its key.
         runs: what the script lets a reader open.
     """
@@ -262,6 +259,8 @@ def render(
         style=Markup((room / "style.css").read_text(encoding="utf-8")),
         script=Markup(script),
         script_hash=f"'sha256-{digest}'",
+        command=command,
+        commands=[("This page again", command)] if command else [],
         page=Markup(_embedded(Page(runs=list(runs), charts=list(drawn)))),
         **context,
     )

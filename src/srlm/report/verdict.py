@@ -12,7 +12,6 @@ from srlm.records.text import duration, visible
 from srlm.report import numbers
 from srlm.report._pieces import NAMES
 from srlm.report.explorer import stop_of
-from srlm.report.payload import Stop
 from srlm.report.reading import RunView
 
 
@@ -101,7 +100,8 @@ def standfirst(run: RunView) -> list[str]:
             f"model's {run.modes_name}, where exact rounds end ({label})."
         )
     if stop := stop_of(run):
-        said.append(f"Stop after round {stop.round}: then {_evidence(stop)}.")
+        told = f"the signature “{stop.signature}” spoke ({stop.evidence}; false alarms: {stop.rate})"
+        said.append(f"Stop after round {stop.round}: then {told}.")
     if run.of_answers and not run.watched:
         said.append(
             "This run sharpens answers, not strings: many samples share an answer, and the likeliest answer is the one "
@@ -112,15 +112,7 @@ def standfirst(run: RunView) -> list[str]:
         f"{kappa_sentence(run)}. {run.kappa_name} is the number of samples it takes, on average over prompts, to see "
         f"the model's likeliest {what} once; at 1 every {once}."
     )
-    held = run.shown("held_out")
-    if len(held) > 1 and run.main_split() == "train":
-        ends = (numbers.kappa(one) for _, one in (held[0], held[-1]))
-        said.append(f"On prompts never trained on it went from {' to '.join(ends)}.")
     return said
-
-
-def _evidence(stop: Stop) -> str:
-    return f"the signature “{stop.signature}” spoke ({stop.evidence}; false alarms: {stop.rate})"
 
 
 def chips(run: RunView) -> list[Chip]:

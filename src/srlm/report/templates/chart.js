@@ -32,7 +32,7 @@ function ends(axis, values, bars) { // the ends of an axis from its data, where 
 function frame({ width, height, label, x, y, xticks, yticks, log = false, xlog = false, show = num, showX = num, left, right = 14, top = 12,
   bottom = 24, xtitle = "", category = 0 }) {
   const named = (list, name) => list.map((one) => Array.isArray(one) ? one : [one, name(one)]).sort((a, b) => a[0] - b[0]);
-  const ys = named(yticks, show), svg = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
+  const ys = named(yticks, show), svg = s("svg", { class: "chart", width, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
   left ??= 14 + 6.4 * most([2, ...ys.map(([, told]) => told.length)]);
   bottom += xtitle ? 18 : 0;
   const X = scaled(x, [left, width - right], xlog), Y = scaled(y, [height - bottom, top], log);
@@ -154,7 +154,7 @@ function drawLying(chart, bars, width, show) { // one row a category, bars from 
   const longest = most(rows.map(([at]) => (chart.stacked ? sum : most)(values(at))));
   const left = Math.min(width * 0.4, 12 + 6.4 * most(rows.map(([, name]) => name.length))), x = ends({ ...chart.y, log: false }, [0, longest], true);
   const X = scaled(x, [left, right]);
-  const svg = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${chart.title}: ${chart.words}` });
+  const svg = s("svg", { class: "chart", width, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${chart.title}: ${chart.words}` });
   for (const v of steps(...x, false, Math.max(2, (width - left) / 80))) svg.append(s("path", { d: `M${X(v)} 4V${height - 38}`, stroke: "var(--faint)" }),
     words(X(v), height - 22, show(v), { "text-anchor": "middle" }));
   if (chart.y.title) svg.append(words((left + right) / 2, height - 4, chart.y.title, { "text-anchor": "middle" }));

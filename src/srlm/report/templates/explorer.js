@@ -91,7 +91,7 @@ function drawStreams(run, steps, where, width) { // right prompts above, wrong o
   const after = (step) => [n(step, "kept") + n(step, "learned"), n(step, "corrupted") + n(step, "still_wrong")];
   const stands = [before(steps[0]), ...steps.map(after)], wrongTop = (t) => top + stands[t][0] * unit + gap;
   const rounds = [run.rounds[Math.max(0, run.rounds.indexOf(steps[0].round) - 1)], ...steps.map((one) => one.round)];
-  const svg = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `Streams of ${where} prompts between rounds` });
+  const svg = s("svg", { class: "chart", width, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `Streams of ${where} prompts between rounds` });
   const labels = [];
   steps.forEach((step, t) => {
     const x0 = cell * t + bar, x1 = cell * (t + 1), mid = (x0 + x1) / 2, tall = (fate) => n(step, fate) * unit;

@@ -66,7 +66,7 @@ function foretold(run, prompt, { lower, upper, high }, t) { // P8 (iii): where e
 function drawBars(run, prompt, t, again) {
   const k = measuredAt(run, t), there = run.rounds[k] === t, at = prompt.rounds[k], answers = run.level === "answer", order = orderOf(run, prompt);
   const forecast = exact(run, prompt, strength(run), t - first(run)), [lower, upper] = bracket(at), open = there && at.lead != null && upper - lower > 0.004;
-  const measured = (i) => there ? chance(run, at, i) : null, leads = [at.lead, prompt.rounds[0].lead];
+  const measured = (i) => there ? chance(run, at, i) : null;
   const written = (i, p) => p == null ? h("span", { class: "soft" }, there ? "not scored" : "–")
     : answers ? [told(run, prompt, t, `answer:${i}`, at.counts[i] ?? 0, prob(p)), h("span", { class: "soft" }, ` ${at.counts[i] ?? 0}`)]
     : told(run, prompt, t, `logprob:${i}`, at.logprobs[i], prob(p));
@@ -84,10 +84,12 @@ function drawBars(run, prompt, t, again) {
       h("span", { class: "n" }, written(i, p), low != null && h("data", { class: "sr", value: low, "data-exact": `${i}:${low}:${high}` },
           `exact ${span(low, high, prob)}`)));
   };
-  // The likeliest dozen with both favourites; those whose text nobody kept come last.
-  const likely = (i) => measured(i) ?? (there ? -1 : forecast?.point[i] ?? -1);
-  const weight = (i) => leads.includes(i) ? 2 : likely(i) - 2 * (prompt.items[i].text == null && likely(i) < 0.01);
-  const chosen = WHOLE.has(prompt) ? order : [...order].sort((a, b) => weight(b) - weight(a)).slice(0, SHOWN), hidden = order.length - chosen.length;
+  // The likeliest dozen with both favourites; left out are those of which neither is known, and those whose text nobody kept.
+  const foreseen = (i) => forecast?.high[i] ?? 0, leads = new Set([at.lead, prompt.rounds[0].lead]);
+  const weight = (i) => leads.has(i) ? 2 : measured(i) == null && foreseen(i) < 0.001 ? -1
+    : (measured(i) ?? foreseen(i) - 1) - 2 * (prompt.items[i].text == null && foreseen(i) < 0.01);
+  const chosen = WHOLE.has(prompt) ? order : order.filter((i) => weight(i) > -1).sort((a, b) => weight(b) - weight(a)).slice(0, SHOWN);
+  const hidden = order.length - chosen.length;
   const unseen = 1 - sum(at.logprobs.map((one) => one == null ? 0 : Math.exp(one))), unread = at.drawn - known(at);
   const rest = (told, p, value) => h("li", { class: "soft" }, h("span"), h("span", { class: "text" }, told),
       p == null ? h("span") : s("svg", { role: "img", "aria-label": `${told}: ${value}` }, grid(),
@@ -97,7 +99,7 @@ function drawBars(run, prompt, t, again) {
       there && answers && unread > 0 && rest("without an answer, left out of the shares", null, `${unread} of ${at.drawn}`),
       there && !answers && unseen > 1e-6 && rest(`every other response${at.open.length ? `, the likeliest at most ${prob(Math.exp(at.open[0]))}` : ""}`, unseen,
           prob(unseen))),
-    hidden > 0 && h("button", { type: "button", onclick: () => { WHOLE.add(prompt); again(); } }, `${hidden} more, less likely`),
+    hidden > 0 && h("button", { type: "button", onclick: () => { WHOLE.add(prompt); again(); } }, `${hidden} more, less likely or not scored`),
     legend(there && [s("rect", { width: 24, height: 9, y: 1, fill: answers ? hatch("ink") : "var(--ink)", stroke: "var(--ink)" }),
         answers ? "share of draws with an answer" : "probability, exact"],
       open && [capped("var(--ink)"),
@@ -186,7 +188,7 @@ function drawSearch(run, prompt, t, width) {
   const floor = clamp(least([lower / 30, ...rows.map((one) => one.best), ...open.slice(0, 40)]), 1e-12, 0.01);
   const X = scaled([floor, 1], [left + 8, left + strip - 8], true), Y = (row) => top + (row + 0.5) * step;
   const largest = most(groups.map(([, list]) => list[0])), hides = (p) => p > lower * (1 + 1e-9);
-  const svg = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img",
+  const svg = s("svg", { class: "chart", width, viewBox: `0 0 ${width} ${height}`, role: "img",
     "aria-label": `Search: best complete response ${short(textOf(prompt.items[at.lead]), 80)} with ${prob(lower)}; largest open prefix ${largest > 0 ? prob(largest) : "none"}; ${at.certified ? `${run.proved} to be the mode` : "no proof"}` });
   const axis = (y) => s("path", { d: `M${left + 8} ${y}H${left + strip - 8}`, stroke: "var(--faint)" });
   const number = (y, p, strong) => words(width, y + 4, prob(p), { "text-anchor": "end", class: strong && "strong" });
