@@ -54,7 +54,7 @@ def _failed(subject: Subject, due: dict[str, Any], code: int, number: int, folde
     ended = subject.work(out, fail_at(out, number, kinds, code, persists))
     if ended.code == subject.code:  # it could do without
         return Outcome(lost(subject, out))
-    if problem := ended.problem(codes=(1,), lines=2):
+    if problem := ended.problem(codes=(1,), lines=4):
         return Outcome(problem, ended.err)
     if os.strerror(code) not in ended.err:
         return Outcome(f"not said: {ended.err.strip()[-200:]}", ended.err)
