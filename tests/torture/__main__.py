@@ -36,8 +36,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="where the table goes (Markdown)")
     parser.add_argument("--json", type=Path, help="where every case goes (JSON)")
     parser.add_argument("--only", default=",".join(FAMILIES), help="families, separated by commas")
-    parser.add_argument("--case", default="", help="only cases with this in what they attack or in their name")
-    parser.add_argument("--spread", type=int, default=0, help="so many cases a family, evenly spread; 0: all")
+    parser.add_argument("--case", default="", help="only cases with this (or|that) in what they attack or their name")
+    parser.add_argument(
+        "--spread", type=int, default=0, help="so many cases a family, evenly spread, others by another seed; 0: all"
+    )
     parser.add_argument("--list", action="store_true", help="only count the cases")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
@@ -88,9 +90,13 @@ def main() -> int:
 
 def _chosen(families: Sequence[str], part: str, spread: int, seed: int) -> Iterator[tuple[str, Case]]:
     for family in families:
-        found = [one for one in import_module(FAMILIES[family]).cases(seed) if part in f"{one.of}: {one.name}"]
+        found = [
+            one
+            for one in import_module(FAMILIES[family]).cases(seed)
+            if any(one_part in f"{one.of}: {one.name}" for one_part in part.split("|"))
+        ]
         if spread and len(found) > spread:
-            found = [found[at * len(found) // spread] for at in range(spread)]
+            found = [found[at * len(found) // spread + seed % (len(found) // spread)] for at in range(spread)]
         for one in found:
             yield family, one
 

@@ -139,9 +139,19 @@ def _damaged(
         return Outcome(f"lost: {', '.join(gone[:3])}")
     elif ended.code == 0 and reader == "report" and name.startswith("rounds/01") and "checkpoint" not in name:
         page = (held / "report.html").read_text(encoding="utf-8")
-        if before != files(make()) and not any(told in page for told in ("damaged", "is missing", "no complete")):
+        if not _harmless(make() / name, held / name) and not any(
+            told in page for told in ("damaged", "is missing", "no complete")
+        ):
             return Outcome("not said: the page leaves out a damaged round and does not tell")
     return Outcome()
+
+
+def _harmless(was: Path, now: Path) -> bool:
+    """Whether a file says what it said, such as one whose last line lost its end."""
+    try:
+        return was.suffix == ".json" and json.loads(was.read_bytes()) == json.loads(now.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def _names_it(said: str, name: str) -> bool:

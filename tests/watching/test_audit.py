@@ -16,6 +16,7 @@ from srlm.cli.main import run
 from srlm.errors import InputError
 from srlm.records.run_directory import RunDirectory
 from srlm.watching.audit import Audit, AuditSettings, audit, follow
+from srlm.watching.folders import trainer_state
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\x00 \ud800 the answer is 4."
 
@@ -289,3 +290,18 @@ def test_a_rule_that_fails_is_refused(tmp_path: Path) -> None:
     written.verl(tmp_path, written.rows(steps=2))
     with pytest.raises(InputError, match="cannot be imported"):
         audit(tmp_path, AuditSettings(answers="python:no_such_module:f"))
+
+
+@pytest.mark.parametrize(
+    ("held", "told"),
+    [
+        ('{"log_history": 3}', {}),
+        ("[" * 100_000, {}),
+        ('{"log_history": [{"step": 1e999}, [], {"step": 2, "entropy": 0.5, "x": NaN}]}', {0: {}, 2: {"entropy": 0.5}}),
+    ],
+)
+def test_what_trl_measured_is_read_as_far_as_it_is_that(
+    held: str, told: dict[int, dict[str, float]], tmp_path: Path
+) -> None:
+    (tmp_path / "trainer_state.json").write_text(held, encoding="utf-8")
+    assert trainer_state(tmp_path)[0] == told

@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def _plain(kind: Any) -> Any:
 def _fits(value: Any, kind: Any) -> bool:
     """Whether a value is of an annotated type; of a type that is none of `_WORDS`, anything is."""
     plain, inner = _plain(kind), get_args(kind)
-    if plain not in _WORDS and inner:  # a union
+    if plain in (Union, UnionType):
         return any(_fits(value, one) for one in inner)
     if plain in (int, float):
         number = isinstance(value, int | plain) and not isinstance(value, bool)

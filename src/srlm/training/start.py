@@ -17,6 +17,7 @@ from srlm.errors import InputError
 from srlm.lm.loading import LoadedModel, load_model
 from srlm.lm.subject import prompts_of, settings_of
 from srlm.records.atomic import is_empty
+from srlm.records.options import problems
 from srlm.records.progress import Observer
 from srlm.records.run_directory import RUN_FILE, RunDirectory
 from srlm.tasks.prompts import Prompt, load_prompts
@@ -135,4 +136,7 @@ def _recorded(request: Request) -> dict[str, Any]:
     if not request.resume or not (folder / RUN_FILE).is_file():
         return {}
     told = RunDirectory.open(folder).record()["configuration"]
-    return {one.name: told[one.name] for one in fields(RunSettings) if one.name in told}
+    recorded = {one.name: told[one.name] for one in fields(RunSettings) if one.name in told}
+    if wrong := problems(RunSettings(**recorded)):
+        raise InputError([f"{folder / RUN_FILE}: {one}" for one in wrong])
+    return recorded

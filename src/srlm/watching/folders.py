@@ -18,6 +18,7 @@ from srlm.records.text import visible
 from srlm.watching.formats import FORMATS
 from srlm.watching.reading import File, record_of
 
+_MOST = 1e300  # what lies beyond is no measurement
 _SUFFIXES = (".jsonl", ".ndjson", ".parquet")
 # What trl calls the numbers that a watcher knows by another name.
 _NAMES = {"sampling/sampling_logp_difference/mean": "mismatch", "completions/clipped_ratio": "cut_share"}
@@ -140,13 +141,15 @@ def trainer_state(folder: Path) -> tuple[dict[int, dict[str, float]], frozenset[
     best: list[Mapping[str, Any]] = []
     for path in [*root.glob("trainer_state.json"), *root.glob("checkpoint-*/trainer_state.json")]:
         try:
-            history = json.loads(path.read_text(encoding="utf-8")).get("log_history") or []
-        except (OSError, ValueError, AttributeError):
+            history = json.loads(path.read_text(encoding="utf-8")).get("log_history")
+        except (OSError, ValueError, AttributeError, RecursionError):
             continue  # being written, or another program's
-        best = max(best, [one for one in history if isinstance(one, dict)], key=len)
+        known = history if isinstance(history, list) else []
+        best = max(best, [one for one in known if isinstance(one, dict)], key=len)
     told: dict[int, dict[str, float]] = {}
     for entry in best:
-        numbers = {_NAMES.get(name, name): float(one) for name, one in entry.items() if isinstance(one, int | float)}
+        finite = ((name, one) for name, one in entry.items() if isinstance(one, int | float) and abs(one) < _MOST)
+        numbers = {_NAMES.get(name, name): float(one) for name, one in finite}
         told.setdefault(int(numbers.pop("step", 0)), {}).update(numbers)
     named = [re.fullmatch(r"rewards/(.+)/mean", name) for entry in best for name in entry]
     return told, frozenset(one[1] for one in named if one) or None
