@@ -140,29 +140,34 @@ OPENS_AT(openat64)
 FOPENS(fopen)
 FOPENS(fopen64)
 
+/* A write that fails, or of which `half` is done before the kill. */
+#define WRITES(fd, half) \
+    do { \
+        int found = fd_event(WRITE, "write", fd); \
+        if (found > 0) { errno = found; return -1; } \
+        if (found < 0) { half; syscall(SYS_kill, getpid(), SIGKILL); } \
+    } while (0)
 ssize_t write(int fd, const void *bytes, size_t count) {
     REAL(ssize_t, "write", int, const void *, size_t);
-    int found = fd_event(WRITE, "write", fd);
-    if (found > 0) { errno = found; return -1; }
-    if (found < 0) { real(fd, bytes, count / 2); syscall(SYS_kill, getpid(), SIGKILL); }
+    WRITES(fd, real(fd, bytes, count / 2));
     return real(fd, bytes, count);
 }
 ssize_t writev(int fd, const struct iovec *parts, int count) {
     REAL(ssize_t, "writev", int, const struct iovec *, int);
-    FD(WRITE, "write", fd);
+    WRITES(fd, real(fd, parts, count / 2));
     return real(fd, parts, count);
 }
 #define PWRITES(name) \
     ssize_t name(int fd, const void *bytes, size_t count, off_t place) { \
         REAL(ssize_t, #name, int, const void *, size_t, off_t); \
-        FD(WRITE, "write", fd); \
+        WRITES(fd, real(fd, bytes, count / 2, place)); \
         return real(fd, bytes, count, place); \
     }
 PWRITES(pwrite)
 PWRITES(pwrite64)
 ssize_t sendfile(int out, int in, off_t *place, size_t count) {
     REAL(ssize_t, "sendfile", int, int, off_t *, size_t);
-    FD(WRITE, "write", out);
+    WRITES(out, real(out, in, place, count / 2));
     return real(out, in, place, count);
 }
 ssize_t read(int fd, void *bytes, size_t count) {
