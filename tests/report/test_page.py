@@ -105,6 +105,8 @@ def test_page_adds_no_element_for_what_models_wrote(make_run: MakeRun, tmp_path:
     assert "<" not in reader.data
     assert "<script>alert(1)</script>" in json.loads(reader.data)["runs"][0]["prompts"][0]["prompt"]
     assert not any(name.startswith("on") for _, name, _ in reader.attributes)
+    assert not any("<data" in value for _, _, value in reader.attributes), "no element in an attribute"
+    assert not {"\ue000", "\ue001", "\ue002"} & set(written.read_text())
     assert "\x1b" not in written.read_text()
     assert "\u202e" not in written.read_text()
     assert "{{ 7*7 }}" in reader.text
@@ -168,6 +170,7 @@ def test_names_are_different_even_for_the_same_folder_twice(tmp_path: Path) -> N
 def test_report_is_json_and_needs_a_file_for_several_runs(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     said = json.loads(json.dumps(report([run]), allow_nan=False))
+    assert not {"\ue000", "\ue001", "\ue002"} & set(str(said)), "no marks leave a page"
     assert said["report"] == str(run / "report.html")
     assert said["runs"][0]["rounds"] == [0, 1, 2, 3]
     with pytest.raises(InputError, match="--out"):

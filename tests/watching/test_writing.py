@@ -68,5 +68,7 @@ def test_two_watched_runs_are_compared_at_the_prompts_that_both_saw(tmp_path: Pa
     page = (tmp_path / "both.html").read_text(encoding="utf-8")
     assert "at 12 prompts in B only and at 2 in A only" in page
     assert "B is better there" in votes["sentence"]
+    assert "2 runs side by side: at the same prompts B is right more often than A<" in page
     same = report([tmp_path / "A", tmp_path / "A"], tmp_path / "same.html")["paired"]
     assert "no difference shown" in same[1]["sentence"]
+    assert "at the same prompts no difference is shown" in (tmp_path / "same.html").read_text(encoding="utf-8")

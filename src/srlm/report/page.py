@@ -154,7 +154,7 @@ def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
     if len({run.of_answers for _, run in runs}) > 1:
         told = ", ".join(f"{name} at level {'answer' if run.of_answers else 'response'}" for name, run in runs)
         raise InputError(f"{told}: κ of responses and κ_A of answers cannot be compared; compare runs of one level")
-    figures = charts.comparison_charts(runs)
+    figures, tested = charts.comparison_charts(runs), paired.pairs(runs)
     settings = {name: flat(run.record.configuration | _chosen(run)) for name, run in runs}
     fields = sorted({field for one in settings.values() for field in one})
     differing = [field for field in fields if len({one.get(field, "") for one in settings.values()}) > 1]
@@ -162,12 +162,12 @@ def write_comparison(run_folders: Sequence[Path], out: Path) -> Path:
     context = {
         "title": f"{len(runs)} self-rewarding runs side by side",
         "over": "self-rewarding runs",
-        "headline": f"{len(runs)} runs side by side",
+        "headline": paired.headline(runs, tested),
         "headers": ["Run", "In a sentence", "Samples right, trained", "Samples right, held out", "Theory"],
         "rows": [_compared(name, run) for name, run in runs],
         "css": "compared",
         "said_title": "At the same prompts",
-        "said": [f"{one.sentence[0].upper()}{one.sentence[1:]}." for one in paired.pairs(runs)],
+        "said": [f"{one.sentence[0].upper()}{one.sentence[1:]}." for one in tested],
         "notes": [],
         "figures": figures,
         "runs_shown": True,

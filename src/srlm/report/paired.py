@@ -27,12 +27,16 @@ class Pair:
     result: Paired
 
     @property
+    def better(self) -> str | None:
+        """Which of both is better; None where no difference is shown."""
+        ends = self.result.interval
+        return self.second if ends.lower > 0 else self.first if ends.upper < 0 else None
+
+    @property
     def sentence(self) -> str:
         """What the test says."""
         one = self.result
         ends = f"{100 * one.interval.lower:+.1f} to {100 * one.interval.upper:+.1f} points at {one.interval.level:.0%}"
-        sure = one.interval.lower > 0 or one.interval.upper < 0
-        better = self.second if one.difference > 0 else self.first
         told = (
             f"at the {one.prompts} prompts that both have, {self.what} of {self.second} are right "
             f"{100 * one.difference:+.1f} points more often than those of {self.first} ({ends})"
@@ -40,7 +44,7 @@ class Pair:
         if one.p_value is not None:
             told += f", at {one.gained} prompts in {self.second} only and at {one.lost} in {self.first} only"
             told += f" (McNemar's exact test: p = {one.p_value:.2g})"
-        return f"{told}: {f'{better} is better there' if sure else 'that is no difference shown'}"
+        return f"{told}: {f'{self.better} is better there' if self.better else 'that is no difference shown'}"
 
     def to_document(self) -> dict[str, Any]:
         """As JSON values."""
@@ -64,6 +68,17 @@ def pairs(runs: Sequence[tuple[str, RunView]]) -> list[Pair]:
             if result := paired([one for one, _ in values], [two for _, two in values]):
                 told.append(Pair(first, name, what, result))
     return told
+
+
+def headline(runs: Sequence[tuple[str, RunView]], told: Sequence[Pair]) -> str:
+    """What the tests of samples say of all runs, in a sentence without its full stop."""
+    tests = [one for one in told if one.what == "samples"]
+    beside = f"{len(runs)} runs side by side"
+    shown = [f"{one.better} is right more often than {one.first if one.better == one.second else one.second}"
+             for one in tests if one.better]  # fmt: skip
+    if not tests:
+        return beside
+    return f"{beside}: at the same prompts {' and '.join(shown) or 'no difference is shown'}"
 
 
 def _outcomes(run: RunView) -> dict[str, Outcome]:
