@@ -172,9 +172,9 @@ def written(target: Path, runs: list[Run], drawn: list[Chart] | None = None) -> 
         "title": "a page", "over": "synthetic", "headline": "Made of known laws", "headers": ["Run", "Said"],
         "rows": [(one.name, "a sentence") for one in runs] or [("none", "-1+1")], "css": "compared", "said_title": "",
         "said": [], "notes": [], "figures": drawn, "runs_shown": bool(runs), "differences": None,
-        "command": "srlm report", "commands": [], "footer": "",
+        "footer": "",
     }  # fmt: skip
-    return render("comparison.html", target, context, drawn, runs)
+    return render("comparison.html", target, context, "srlm report a b", drawn, runs)
 
 
 def payload(runs: list[Run], drawn: list[Chart] | None = None) -> Page:

