@@ -86,7 +86,7 @@ def card_of_run(run: RunView) -> Card:
     if run.watched:
         facts.append(Fact("Alarms", str(len(run.noted("alarms"))), f"in {numbers.plural(len(run.rounds), 'window')}"))
     seconds = sum(sum(one.seconds.values()) for one in run.rounds)
-    tokens = sum(sum(one.tokens.values()) for one in run.rounds)
+    tokens = sum(one.tokens.get("sampled", 0) for one in run.rounds)
     if seconds:
         facts.append(_cost(seconds, tokens))
     what = "another trainer’s run" if run.watched else f"self-rewarding, {run.loss}"
@@ -156,7 +156,7 @@ def _diagnosed(
 
 
 def _cost(seconds: float, tokens: float) -> Fact:
-    return Fact("Cost", duration(seconds), f"{tokens:,.0f} tokens" if tokens else "")
+    return Fact("Cost", duration(seconds), f"{tokens:,.0f} tokens sampled" if tokens else "")
 
 
 def _went(before: str, after: str) -> str:

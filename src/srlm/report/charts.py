@@ -94,8 +94,10 @@ def _told(
     return line(name, [(number, at, None) for number, at in known], colour="theory", style=style, mark="none", **look)
 
 
-def _bands(run: RunView) -> str:
-    return "95% bootstrap over prompts" if run.of_answers else f"exact rounds, {numbers.proved(run.widened)}"
+def _bands(run: RunView, certified: bool = True) -> str:
+    if not run.of_answers:
+        return f"exact rounds, {numbers.proved(run.widened)}"
+    return f"{'certificates of draws, ' if certified else ''}95% bootstrap over prompts"
 
 
 def _kappa(run: RunView, split: Split, here: list[Rule]) -> Chart | None:
@@ -109,7 +111,7 @@ def _kappa(run: RunView, split: Split, here: list[Rule]) -> Chart | None:
     lines = [
         _told(run, split, _bands(run), _band_of(run, "kappa"), estimated=run.of_answers or run.widened > 0),
         _told(run, split, "forecast" if run.of_answers else "estimate from samples", lambda one: one.kappa_point),
-        _told(run, split, "projections onto what is known", lambda one: one.projection_kappa, "dot"),
+        _told(run, split, "projections onto what is known", _projection, "dot"),
         *(_exact_rounds(run) if split == run.main_split() else ()),
         over_rounds("measured", series, kappa_of, lambda one: one.kappa, estimated=run.of_answers or run.widened > 0),
     ]  # fmt: skip
@@ -124,6 +126,11 @@ def _kappa(run: RunView, split: Split, here: list[Rule]) -> Chart | None:
     title = f"Condition number {run.kappa_name}, {NAMES[split]}"
     axis = Axis(title=run.kappa_name, log=True, lowest=1.0)
     return chart(f"kappa-{split}", title, bars, lines, axis, words, rules=here)
+
+
+def _projection(one: ForecastRecord) -> float | None:
+    """What an update aims at; round 0 has none."""
+    return one.projection_kappa if one.round else None
 
 
 def _band_of(run: RunView, name: str) -> Callable[[ForecastRecord], Any]:
@@ -167,7 +174,7 @@ def _accuracy(run: RunView, split: Split, here: list[Rule]) -> Chart | None:
     series, label = run.split(split), "P10" if run.of_answers else "P5"
     ceiling = series[0][1].accuracy.mode
     lines = [
-        _told(run, split, _bands(run), lambda one: one.sample_accuracy, estimated=run.of_answers),
+        _told(run, split, _bands(run, False), lambda one: one.sample_accuracy, estimated=run.of_answers),
         _told(run, split, "forecast", lambda one: one.sample_accuracy_point),
         over_rounds("measured: samples", series, lambda one: one.accuracy.sample,
                     lambda one: one.intervals.get("sample_accuracy"), estimated=True),

@@ -33,6 +33,8 @@ def headline(run: RunView) -> str:
     split = _told(run)
     if not (series := run.shown(split)):
         return "No round has been measured yet"
+    if run.now == 0 and len(run.rounds) > 1:  # taken back: what happened until then, and what is kept
+        series = run.split(split)
     base, (last, now), where = series[0][1], series[-1], NAMES[split]
     before, after = base.accuracy.sample, now.accuracy.sample
     if before is None or after is None:
