@@ -9,6 +9,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -37,7 +38,6 @@ def main(arguments: list[str] | None = None) -> None:
     code = run(arguments)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)  # nothing is left to tidy up
-    signal.alarm(0)
     sys.exit(code)
 
 
@@ -87,9 +87,10 @@ def _stop(number: int, frame: Any) -> None:
     if _signal is not None:  # a second time: at once
         os._exit(128 + number)
     _signal = number
-    sys.unraisablehook = lambda _: None  # where no exception can go; the alarm ends it
-    signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + number))
-    signal.alarm(_PATIENCE)
+    sys.unraisablehook = lambda _: None  # where no exception can go; the timer ends it
+    end = threading.Timer(_PATIENCE, os._exit, (128 + number,))
+    end.daemon = True
+    end.start()
     raise KeyboardInterrupt
 
 
