@@ -12,6 +12,7 @@ from srlm.records.text import duration, visible
 from srlm.report import numbers
 from srlm.report._pieces import NAMES
 from srlm.report.explorer import stop_of
+from srlm.report.payload import Stop
 from srlm.report.reading import RunView
 
 
@@ -37,6 +38,9 @@ def headline(run: RunView) -> str:
         series = run.split(split)
     base, (last, now), where = series[0][1], series[-1], NAMES[split]
     before, after = base.accuracy.sample, now.accuracy.sample
+    stop = _stop(run)
+    if (before is None or after is None) and stop:
+        return f"Stop after round {stop.round}: the alarm “{stop.signature}” spoke"
     if before is None or after is None:
         return f"{kappa_sentence(run)}{_kept(run)}"
     if last == 0:
@@ -50,8 +54,13 @@ def headline(run: RunView) -> str:
         verb, changed = "made no certain difference", "and before training"
     text = f"{'Training' if run.watched else 'Self-rewarding'} {verb}: sampled answers on {where} are right "
     text += f"{numbers.share(after)} of the time, {changed} {numbers.share(before)}"
-    stop = stop_of(run)
     return text + _kept(run) + (f". Stop after round {stop.round}" if stop else "")
+
+
+def _stop(run: RunView) -> Stop | None:
+    """Where to stop, unless the run went back there itself."""
+    stop = stop_of(run)
+    return None if stop is None or run.now <= stop.round else stop
 
 
 def _favourites(run: RunView, *rounds: SplitRecord) -> str:
@@ -101,7 +110,7 @@ def standfirst(run: RunView) -> list[str]:
             f"The ceiling, known before training, is {numbers.share(base.accuracy.mode)}: the accuracy of the base "
             f"model's {run.modes_name}, where exact rounds end ({label})."
         )
-    if stop := stop_of(run):
+    if stop := _stop(run):
         told = f"the signature “{stop.signature}” spoke ({stop.evidence}; false alarms: {stop.rate})"
         said.append(f"Stop after round {stop.round}: then {told}.")
     if run.of_answers and not run.watched:
@@ -127,7 +136,7 @@ def chips(run: RunView) -> list[Chip]:
         told.append(
             Chip("τ of the last step", "", numbers.mass(update.tau), "of an exact round was left out", "updates")
         )
-    if stop := stop_of(run):
+    if stop := _stop(run):
         told.append(
             Chip("Stop after", "", f"round {stop.round}", f"{stop.signature}; false alarms: {stop.rate}", "forecast")
         )
