@@ -81,8 +81,8 @@ def problems(settings: Any) -> list[str]:
 
 def _problem(one: Field[Any], kind: Any, facts: Facts, value: Any) -> str | None:
     optional = one.default is None or _fits(None, kind)
-    if value is None and optional:
-        return None
+    if (value is None and optional) or (value is not None and value is one.metadata.get("const")):
+        return None  # transformers' `const` stands for a flag without a value, whatever the annotation
     if _fits(value, kind) and (value in facts.choices if facts.choices else not facts.domain or facts.holds(value)):
         return None
     if facts.choices:
