@@ -45,7 +45,6 @@ class _Running:
 def warm() -> None:
     """Import what every case would import."""
     import matplotlib.figure
-    import plotly.graph_objects
     import torch
     import transformers
 
@@ -61,7 +60,7 @@ def warm() -> None:
     _keep_templates()
     gc.collect()
     gc.freeze()  # a collection in a fork would copy what it looks at
-    for module in (matplotlib.figure, plotly.graph_objects, transformers, srlm.training.start):
+    for module in (matplotlib.figure, transformers, srlm.training.start):
         assert module
 
 
