@@ -17,6 +17,7 @@ from pathlib import Path
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["HF_HUB_VERBOSITY"] = "error"  # as `srlm.cli` has it, before anything imports the hub
 warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
 
 from tests.torture.trap import with_trap  # noqa: E402

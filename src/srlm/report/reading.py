@@ -220,7 +220,7 @@ def read_run(folder: Path, prompts: bool = True, traced: str | None = None) -> R
         told = [trace(one, f"{traced}rounds/{one.round:02d}/metrics.json") for one in told]
     view = RunView(folder, record, tuple(told), damage=damage)
     if damage is None and record.status == "done" and rounds and len(rounds) <= (view.planned_rounds or 0):
-        gone = f"the run ended with round {view.planned_rounds}, but {directory.round(len(rounds)).path} is not there"
+        gone = f"the run ended with round {view.planned_rounds}, but {directory.round(len(rounds)).path} is missing"
         view = replace(view, damage=f"{gone}; resume to make it anew")
     if not prompts or not rounds:
         return view
