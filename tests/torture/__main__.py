@@ -45,6 +45,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what runs is ended, what lies about removed
     began = time.monotonic()
     warm()
