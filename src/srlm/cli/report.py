@@ -41,8 +41,8 @@ def command(
         return
     if len(runs) > 1 and (card or csv):
         raise InputError(f"--card and --csv are of one run, and {len(runs)} were given; give one")
-    if csv is not None and csv.is_file():
-        raise InputError(f"--csv {csv} is a file; give the name of a folder")
+    if csv is not None and any(one.is_file() for one in (csv, *csv.parents)):
+        raise InputError(f"--csv {csv} is a file, or lies below one; give the name of a folder")
     drawn, tables = None, {}  # what is wrong with them is said before anything is written
     if card:
         from srlm.report.card import card_of
