@@ -187,6 +187,7 @@ class RoundDirectory:
 
     def write_table(self, stage: Stage, table: pa.Table) -> None:
         """Write `samples.parquet` or `modes.parquet` and its manifest."""
+        self._require_place(stage)
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         name = f"{stage}.parquet"
@@ -206,6 +207,7 @@ class RoundDirectory:
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write `metrics.json` and its manifest: the round is complete."""
+        self._require_place("metrics")
         write_json(self.path / "metrics.json", metrics)
         self._seal("metrics", [self.path / "metrics.json"], {})
 
@@ -229,6 +231,7 @@ class RoundDirectory:
         Args:
             facts: JSON values kept with the checkpoint (how it was trained).
         """
+        self._require_place("checkpoint")
         folder = self.path / "checkpoint"
         with replace_folder(folder) as fresh:
             yield fresh
@@ -243,6 +246,11 @@ class RoundDirectory:
         """What was kept with the checkpoint."""
         with reading(self._manifest_path("checkpoint"), _REMEDY):
             return dict(self._manifest("checkpoint")["facts"])
+
+    def _require_place(self, stage: Stage) -> None:
+        """Nothing is written where the manifest, which comes last, has no place."""
+        if (path := self._manifest_path(stage)).is_dir():
+            raise InputError(f"{path} is a folder where a file is due; remove it and resume")
 
     def _manifest_path(self, stage: Stage) -> Path:
         return self.path / f"{stage}.manifest.json"
