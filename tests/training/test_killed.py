@@ -1,39 +1,14 @@
 """A run killed at every instant: before each of its changes of the disk. What follows ends as the undisturbed run."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from tests.killed import killed_before
+from tests.torture.subjects import contents
 from tests.training.fake_learner import run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-_TIMES = ("seconds", "created", "updated")
-
-
-def contents(folder: Path) -> dict[str, Any]:
-    """Every file of a run, by name, without seconds and dates; checksums are those of files that hold them."""
-    found: dict[str, Any] = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_dir() or name.endswith(".manifest.json"):
-            found[name] = path.is_dir()
-        elif path.suffix == ".parquet":
-            found[name] = pq.read_table(path).to_pylist()
-        elif path.suffix == ".json":
-            found[name] = timeless(json.loads(path.read_text(encoding="utf-8")))
-        else:
-            found[name] = path.read_bytes()
-    return found
-
-
-def timeless(document: Any) -> Any:
-    if isinstance(document, dict):
-        return {key: timeless(value) for key, value in document.items() if key not in _TIMES}
-    return [timeless(one) for one in document] if isinstance(document, list) else document
 
 
 @pytest.fixture

@@ -76,7 +76,8 @@ def _thin(prompt: Prompt) -> Prompt:
     """
     always = {at for one in prompt.rounds for at in (one.lead, one.greedy) if at is not None}
     best = [
-        max((one.logprobs[at] or -math.inf for one in prompt.rounds), default=0.0) for at in range(len(prompt.items))
+        max((-math.inf if (log := one.logprobs[at]) is None else log for one in prompt.rounds), default=0.0)
+        for at in range(len(prompt.items))
     ]
     order = sorted(range(len(best)), key=lambda at: (at not in always, -best[at]))
     kept = sorted(order[: max(MOST_ITEMS, len(always))])

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from srlm.engines.engine import Encoded
@@ -107,7 +106,7 @@ def open_folder(args: SelfRewardingConfig, loaded: LoadedModel, parts: Parts, re
     Raises:
         InputError: the folder holds another run, or this run with another configuration.
     """
-    path = Path(args.output_dir or "runs/srlm")
+    path = args.run_folder
     configuration = args.recorded() | {
         "rewards": list(parts.reward.names),
         "model": loaded.name,

@@ -25,6 +25,7 @@ BY_LEVEL: Mapping[str, Mapping[str, Any]] = {
     "answer": {"num_generations": 16, "loss_type": "weighted", "max_expansions": 0},
 }
 
+_FOLDER = "runs/srlm"  # of a run that was given none
 _LONGEST = 10_000_000  # characters of a configuration file; some devices never end
 
 
@@ -32,7 +33,7 @@ _LONGEST = 10_000_000  # characters of a configuration file; some devices never 
 class RunSettings:
     """The theory's own fields of `SelfRewardingConfig`, and those of `TrainingArguments` whose default is another."""
 
-    output_dir: str | None = option("runs/srlm", "The run's folder.", "out", on_resume="unrecorded")
+    output_dir: str | None = option(_FOLDER, "The run's folder.", "out", on_resume="unrecorded")
     level: str = option(
         "response", "What is sharpened and certified: whole responses, by search, or their answers, by sampling.",
         "level", choices=LEVELS,
@@ -149,6 +150,11 @@ class RunSettings:
     def __post_init__(self) -> None:
         resolve(self, BY_LEVEL)
 
+    @property
+    def run_folder(self) -> Path:
+        """Where the run is written."""
+        return Path(self.output_dir or _FOLDER)
+
 
 @dataclass(frozen=True, slots=True)
 class Request(Subject):
@@ -200,4 +206,4 @@ class Request(Subject):
             wrong.append("output_dir is ''; give a folder, or leave it out")
         if wrong:
             raise InputError(wrong)
-        return Path(told.output_dir or "runs/srlm")
+        return told.run_folder

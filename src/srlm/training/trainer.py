@@ -126,7 +126,7 @@ class SelfRewardingTrainer(Trainer):
         with ExitStack() as held:
 
             def opened() -> RunDirectory:
-                held.enter_context(holding(Path(self.args.output_dir or "runs/srlm")))
+                held.enter_context(holding(self.args.run_folder))
                 return open_folder(self.args, self.loaded, self.parts, resume_from_checkpoint)
 
             directory = self.processes.on_main(opened)
