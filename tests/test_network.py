@@ -42,7 +42,7 @@ def _offline(commands: list[list[str]], folder: Path, **variables: str) -> None:
     )  # fmt: skip
     assert not tried.exists(), tried.read_text(encoding="utf-8")
     assert ended.returncode == 0, ended.stderr[-4000:]
-    assert ended.stdout.count("code ") == len(commands)
+    assert sum(line.startswith("code ") for line in ended.stdout.splitlines()) == len(commands)
 
 
 def _run_and_look(model: str, prompts: list[str], out: str, tokens: int = 6) -> list[list[str]]:
