@@ -77,32 +77,6 @@ def test_it_foretells_rounds_and_a_plan_leads_with_the_same_forecast(
     assert "--rounds" in capsys.readouterr().err
 
 
-def test_an_older_diagnosis_says_what_a_forecast_lacks_and_gives_the_bounds(
-    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    old = json.loads((written / "diagnosis.json").read_text())
-    del old["forecast"], old["settings"]["beta"], old["settings"]["rounds"]
-    for one in old["prompts"]:
-        del one["known"]
-    (tmp_path / "diagnosis.json").write_text(json.dumps(old))
-    plan = ["plan", "--from", str(tmp_path), "--radius", "3"]
-    assert run([*plan, "--pairs", "100", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["forecast"] is None
-    assert "older srlm" in found["forecast_note"]
-    assert (found["inputs"]["pairs"], found["inputs"]["rounds"]) == (100, 1)
-    assert run([*plan, "--pairs", "100"]) == 0
-    said = capsys.readouterr().out
-    assert "Not known: an older srlm wrote this diagnosis" in said
-    assert "Start: kappa" in said
-    assert run(plan) == 2
-    assert "--pairs missing; an older srlm wrote this diagnosis" in capsys.readouterr().err
-    assert run(["report", str(tmp_path), "--json"]) == 0
-    capsys.readouterr()
-    assert "What rounds would make of it" not in (tmp_path / "diagnosis.html").read_text()
-    assert "What rounds would make of it" in (written / "diagnosis.html").read_text()
-
-
 def test_json_is_one_document_equal_to_the_file(
     tiny_model_folder: Path, prompts: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -171,16 +171,13 @@ def test_a_diagnosis_is_forecast_at_any_beta_from_its_file(record: DiagnosisReco
     written = record.model_copy(update={"prompts": prompts}).model_dump_json()
     read = DiagnosisRecord.model_validate_json(written)
     assert [one.known for one in read.prompts] == known
-    whole = forecast_of(read, BETA, ROUNDS)
-    assert whole is not None
+    whole = forecast_of(read.prompts, read.settings, 0.0, BETA, ROUNDS)
     assert whole.rounds == forecast(known, BETA, ROUNDS)
     assert Forecast.model_validate_json(whole.model_dump_json()) == whole
     settings = read.settings.model_copy(update={"beta": 0.5, "rounds": 2, "mass_slack": 0.25, "seed": 5})
-    widened = forecast_of(read.model_copy(update={"settings": settings, "numeric_error": 0.25}))
-    assert widened is not None
+    widened = forecast_of(read.prompts, settings, 0.25)
     assert widened.rounds == forecast(known, 0.5, 2, mass_slack=0.25, seed=5)
     assert (len(whole.assumes), "an estimate" in widened.assumes[-1]) == (2, True)
-    assert forecast_of(read.model_copy(update={"prompts": (*read.prompts, *record.prompts)})) is None
 
 
 def test_a_run_is_forecast_by_split_and_only_where_rounds_sharpen() -> None:

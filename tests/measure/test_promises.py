@@ -28,7 +28,7 @@ def measured(policy: np.ndarray, number: int, slack: float = 0.0, **changes: Any
         "certified_share": 1.0,
         "mode_drift": 0.0,
         "accuracy": Accuracy(sample=float(policy[:, 0].mean()), mode=1.0),
-        "population": Population(log_kappa_bound=math.log(bound), log_kappa_estimate=math.log(exact)),
+        "population": Population(log_exact_round=Bracket(lower=math.log(exact), upper=math.log(bound))),
     }
     return RoundRecord(round=number, train=SplitRecord(**(facts | changes)))
 
@@ -86,19 +86,19 @@ def test_kappa_beyond_a_double_is_compared_by_its_logarithm() -> None:
 
     def record(number: int, log: float, bound: float) -> RoundRecord:
         ends = {"kappa": beyond, "log_kappa": Bracket(lower=log, upper=log)}
-        return measured(BASE, number, **ends, population=Population(log_kappa_bound=bound))
+        return measured(BASE, number, **ends, population=Population(log_exact_round=Bracket(lower=bound, upper=bound)))
 
     first, second, third = record(0, 940.0, 950.0), record(1, 900.0, 955.0), record(2, 960.0, 955.0)
     assert named(promises([first, second], BETA))["contraction"].outcome == "held"
     assert named(promises([first, second, third], BETA))["contraction"].outcome == "departed"
 
 
-def test_an_older_record_without_logarithms_is_compared_by_its_numbers() -> None:
-    old = {"log_kappa": None, "population": Population(kappa_bound=2.5, kappa_estimate=2.25)}
-    kept = named(promises([measured(BASE, 0, **old), measured(BASE, 1, **old)], BETA))
+def test_without_its_logarithm_kappa_is_compared_by_its_number() -> None:
+    ahead = {"log_kappa": None, "population": Population(log_exact_round=Bracket.of(math.log(2.25), math.log(2.5)))}
+    kept = named(promises([measured(BASE, 0, **ahead), measured(BASE, 1, **ahead)], BETA))
     assert kept["contraction"].outcome == "held"  # kappa = (2 + 2.5) / 2 = 2.25 both times
     assert kept["exact_round"].steps[0].expected == pytest.approx(math.log(2.25)) == kept["exact_round"].steps[0].upper
-    split = measured(BASE, 0, **old).train
+    split = measured(BASE, 0, **ahead).train
     assert split is not None
     assert log_kappa(split) == pytest.approx((math.log(2.25), math.log(2.25)))
 

@@ -7,6 +7,7 @@ import pytest
 
 from srlm.measure.verdict import accuracy_of, bootstrap_of, judge_group
 from srlm.records.diagnosis import GreedyReply, Mark, ModeReply, PromptDiagnosis, SampleFacts, Verdict
+from srlm.records.forecast import KnownResponses
 
 
 def prompt(
@@ -36,6 +37,16 @@ def prompt(
         majority_correct=mode,
         sample_accuracy=sample,
         samples=SampleFacts(count=4, distinct=4, mean_tokens=2.0, cut_share=0.0, entropy=1.0, self_reward_mean=-3.0),
+        known=KnownResponses(
+            best=(low,),
+            certified=certified,
+            open_prefixes=(),
+            dropped_mass=0.0,
+            dropped_logprob=None,
+            samples=(low,),
+            times=(4,),
+            sample_known=(True,),
+        ),
     )
 
 

@@ -17,6 +17,7 @@ from srlm.records.diagnosis import (
     SampleFacts,
     Verdict,
 )
+from srlm.records.forecast import Forecast, KnownResponses
 
 
 @pytest.fixture
@@ -42,6 +43,16 @@ def record() -> DiagnosisRecord:
         majority_correct=True,
         sample_accuracy=0.25,
         samples=SampleFacts(count=4, distinct=2, mean_tokens=2.0, cut_share=0.5, entropy=1.0, self_reward_mean=-3.0),
+        known=KnownResponses(
+            best=(-812.0,),
+            certified=False,
+            open_prefixes=(0.0,),
+            dropped_mass=0.0,
+            dropped_logprob=None,
+            samples=(-812.0,),
+            times=(4,),
+            sample_known=(True,),
+        ),
     )
     accuracy = AccuracyByWay(sample=0.25, greedy=0.0, mode=0.0, mode_bracket=Bracket(lower=0.0, upper=1.0), prompts=1)
     return DiagnosisRecord(
@@ -77,6 +88,7 @@ def record() -> DiagnosisRecord:
         self_reward_against_correctness=None,
         effective_dimension=None,
         numeric_error=0.0,
+        forecast=Forecast(beta=1.0, rounds=(), assumes=()),
         verdict=(
             Verdict(
                 group="all",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from srlm.errors import InputError
+from srlm.records import lock
 from srlm.records.atomic import is_empty
 from srlm.records.lock import LOCK, holding
 
@@ -127,3 +128,32 @@ def test_what_can_be_no_folder_is_refused_and_nothing_is_made(name: str, tmp_pat
 def test_no_folder_is_no_lock() -> None:
     with holding(None):
         pass
+
+
+@pytest.mark.parametrize("at", ["_locked", "_remove_lock", "_remove_empty"])
+@pytest.mark.parametrize("after", [False, True])
+def test_what_ctrl_c_breaks_off_is_given_back_once_more(
+    at: str, after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = getattr(lock, at)
+
+    def struck(*given: Path) -> int:
+        monkeypatch.undo()
+        if after:
+            plain(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lock, at, struck)
+    with pytest.raises(KeyboardInterrupt), holding(tmp_path / "a" / "run"):
+        pass
+    lock.release()
+    assert not list(tmp_path.iterdir())
+    with holding(tmp_path):
+        pass
+
+
+def test_what_another_process_holds_is_not_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELD", str(tmp_path / "run"))
+    with in_another_process(lambda: None):
+        lock.release(tmp_path / "run")
+        assert (tmp_path / "run" / LOCK).exists()

@@ -128,9 +128,7 @@ def _retention(base: np.ndarray, now: np.ndarray, number: int) -> dict[str, Any]
 
 
 def _split_metrics(policy: np.ndarray, base: np.ndarray, slack: float) -> dict[str, Any]:
-    """The numbers of section 1 for `policy`, shape (prompts, responses); response 0 is the right one. What an exact
-    round would do is told as an older srlm did.
-    """
+    """The numbers of section 1 for `policy`, shape (prompts, responses); response 0 is the right one."""
     top = np.sort(policy, axis=1)[:, ::-1]
     margins = np.log(top[:, 0] / top[:, 1])
     modes = policy.argmax(axis=1)
@@ -152,10 +150,6 @@ def _split_metrics(policy: np.ndarray, base: np.ndarray, slack: float) -> dict[s
             "sample": float(policy[:, 0].mean()),
             "greedy": float(np.mean(modes == 0)),
             "mode": float(np.mean(modes == 0)),
-        },
-        "population": {
-            "kappa_bound": float(1 + np.mean(np.exp(-margins / BETA) * (1 / top[:, 0] - 1))),
-            "kappa_estimate": float(np.mean(((policy / top[:, :1]) ** (1 + 1 / BETA)).sum(axis=1))),
         },
     }
 
@@ -193,7 +187,6 @@ def make_run() -> Callable[..., Path]:
         reason: str | None = None,
         configuration: dict[str, Any] | None = None,
         more: Callable[[int], dict[str, Any]] | None = None,
-        old: bool = False,
         exported: int | None = None,
     ) -> Path:
         generator = np.random.default_rng(7)
@@ -201,7 +194,8 @@ def make_run() -> Callable[..., Path]:
             "train": generator.dirichlet(np.full(8, 0.6), size=12) + 1e-9,
             "held_out": generator.dirichlet(np.full(8, 0.6), size=6) + 1e-9,
         }
-        settings = ({} if old else {"loss_type": "projection"}) | {
+        settings = {
+            "loss_type": "projection",
             "model": f"toy {word}",
             "beta": BETA,
             "rounds": rounds if planned is None else planned,
@@ -228,14 +222,13 @@ def make_run() -> Callable[..., Path]:
             prompts, rollouts, modes = ([one for part in parts for one in part[at]] for at in range(3))
             measured = {name: _split_metrics(now[name], base[name], slack) for name in SPLITS}
             fresh: dict[str, Any] = {}
-            if not old:
-                for name in SPLITS:
-                    measured[name] |= _recent(now[name], base[name], past[-1][name] if past else None)
-                fresh["retention"] = _retention(base["held_out"], now["held_out"], number)
-                fresh["projection"] = _projection(past[-1]["train"], now["train"]) if past else None
-                if number == 0:
-                    fresh["forecast"] = _forecast(now["train"], rounds if planned is None else planned)
-                    fresh["forecast_held_out"] = _forecast(now["held_out"], rounds) if held_out else None
+            for name in SPLITS:
+                measured[name] |= _recent(now[name], base[name], past[-1][name] if past else None)
+            fresh["retention"] = _retention(base["held_out"], now["held_out"], number)
+            fresh["projection"] = _projection(past[-1]["train"], now["train"]) if past else None
+            if number == 0:
+                fresh["forecast"] = _forecast(now["train"], rounds if planned is None else planned)
+                fresh["forecast_held_out"] = _forecast(now["held_out"], rounds) if held_out else None
             past.append(now)
             place = run.round(number)
             place.write_table("modes", modes_to_table(prompts, modes, 2.0))

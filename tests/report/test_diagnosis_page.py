@@ -46,6 +46,10 @@ def prompt(
         "majority_correct": right,
         "sample_accuracy": None if right is None else 0.25,
         "samples": SAMPLES | {"count": 8},
+        "known": {
+            "best": [-1.0], "certified": certified, "open_prefixes": [math.log(1 - math.exp(-1.0))], "dropped_mass": 0.0,
+            "dropped_logprob": None, "samples": [-1.0], "times": [8], "sample_known": [True],
+        },
     } | changes  # fmt: skip
 
 
@@ -105,6 +109,7 @@ def document() -> dict[str, Any]:
         },
         "numeric_error": 0.0,
         "verdict": [verdict],
+        "forecast": {"beta": 1.0, "rounds": [], "assumes": ["nothing"]},
         "seconds": {},
     }  # fmt: skip
 

@@ -33,12 +33,11 @@ def test_exact_rounds_keep_every_promise(make_run: MakeRun, tmp_path: Path) -> N
     assert "No proved mode moved" in theory_sentence(run)
 
 
-def test_exact_rounds_match_the_exact_estimate_and_the_margin_law(make_run: MakeRun, tmp_path: Path) -> None:
-    notes = [one for one in promise_texts(read_run(make_run(tmp_path / "run", old=True))) if one.verdict == "note"]
-    exact = [one for one in notes if one.label.startswith("The exact round")]
-    assert exact
-    assert all(one.expected.replace("about ", "") == one.measured for one in exact)
-    margins = [one for one in notes if "every margin" in one.label]
+def test_exact_rounds_lie_between_the_ends_of_p8_and_keep_the_margin_law(make_run: MakeRun, tmp_path: Path) -> None:
+    told = promise_texts(read_run(make_run(tmp_path / "run")))
+    bounds = [one for one in told if "upper end of an exact round" in one.label]
+    assert [one.verdict for one in bounds] == ["held", "held"]
+    margins = [one for one in told if "every margin" in one.label]
     assert margins
     assert all(one.measured in one.expected for one in margins)
 
@@ -166,7 +165,7 @@ def test_the_exported_round_is_what_the_page_shows(make_run: MakeRun, tmp_path: 
         r"are right \d+% of the time, (up from|down from|and before training) \d+%; the base model is kept$", taken_back
     )
     assert "is kept" not in headline(read_run(make_run(tmp_path / "last", exported=3)))
-    assert answer_to(read_run(make_run(tmp_path / "old", old=True)), "Which round?") == ""
+    assert answer_to(read_run(make_run(tmp_path / "uncompared")), "Which round?") == ""
 
 
 @pytest.mark.parametrize(
@@ -185,16 +184,6 @@ def test_a_control_is_called_one(
     text = write_report(make_run(tmp_path / "run", rounds=1, configuration=configuration)).read_text(encoding="utf-8")
     assert ("This run is a control" in text) == (control is not None)
     assert control is None or f"a control ({control}): " in text
-
-
-def test_an_older_run_is_reported_with_what_it_has(make_run: MakeRun, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", old=True)
-    text = read(write_report(run)).text
-    assert "P3, trained prompts" in text
-    assert "within the upper end" not in text
-    for absent in ("None", "were forecast", "What every update aimed at", "Surer?", "τ:", "nan"):
-        assert absent not in text
-    assert dict(points(read_run(run))).keys() == {"As the theory says?"}
 
 
 @pytest.mark.parametrize(

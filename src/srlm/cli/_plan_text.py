@@ -9,8 +9,6 @@ from typing import Any
 from srlm.records.forecast import Forecast
 from srlm.theory.planning import Plan
 
-NO_FORECAST = "an older srlm wrote this diagnosis, without what a forecast needs; run srlm diagnose --out again"
-
 
 def plan_text(plan: Plan, read: Sequence[str] = ()) -> str:
     """The plan as text, one heading a question.
@@ -36,14 +34,11 @@ def plan_text(plan: Plan, read: Sequence[str] = ()) -> str:
     )
 
 
-def forecast_text(forecast: Forecast | None) -> Iterator[str]:
-    """The lines of a diagnosis's forecast, under a heading; None where an older srlm did not record what it needs."""
+def forecast_text(forecast: Forecast) -> Iterator[str]:
+    """The lines of a diagnosis's forecast, under a heading."""
     from srlm.report import numbers  # a plan without a diagnosis has no use for it
 
     yield "What would rounds make of it?"
-    if forecast is None:
-        yield f"  Not known: {NO_FORECAST}."
-        return
     rows = [("round", "kappa", "prompts that fail", "samples right"), *numbers.forecast_rows(forecast.rounds)]
     widths = [max(len(row[at]) for row in rows) for at in range(4)]
     for row in rows:

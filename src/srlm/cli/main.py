@@ -49,8 +49,9 @@ def run(arguments: list[str] | None = None) -> int:
     except BaseException as error:
         if _signal is None and not isinstance(error, KeyboardInterrupt):
             raise
-        # Whatever became of the signal on its way through libraries.
+        # Whatever became of the signal on its way through libraries, and whatever it broke off.
         number = _signal or signal.SIGINT
+        _release()
         return _complain(_stopped(number, given), 128 + number)
 
 
@@ -113,6 +114,11 @@ def _complain(message: str, code: int) -> int:
     except OSError:
         _silence()
     return code
+
+
+def _release() -> None:
+    if lock := sys.modules.get("srlm.records.lock"):
+        lock.release()
 
 
 def _silence() -> None:

@@ -52,18 +52,16 @@ def command(
     foretold: dict[str, Any] = {}
     lead, read = "", []
     if from_ is not None:
-        from srlm.cli._plan_text import NO_FORECAST, forecast_text
+        from srlm.cli._plan_text import forecast_text
         from srlm.measure.forecast import forecast_of
         from srlm.records.diagnosis import planning_inputs, read_diagnosis
 
         diagnosis = read_diagnosis(from_)
-        forecast = forecast_of(diagnosis, beta, rounds, mass_slack)
+        forecast = forecast_of(diagnosis.prompts, diagnosis.settings, diagnosis.numeric_error, beta, rounds, mass_slack)
         lead = "\n".join([*forecast_text(forecast), "", "In the worst case", ""])
         rounds = rounds or diagnosis.settings.rounds
-        foretold = {"forecast": forecast and forecast.model_dump(mode="json")}
-        if forecast is None:
-            foretold["forecast_note"] = NO_FORECAST
-        elif pairs is None and plot is None and target_failure is None:
+        foretold = {"forecast": forecast.model_dump(mode="json")}
+        if pairs is None and plot is None and target_failure is None:
             if json_output:
                 print_json(foretold | {"worst_case": None, "worst_case_note": _BOUNDS_NEED})
             else:

@@ -69,7 +69,8 @@ def _judge(prompts: Sequence[Prompt], look: Look, setup: DiagnosisSetup) -> Diag
         groups.setdefault(one.group, []).append(one)
     named = [(EVERYTHING, diagnosed), *(groups.items() if set(groups) != {EVERYTHING} else ())]
     slack, generator = setup.mass_slack, np.random.default_rng([setup.seed, 1])
-    record = DiagnosisRecord(
+    error = max(one.error for one in look.modes)
+    return DiagnosisRecord(
         model=look.facts["model"],
         checksum=look.facts["checksum"],
         settings=setup,
@@ -83,8 +84,8 @@ def _judge(prompts: Sequence[Prompt], look: Look, setup: DiagnosisSetup) -> Diag
         accuracy=accuracy_of(diagnosed),
         self_reward_against_correctness=self_judgement(rollouts),
         effective_dimension=look.spectra,
-        numeric_error=max(one.error for one in look.modes),
+        numeric_error=error,
         verdict=tuple(judge_group(name, members, generator, slack) for name, members in named),
+        forecast=forecast_of(diagnosed, setup, error),
         seconds=look.seconds,
     )
-    return record.model_copy(update={"forecast": forecast_of(record)})

@@ -140,7 +140,7 @@ def best_round(history: History, gate: Gate = "held_out") -> Choice:
     Args:
         history: records of rounds 0 to t, t >= 0.
         gate: "held_out": the largest `kept_confidence` on held-out prompts, on trained ones where no held-out prompt
-            has it; where no prompt has it in every round (nothing was certified, or an older srlm measured) the largest
+            has it; where no prompt has it in every round (nothing was certified) the largest
             accuracy of samples on held-out, else trained, prompts, the lower kappa among equals; where no answer is
             known, the last round before any signature that is not merely noted by default.
             "answers": the largest accuracy of samples on the third split, where every round has it; else as "held_out".

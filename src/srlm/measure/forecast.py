@@ -14,7 +14,7 @@ import numpy as np
 from srlm import theory
 from srlm.measure.split import MASS_SLACK, finite
 from srlm.records.bracket import Bracket, Interval
-from srlm.records.diagnosis import DiagnosisRecord
+from srlm.records.diagnosis import DiagnosisSetup, PromptDiagnosis
 from srlm.records.forecast import Forecast, ForecastRecord, KnownResponses
 from srlm.records.responses import ModeBracket, Response, Rollout
 
@@ -79,21 +79,22 @@ def forecast(
 
 
 def forecast_of(
-    diagnosis: DiagnosisRecord, beta: float | None = None, rounds: int | None = None, mass_slack: float | None = None
-) -> Forecast | None:
-    """The forecast of a diagnosis, and what it assumes; None where an older srlm did not record what it needs.
+    prompts: Sequence[PromptDiagnosis],
+    of: DiagnosisSetup,
+    widened: float,
+    beta: float | None = None,
+    rounds: int | None = None,
+    mass_slack: float | None = None,
+) -> Forecast:
+    """The forecast of a diagnosis, and what it assumes.
 
     Args:
-        diagnosis: its own forecast is not looked at.
+        prompts, of, widened: of the diagnosis: what is known at every prompt, its settings, its numeric error (nats).
         beta, rounds, mass_slack: as `forecast`; by default those of the diagnosis.
     """
-    of, widened = diagnosis.settings, diagnosis.numeric_error
-    known = [one.known for one in diagnosis.prompts if one.known is not None]
-    if len(known) < len(diagnosis.prompts):
-        return None
     strength = (of.beta or 1.0) if beta is None else beta
     slack = of.mass_slack if mass_slack is None else mass_slack
-    steps = forecast(known, strength, rounds or of.rounds or 1, mass_slack=slack, seed=of.seed)
+    steps = forecast([one.known for one in prompts], strength, rounds or of.rounds or 1, mass_slack=slack, seed=of.seed)
     estimates = (f"[ ] is widened by {widened:.3g} nats for the precision: an estimate, and nothing certain",)
     return Forecast(beta=strength, rounds=steps, assumes=_ASSUMES + estimates * (widened > 0))
 

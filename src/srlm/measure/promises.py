@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Literal
 
 from srlm import theory
-from srlm.records.rounds import SPLITS, ExactnessRecord, Population, RoundRecord, Split, SplitRecord
+from srlm.records.rounds import SPLITS, ExactnessRecord, RoundRecord, Split, SplitRecord
 
 Statement = Literal["contraction", "exact_round", "margin", "modes_stay", "ceiling", "exactness"]
 Outcome = Literal["held", "departed", "open", "note"]
@@ -33,11 +33,11 @@ class Promise:
     """One statement of the theory against the run.
 
     Attributes:
-        statement: "contraction": the upper end of an exact round's log kappa, from the round before (P8; P3 in older
-            records); "exact_round": its lower end, which a projection aims at (an estimate in older records);
-            "margin": the median margin (nats) that exact rounds would reach (P3); "modes_stay": the share of modes
-            that moved, against 0 (P5); "ceiling": the accuracy of samples, against that of the base model's modes
-            (P5); "exactness": the share of scored prompts at which P4 is not refuted, against 1.
+        statement: "contraction": the upper end of an exact round's log kappa, from the round before (P8);
+            "exact_round": its lower end, which a projection aims at; "margin": the median margin (nats) that exact
+            rounds would reach (P3); "modes_stay": the share of modes that moved, against 0 (P5); "ceiling": the
+            accuracy of samples, against that of the base model's modes (P5); "exactness": the share of scored prompts
+            at which P4 is not refuted, against 1.
         split: the prompts it was measured on; None for all.
         outcome: "held", "departed", "open" (the brackets leave it undecided) or "note" (a comparison, not a test).
         steps: rounds that were compared; none where nothing was recorded.
@@ -85,29 +85,21 @@ def log_kappa(split: SplitRecord) -> tuple[float, float]:
     return (math.log(low), math.log(high)) if split.log_kappa is None else (low, high)
 
 
-def _steps(series: Series, quantity: Literal["bound", "estimate"]) -> tuple[Step, ...]:
-    """What the round before says of log kappa against what was measured, for the rounds before which it says anything:
-    where no mode was certified there is no margin.
+def _steps(series: Series, end: Literal["lower", "upper"]) -> tuple[Step, ...]:
+    """This end of log kappa after an exact round from the round before, against what was measured, for the rounds
+    before which it says anything: where no mode was certified there is no margin.
     """
     told = [
-        (number, _of_population(before.population, quantity), log_kappa(after))
+        (number, ends and getattr(ends, end), log_kappa(after))
         for (_, before), (number, after) in pairwise(series)
-        if before.population is not None and before.certified_share != 0
+        if before.certified_share != 0
+        for ends in [before.population and before.population.log_exact_round]
     ]
     return tuple(Step(number, value, *ends) for number, value, ends in told if value is not None)
 
 
-def _of_population(population: Population, quantity: Literal["bound", "estimate"]) -> float | None:
-    bound = quantity == "bound"
-    if (ends := population.log_exact_round) is not None:
-        return ends.upper if bound else ends.lower
-    logarithm = population.log_kappa_bound if bound else population.log_kappa_estimate
-    plain = population.kappa_bound if bound else population.kappa_estimate
-    return logarithm if logarithm is not None or plain is None else math.log(plain)
-
-
 def _contraction(series: Series, split: Split) -> Promise:
-    steps = _steps(series, "bound")
+    steps = _steps(series, "upper")
     if any(one.lower > one.expected for one in steps):
         return Promise("contraction", split, "departed", steps)
     held = bool(steps) and all(one.upper <= one.expected for one in steps)
@@ -116,7 +108,7 @@ def _contraction(series: Series, split: Split) -> Promise:
 
 
 def _exact_round(series: Series, split: Split) -> list[Promise]:
-    steps = _steps(series, "estimate")
+    steps = _steps(series, "lower")
     return [Promise("exact_round", split, "note", steps)] if steps else []
 
 

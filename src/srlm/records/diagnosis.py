@@ -82,7 +82,7 @@ class PromptDiagnosis(Record):
         mode_correct, greedy_correct, best_of_n_correct, majority_correct: right or not; None where not known.
         sample_accuracy: share of samples that are right, None where not known.
         samples: what they look like.
-        known: what a forecast of any beta needs; None at an older srlm.
+        known: what a forecast of any beta needs.
     """
 
     prompt: str
@@ -101,7 +101,7 @@ class PromptDiagnosis(Record):
     majority_correct: bool | None
     sample_accuracy: Share | None
     samples: SampleFacts
-    known: KnownResponses | None = None
+    known: KnownResponses
 
 
 class AccuracyByWay(Accuracy):
@@ -232,7 +232,7 @@ class DiagnosisRecord(Record):
         numeric_error: largest difference (nats a response) between this precision and float32; brackets include it,
             and are estimates where it is positive.
         verdict: of "all" first, then one a group where there are several.
-        forecast: what exact rounds would make of it; None at an older srlm.
+        forecast: what exact rounds would make of it.
         seconds: wall time by stage.
     """
 
@@ -256,7 +256,7 @@ class DiagnosisRecord(Record):
     effective_dimension: EffectiveDimension | None
     numeric_error: Number
     verdict: tuple[Verdict, ...] = Field(min_length=1)
-    forecast: Forecast | None = None
+    forecast: Forecast
     seconds: dict[str, Number]
 
     @field_validator("effective_dimension", mode="before")

@@ -14,7 +14,8 @@ from srlm.errors import InputError
 
 LOCK = ".partial-lock"  # the mark of `srlm.records.atomic`: a folder with nothing else in it counts as empty
 _NO_FOLDER = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
-_held: set[Path] = set()
+_TAKEN = (errno.EAGAIN, errno.EACCES)
+_held: dict[Path, list[Path]] = {}  # folders that are locked, or about to be, with the folders made for them
 
 
 @contextmanager
@@ -35,25 +36,45 @@ def holding(folder: Path | None) -> Iterator[None]:
     if folder is None or where in _held:
         yield
         return
-    made: list[Path] = []
+    handle = -1
     try:
-        made += [one for one in (where, *where.parents) if not one.exists()]
-        handle = _locked(where)
-    except BaseException as error:
-        _remove_empty(made)
-        if isinstance(error, OSError) and error.errno in _NO_FOLDER:
-            why = "is a file" if error.errno == errno.EEXIST else f"can be none ({error.strerror})"
-            raise InputError(f"output folder {name!r} {why}; give a folder that can be made") from error
-        raise
-    _held.add(where)
-    try:
+        try:
+            _held[where] = [one for one in (where, *where.parents) if not one.exists()]
+            handle = _locked(where)
+        except OSError as error:
+            if error.errno in _NO_FOLDER:
+                why = "is a file" if error.errno == errno.EEXIST else f"can be none ({error.strerror})"
+                raise InputError(f"output folder {name!r} {why}; give a folder that can be made") from error
+            raise
         yield
     finally:
-        _held.discard(where)
-        with suppress(OSError):
-            (where / LOCK).unlink()  # before it is released: see `_locked`
-        os.close(handle)
-        _remove_empty(made)
+        release(where)
+        if handle >= 0:
+            os.close(handle)
+
+
+def release(*folders: Path) -> None:
+    """Give folders back, or all that this process holds: at the end of `holding`, and once more where Ctrl-C came in
+    the middle of that.
+    """
+    for where in folders or tuple(_held):
+        _remove_lock(where)
+        _remove_empty(_held.get(where, []))
+        _held.pop(where, None)
+
+
+def _remove_lock(folder: Path) -> None:
+    """Its file goes before it is released: see `_locked`."""
+    import fcntl  # not on every system
+
+    with suppress(OSError), open(folder / LOCK, "r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it was ours, or nobody's
+        except OSError as error:
+            if error.errno in _TAKEN:
+                return
+        if os.path.samestat(os.fstat(file.fileno()), os.stat(folder / LOCK)):
+            (folder / LOCK).unlink()
 
 
 def _locked(folder: Path) -> int:
@@ -70,7 +91,7 @@ def _locked(folder: Path) -> int:
             try:
                 fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                if error.errno in (errno.EAGAIN, errno.EACCES):
+                if error.errno in _TAKEN:
                     holder = os.pread(handle, 200, 0).decode("utf-8", "replace") or "another process"
                     raise InputError(
                         f"{folder} is being written by {holder}; wait until it ends, or give another --out"

@@ -40,7 +40,7 @@ class NumericsRecord(Record):
     Attributes:
         engine: what drew the samples.
         dtype: of the weights.
-        parity: how far its log-probabilities are from the training forward's; None at an older srlm.
+        parity: how far its log-probabilities are from the training forward's; None where it was not measured.
         widened: nats by which brackets were widened for the precision's measured error; they are estimates where this
             is positive.
     """

@@ -2,8 +2,8 @@
 types by pages, trackers and resumed runs.
 
 Knows: which fields there are, their units (definitions: docs/theory, setting) and their domains. Unknown fields are
-kept, missing optional ones are None, so that records of an older or newer srlm of the same format can be read; a field
-that is there with the wrong type is an error, never a guess. Refuses to know: where numbers come from.
+kept, missing optional ones are None, so that records of a newer srlm of the same format can be read; a field that is
+there with the wrong type is an error, never a guess. Refuses to know: where numbers come from.
 """
 
 import json
@@ -41,18 +41,12 @@ class Population(Record):
             responses has the lower end.
         exact_round_failure: the failure rate after it.
         tau: mean upper end of the mass that an exact round gives to unknown responses.
-        kappa_bound, kappa_estimate, log_kappa_bound, log_kappa_estimate: in records of an older srlm, the upper bound
-            by P3, and a Monte-Carlo estimate that is too low.
     """
 
     exact_round: Bracket | None = None
     log_exact_round: Bracket | None = None
     exact_round_failure: Bracket | None = None
     tau: Share | None = None
-    kappa_bound: Number | None = None
-    kappa_estimate: Number | None = None
-    log_kappa_bound: Number | None = None
-    log_kappa_estimate: Number | None = None
 
 
 class SplitRecord(Record):
@@ -121,7 +115,7 @@ class UpdateRecord(Record):
     """What one round's update did.
 
     Attributes:
-        loss: mean loss of its steps; None where it diverged, or at an older srlm.
+        loss: mean loss of its steps; None where it diverged.
         passes, steps: passes over the responses and optimiser steps that were taken.
         held_out_residuals: with early stopping, after each pass (nats): the root-mean-square residual of the held-out
             pairs, or the mean KL to the held-out targets of a projection.

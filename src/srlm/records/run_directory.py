@@ -268,7 +268,7 @@ class RoundDirectory:
         if not path.is_file():
             raise InputError(f"{self.path} has no complete {stage}; resume the run to make it")
         document = read_object(path, _REMEDY)
-        if document.pop("sha256", None) not in (None, _digest(document)):  # an older srlm told none
+        if document.pop("sha256", None) != _digest(document):
             raise self._damaged(stage, "its manifest does not match its own checksum")
         return document
 

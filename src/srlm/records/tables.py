@@ -109,7 +109,7 @@ def greedy_of(table: pa.Table) -> list[tuple[Response, float | None]]:
 
 
 def _greedy(facts: dict[str, Any]) -> Response:
-    text, correct, answer = facts.get("told", (None, None, None))  # an older srlm told none
+    text, correct, answer = facts["told"]
     return Response(_complete(facts["response"]), text, correct, answer=answer)
 
 
@@ -118,13 +118,13 @@ def _complete(facts: dict[str, Any]) -> Complete:
 
 
 def drift_of(table: pa.Table) -> Drift | None:
-    """The drift recorded with a table of samples; None in one of an older srlm."""
+    """The drift recorded with a table of samples; None where none was measured."""
     text = (table.schema.metadata or {}).get(_DRIFT)
     return Drift.model_validate_json(text) if text else None
 
 
 def beside_of(table: pa.Table) -> dict[str, Any]:
-    """What was kept with a table of samples; empty in one of an older srlm."""
+    """What was kept with a table of samples; empty where nothing was."""
     return json.loads((table.schema.metadata or {}).get(_BESIDE, b"{}"))
 
 
@@ -174,37 +174,26 @@ def modes_to_table(prompts: Sequence[PromptText], brackets: Sequence[ModeBracket
 
 
 def modes_from_table(table: pa.Table) -> list[ModeBracket]:
-    """The bracket of every prompt's mode. In a table of an older srlm the mode's value is the lower end, nothing was
-    widened, and no response but the mode was kept.
-    """
+    """The bracket of every prompt's mode."""
     return [
         ModeBracket(
-            best=_best(row),
+            best=tuple(Response(_complete(one), one["text"], one["correct"]) for one in row["best"]),
             logprob_lower=row["mode_logprob_lower"],
             logprob_upper=row["mode_logprob_upper"],
             certified=row["certified"],
             greedy=Response(
-                Complete(tuple(row["greedy_tokens"]), row["greedy_logprob"], row.get("greedy_ended", True)),
+                Complete(tuple(row["greedy_tokens"]), row["greedy_logprob"], row["greedy_ended"]),
                 row["greedy_text"],
                 row["greedy_correct"],
             ),
             margin_lower=row["margin_lower"],
-            proved=row.get("proved", int(row["certified"])),
-            outside=Outside(tuple(row["open_prefixes"]), row["dropped_mass"], row["dropped_logprob"])
-            if "open_prefixes" in row
-            else Outside(),
+            proved=row["proved"],
+            outside=Outside(tuple(row["open_prefixes"]), row["dropped_mass"], row["dropped_logprob"]),
             expansions=row["expansions"],
-            widening=row.get("widening", 0.0),
+            widening=row["widening"],
         )
         for row in table.to_pylist()
     ]
-
-
-def _best(row: dict[str, Any]) -> tuple[Response, ...]:
-    value = row.get("mode_logprob", row["mode_logprob_lower"])
-    only = {"tokens": row["mode_tokens"], "logprob": value, "ended": row["mode_ended"]}
-    only |= {"text": row["mode_text"], "correct": row["mode_correct"]}
-    return tuple(Response(_complete(one), one["text"], one["correct"]) for one in row.get("best") or [only])
 
 
 def seconds_of(table: pa.Table) -> float:

@@ -116,11 +116,7 @@ def _kappa(run: RunView, split: Split, here: list[Rule]) -> Chart | None:
         over_rounds("measured", series, kappa_of, lambda one: one.kappa, estimated=run.of_answers or run.widened > 0),
     ]  # fmt: skip
     if split == run.main_split() and run.exact_rounds():
-        bars += (
-            f" Triangles: between which ends ({run.label}) an exact round from the round before would bring it."
-            if run.label == "P8"
-            else " Triangles: what theorem P3 allows after an exact round from the round before; diamonds: an estimate."
-        )
+        bars += " Triangles: between which ends (P8) an exact round from the round before would bring it."
     words = forecasts.sentence(run, split) if run.forecast(split) else None
     words = words or f"{run.kappa_name} {numbers.went(*(numbers.kappa(one) for _, one in (series[0], series[-1])))}."
     title = f"Condition number {run.kappa_name}, {NAMES[split]}"
@@ -146,12 +142,11 @@ def kappa_of(one: SplitRecord) -> float | None:
 def _exact_rounds(run: RunView) -> list[Line]:
     """Where an exact round from the round before would have ended."""
     ends, marks = run.exact_rounds(), {"colour": "theory", "style": "none"}
-    most, least = (" most", " least") if run.label == "P8" else (" most (P3)", " estimate")
     upper = [(at, high, None) for at, _, high in ends if high is not None]
     lower = [(at, low, None) for at, low, _ in ends if low is not None]
     return [
-        line(f"exact round from the round before,{most}", upper, mark="down", **marks),
-        line(f"exact round,{least}", lower, mark="up" if run.label == "P8" else "diamond", **marks),
+        line("exact round from the round before, most", upper, mark="down", **marks),
+        line("exact round, least", lower, mark="up", **marks),
     ]
 
 

@@ -59,12 +59,11 @@ def _run(name: str, one: DiagnosisRecord) -> Run:
 def _prompt(number: int, one: PromptDiagnosis) -> Prompt:
     known, mode = one.known, one.mode
     texts = [mode.text, one.runner_up]
-    best, right = ((mode.logprob_lower,), None) if known is None else (known.best, known.best_right)
-    logs: list[float] = list(best)
-    counts = [0] * len(best)
+    logs: list[float] = list(known.best)
+    counts = [0] * len(logs)
     items: list[dict[str, Any]] = [
-        {"text": texts[at] if at < 2 else None, "right": None if right is None else right[at]}
-        for at in range(len(best))
+        {"text": texts[at] if at < 2 else None, "right": known.best_right and known.best_right[at]}
+        for at in range(len(logs))
     ]
     items[0] |= {"right": one.mode_correct, "cut": "cut" in mode.marks or "empty" in mode.marks}
     beneath: list[int] = []
@@ -79,17 +78,14 @@ def _prompt(number: int, one: PromptDiagnosis) -> Prompt:
         beneath.append(len(logs) - 1)
         return len(logs) - 1
 
-    if known is not None:
-        outcomes = known.sample_right or [None] * len(known.samples)
-        for logprob, times, among, correct in zip(
-            known.samples, known.times, known.sample_known, outcomes, strict=True
-        ):
-            counts[add(logprob, among, right=correct)] += times
+    outcomes = known.sample_right or [None] * len(known.samples)
+    for logprob, times, among, correct in zip(known.samples, known.times, known.sample_known, outcomes, strict=True):
+        counts[add(logprob, among, right=correct)] += times
     greedy = 0 if one.greedy_is_mode else add(one.greedy.logprob, False, right=one.greedy_correct)
     if items[greedy]["text"] is None:
         items[greedy] |= {"text": one.greedy.text, "cut": "cut" in one.greedy.marks}
     dropped = None
-    if known is not None and known.dropped_logprob is not None:
+    if known.dropped_logprob is not None:
         dropped = (known.dropped_mass, known.dropped_logprob)
     at = At(
         lead=0,
@@ -100,7 +96,7 @@ def _prompt(number: int, one: PromptDiagnosis) -> Prompt:
         right=one.mode_correct,
         share=six(one.sample_accuracy),
         logprobs=list(map(six, logs)),
-        open=[] if known is None else [float(f"{one:.6g}") for one in known.open_prefixes],
+        open=[float(f"{one:.6g}") for one in known.open_prefixes],
         dropped=dropped,
         beneath=beneath,
         expansions=one.expansions,

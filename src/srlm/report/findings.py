@@ -206,7 +206,7 @@ def choice(run: RunView) -> str:
     if run.exported is not None:
         return f"Round {run.exported} is the model that was saved; the reason stands under the headline."
     if run.record.status == "done":
-        return ""  # an older srlm saved the last one, or did not say
+        return ""  # nobody compared its rounds
     return f"None yet; of the complete ones {best_round(run.rounds).reason}."
 
 

@@ -15,7 +15,6 @@ from srlm.records.rounds import RoundRecord, SplitRecord
 from srlm.records.text import visible
 from srlm.report.traced import marked, plain
 
-_CUT = 1e300  # below what an older srlm cut kappa at
 _ROUNDING = 1e-3  # nats a response: what float32 does to a long one
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -130,14 +129,13 @@ def kappa_estimate(one: SplitRecord) -> str:
 
 
 def kappa(one: SplitRecord | DiagnosisRecord | Verdict) -> str:
-    """kappa as a bracket, from its logarithm where that is recorded (an older srlm cut kappa itself at exp(700)); at
-    the level of answers kappa_A as an estimate with what is certified.
+    """kappa as a bracket, from its logarithm where it is beyond a double; at the level of answers kappa_A as an
+    estimate with what is certified.
     """
     if isinstance(one, SplitRecord) and one.answers is not None:
         ends = from_to(*log_ends(one.log_kappa)) if one.log_kappa else "not known"
         return certified(kappa_estimate(one), ends, one.answers.confidence)
-    most = one.kappa.upper
-    return bracket(one.kappa) if one.log_kappa is None or (most or math.inf) < _CUT else log_bracket(one.log_kappa)
+    return bracket(one.kappa) if one.log_kappa is None or one.kappa.upper is not None else log_bracket(one.log_kappa)
 
 
 def confidence(one: SplitRecord | DiagnosisRecord) -> str:

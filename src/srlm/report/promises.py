@@ -21,11 +21,6 @@ _LABELS: dict[Statement, str] = {
     "ceiling": "P5, {}: samples converge to the accuracy of the base model's modes",
     "exactness": "P4: κ shrinks for certain where an update misses the exact one by less than margin/β",
 }
-# In records of an older srlm.
-_OLD_LABELS: dict[Statement, str] = {
-    "contraction": "P3, {}: an exact round shrinks κ − 1 by at least exp(−margin/β)",
-    "exact_round": "The exact round itself, {} (estimated from the samples of the round before; not a bound)",
-}
 # At the level of answers, where P10 carries P5 over to exact rounds and nothing is a test of it.
 _ANSWER_LABELS: dict[Statement, str] = {
     "modes_stay": "P10, {}: exact rounds never move a majority",
@@ -54,7 +49,7 @@ def promise_texts(run: RunView) -> list[PromiseText]:
     """The run's promises in words; none of a run that another program trained."""
     if run.watched:
         return []
-    labels = _LABELS | (_ANSWER_LABELS if run.of_answers else _OLD_LABELS if run.label == "P3" else {})
+    labels = _LABELS | (_ANSWER_LABELS if run.of_answers else {})
     return [
         PromiseText(labels[one.statement].format(one.split and NAMES[one.split]), *_words(run, one), one.outcome)
         for one in promises_of(run)
@@ -71,7 +66,7 @@ def _words(run: RunView, one: Promise) -> tuple[str, str]:
     last = one.steps[-1]
     match one.statement:
         case "contraction" | "exact_round":
-            what = "κ at most" if one.statement == "contraction" else "about" if run.label == "P3" else "κ"
+            what = "κ at most" if one.statement == "contraction" else "κ"
             expected = _listed(f"round {step.round}: {what} {numbers.from_log(step.expected)}" for step in one.steps)
             measured = _listed(f"round {step.round}: {_kappa(step)}" for step in one.steps)
             return expected, measured + (" (estimates)" if run.widened else "")
@@ -150,20 +145,20 @@ def theory_sentence(run: RunView) -> str:
             f"{NAMES[split]} in round {step.round} ({_kappa(step)} against at most {numbers.from_log(step.expected)})"
             for split, step in above
         )
-        text = f"κ went above the upper end of an exact round ({run.label}) on {breaches}: "
+        text = f"κ went above the upper end of an exact round (P8) on {breaches}: "
         if any(split == "train" for split, _ in above):
             text += "that update fell short of the exact one the theory speaks of."
         else:
             text += "prompts that no update trains on, where an update carries over only in part."
     elif any(one.steps for one in bounds) and all(one.outcome == "held" for one in bounds if one.steps):
-        text = f"κ stayed at or below the upper end of an exact round ({run.label}) after every round."
+        text = "κ stayed at or below the upper end of an exact round (P8) after every round."
     elif bounds and all(one.vacuous for one in bounds):
         text = (
             f"No mode was {numbers.proved(run.widened)}, so the theory's bounds say nothing of this run: they are "
             "vacuous. Let it expand prefixes (max_expansions) to hold it against them."
         )
     else:
-        text = f"The records do not decide whether κ stayed below the upper end of an exact round ({run.label})."
+        text = "The records do not decide whether κ stayed below the upper end of an exact round (P8)."
     moved = [one.steps[-1].upper for one in kept if one.statement == "modes_stay"]
     if any(moved):
         text += (

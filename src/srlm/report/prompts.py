@@ -147,18 +147,13 @@ def _modes(table: pa.Table) -> list[dict[str, Any]]:
     left = ("prompt", "answer", "best", "mode_text", "mode_tokens", "greedy_tokens")
     rows = table.select([name for name in table.column_names if name not in left]).to_pylist()
     for row, key in zip(rows, _keys(_flat(table, "greedy_tokens")), strict=True):
-        told = (row["greedy_text"], row["greedy_correct"], row["greedy_logprob"], row.get("greedy_ended", True))
+        told = (row["greedy_text"], row["greedy_correct"], row["greedy_logprob"], row["greedy_ended"])
         row["greedy"] = (key, *told)
     return rows
 
 
 def _best(table: pa.Table) -> list[list[_Reply]]:
-    """What the search kept at every prompt; of an older srlm the mode."""
-    if "best" not in table.column_names:
-        logs = "mode_logprob" if "mode_logprob" in table.column_names else "mode_logprob_lower"
-        columns = [_flat(table, name) for name in ("mode_text", "mode_correct", logs, "mode_ended")]
-        keys = _keys(_flat(table, "mode_tokens"))
-        return [[one] for one in zip(keys, _texts(columns[0]), *(of.to_pylist() for of in columns[1:]), strict=True)]
+    """What the search kept at every prompt."""
     column = _flat(table, "best")
     of = {name: column.values.field(name) for name in ("tokens", "text", "correct", "logprob", "ended")}
     lists = [of[name].to_pylist() for name in ("correct", "logprob", "ended")]

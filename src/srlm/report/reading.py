@@ -113,30 +113,16 @@ class RunView:
 
     @property
     def loss(self) -> str:
-        """The update by name; runs from before there was a choice were regressions."""
+        """The update by name; a configuration that does not say stands for eq. 3."""
         return str(self.record.configuration.get("loss_type") or "regression")
 
-    @property
-    def label(self) -> str:
-        """Label of the theorem that the records hold kappa against: P8, or P3 in those of an older srlm."""
-        known = [one.population for split in SPLITS for _, one in self.split(split) if one.population is not None]
-        return "P3" if known and all(one.exact_round is None for one in known) else "P8"
-
     def exact_rounds(self) -> list[tuple[int, float | None, float | None]]:
-        """(round, lower end, upper end) of kappa after an exact round from the round before, on the main split; in
-        records of an older srlm an estimate and the bound by P3.
-        """
+        """(round, lower end, upper end) of kappa after an exact round from the round before (P8), on the main split."""
         ends = []
         for number, one in self.split(self.main_split()):
             # Without a proved mode there is no margin, and neither says anything.
-            if (of := one.population) is None or one.certified_share == 0:
-                continue
-            low, high = (
-                (of.kappa_estimate, of.kappa_bound)
-                if of.exact_round is None
-                else (of.exact_round.lower, of.exact_round.upper)
-            )
-            ends.append((number + 1, low, high))
+            if one.population and (ahead := one.population.exact_round) and one.certified_share != 0:
+                ends.append((number + 1, ahead.lower, ahead.upper))
         last = max(len(self.rounds) - 1, self.planned_rounds or 0)
         return [one for one in ends if one[0] <= last]
 

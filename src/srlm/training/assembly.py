@@ -117,9 +117,7 @@ def open_folder(args: SelfRewardingConfig, loaded: LoadedModel, parts: Parts, re
     if resume and (path / RUN_FILE).is_file():
         directory = RunDirectory.open(path)
         before = directory.record()["configuration"]
-        may_differ = args.may_change(before, configuration)
-        may_differ |= {"weights"} - before.keys()  # an older srlm did not record them
-        directory.require_same(configuration, may_differ)
+        directory.require_same(configuration, args.may_change(before, configuration))
         directory.update(status="running", reason=None, configuration=configuration)
         return directory
     counts = Counter(prompt.split for prompt in parts.prompts)

@@ -62,10 +62,9 @@ class Beside:
         few = {at: replace(base[at], responses=base[at].responses[:_SCORED]) for at in chosen}
         groups = [(encoded[at].tokens, few[at].tokens) for at in processes.share(chosen)]
         now = processes.gather(lambda: score(groups))
-        asked = () if text_base is not None and not text_base else self.passages  # an older srlm asked about none
-        text = [(one[:1], [one[1:]]) for one in asked]
+        text = [(one[:1], [one[1:]]) for one in self.passages]
         passages = [value for (value,) in processes.on_main(lambda: score(text))]
-        tokens = sum(len(one) - 1 for one in asked)
+        tokens = sum(len(one) - 1 for one in self.passages)
         before = passages if text_base is None else text_base
         return retention(list(few.values()), now, passages, before, tokens), passages
 

@@ -125,7 +125,7 @@ class SelfRewardingConfig(RunSettings, TrainingArguments):  # pyright: ignore[re
             before, now: the `recorded` of both.
         """
         free = {one.name for one, facts in facts_of(self) if facts.on_resume == "free"}
-        # An older srlm did not have and record these, and they are at their defaults now.
+        # The srlm that began the run may have been one without these, and they are at their defaults now.
         defaults = {f.name: f.default for f in fields(self)}
         new = {name for name in now if name not in before and defaults.get(name, MISSING) == now[name]}
         return same_step(before, now) | RECOMPUTE_SETTINGS | free | new
