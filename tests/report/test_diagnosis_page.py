@@ -47,8 +47,8 @@ def prompt(
         "sample_accuracy": None if right is None else 0.25,
         "samples": SAMPLES | {"count": 8},
         "known": {
-            "best": [-1.0], "certified": certified, "open_prefixes": [math.log(1 - math.exp(-1.0))], "dropped_mass": 0.0,
-            "dropped_logprob": None, "samples": [-1.0], "times": [8], "sample_known": [True],
+            "best": [-1.0], "certified": certified, "open_prefixes": [math.log(1 - math.exp(-1.0))],
+            "dropped_mass": 0.0, "dropped_logprob": None, "samples": [-1.0], "times": [8], "sample_known": [True],
         },
     } | changes  # fmt: skip
 

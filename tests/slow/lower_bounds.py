@@ -86,7 +86,8 @@ def main() -> None:
             [
                 "# The oldest releases that pyproject.toml allows",
                 "",
-                f"`python tests/slow/lower_bounds.py`, Python {platform.python_version()}. Tests run: {', '.join(_TESTS)}.",
+                f"`python tests/slow/lower_bounds.py`, Python {platform.python_version()}. Tests run: "
+                f"{', '.join(_TESTS)}.",
                 "",
                 f"**{ended.stdout.strip().splitlines()[-1].strip('= ')}**",
                 "",
