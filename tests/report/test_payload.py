@@ -125,11 +125,12 @@ def made(prompts: list[Prompt]) -> Run:
 
 def test_a_page_keeps_the_prompts_that_moved_most(monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = [long_prompt(at, moves=at % 6) for at in range(60)]
+    monkeypatch.setattr(explorer, "EASY_BYTES", 10_000_000)
     assert explorer.fitting([made(prompts)])[0].prompts == prompts
     monkeypatch.setattr(explorer, "MOST_PROMPTS", 10)
     (few,) = explorer.fitting([made(prompts)])
     assert [one.id for one in few.prompts] == [one.id for one in prompts if one.id % 6 == 5]
-    assert (few.left_out, few.thinned) == (50, None)
+    assert (few.left_out, few.thinned) == (50, "")
     monkeypatch.setattr(explorer, "MOST_BYTES", 40_000)
     (less,) = explorer.fitting([made(prompts)])
     size = len(json.dumps([one.model_dump(exclude_defaults=True) for one in less.prompts]))
@@ -149,11 +150,26 @@ def bounds(at: At, power: float) -> tuple[float, float]:
     return inside, inside + outside + mass * math.exp((power - 1) * largest - power * top)
 
 
+def test_first_open_prefixes_go_then_responses(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = made([long_prompt(0, 3), long_prompt(1, 0)])
+    monkeypatch.setattr(explorer, "EASY_BYTES", 10_000)
+    (thin,) = explorer.fitting([whole])
+    assert "16 likeliest open prefixes are here" in thin.thinned
+    for one, before in zip(thin.prompts, whole.prompts, strict=True):
+        assert one.items == before.items
+        for now, then in zip(one.rounds, before.rounds, strict=True):
+            assert (now.logprobs, now.counts, now.lead) == (then.logprobs, then.counts, then.lead)
+            assert now.open == then.open[:16]
+            assert bounds(now, 1.0)[1] == pytest.approx(bounds(then, 1.0)[1])
+
+
 def test_what_is_thinned_still_bounds_exact_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explorer, "MOST_BYTES", 40_000)
     whole = made([long_prompt(0, 3), long_prompt(1, 0), long_prompt(2, 5)])
     (thin,) = explorer.fitting([whole])
-    assert thin.thinned == 16
+    assert thin.thinned == (
+        "of each prompt the 16 likeliest open prefixes and 16 likeliest responses are here, the others count as dropped"
+    )
     assert len(thin.prompts) == 3
     for one, before in zip(thin.prompts, whole.prompts, strict=True):
         assert len(one.items) == 16

@@ -23,8 +23,9 @@ from srlm.report.reading import RunView
 from srlm.theory import from_log, log_mass
 
 MOST_PROMPTS = 400
+EASY_BYTES = 600_000  # of all prompts: with less the page stays below 1 MB
 MOST_BYTES = 3_000_000
-MOST_ITEMS = 16  # and open prefixes, of a prompt where all would be too much
+MOST_ITEMS = 16  # responses of a prompt, or open prefixes of a round, where all would be too much
 PROMPT = 2000  # letters of a prompt
 
 
@@ -34,17 +35,14 @@ def runs_of(several: Sequence[tuple[str, RunView]]) -> list[Run]:
 
 
 def fitting(known: Sequence[Run]) -> list[Run]:
-    """Runs with what fits on a page: where not all does, only the likeliest responses of a prompt, and where that is
-    not enough, the prompts that moved most in any of the runs.
+    """Runs with what fits on a page: where not all is easily read, only the likeliest open prefixes of a round; where
+    that is too much, only the likeliest responses of a prompt; and then the prompts that moved most in any of the runs.
     """
     sizes = _sizes(known)
-    if sizes.total() > MOST_BYTES:
-        known = [
-            one.model_copy(update={"prompts": list(map(_thin, one.prompts)), "thinned": MOST_ITEMS})
-            if one.level == "response" else one
-            for one in known
-        ]  # fmt: skip
-        sizes = _sizes(known)
+    for most, responses in ((EASY_BYTES, False), (MOST_BYTES, True)):
+        if sizes.total() > most:
+            known = [_thinned(one, responses) if one.level == "response" else one for one in known]
+            sizes = _sizes(known)
     if len(sizes) <= MOST_PROMPTS and sizes.total() <= MOST_BYTES:
         return list(known)
     moves: dict[str, tuple[float, ...]] = {}
@@ -70,9 +68,15 @@ def _sizes(runs: Sequence[Run]) -> Counter[str]:
     return sizes
 
 
-def _thin(prompt: Prompt) -> Prompt:
-    """Its favourites, what greedy decoding said, and the likeliest others; the rest joins what was dropped, where P8
-    (ii) still bounds it.
+def _thinned(run: Run, responses: bool) -> Run:
+    kept = f"{MOST_ITEMS} likeliest open prefixes" + f" and {MOST_ITEMS} likeliest responses" * responses
+    told = f"of each prompt the {kept} are here, the others count as dropped"
+    return run.model_copy(update={"prompts": [_thin(one, responses) for one in run.prompts], "thinned": told})
+
+
+def _thin(prompt: Prompt, responses: bool) -> Prompt:
+    """Its likeliest open prefixes and, of all its responses or of few, its favourites, what greedy decoding said, and
+    the likeliest others; the rest joins what was dropped, where P8 (ii) still bounds it.
     """
     always = {at for one in prompt.rounds for at in (one.lead, one.greedy) if at is not None}
     best = [
@@ -80,7 +84,7 @@ def _thin(prompt: Prompt) -> Prompt:
         for at in range(len(prompt.items))
     ]
     order = sorted(range(len(best)), key=lambda at: (at not in always, -best[at]))
-    kept = sorted(order[: max(MOST_ITEMS, len(always))])
+    kept = sorted(order[: max(MOST_ITEMS, len(always))] if responses else order)
     place = {at: number for number, at in enumerate(kept)}
     rounds = []
     for one in prompt.rounds:

@@ -131,8 +131,8 @@ class Run(Part):
         failing: a favourite with at most this probability fails (1 - delta).
         max_tokens: the most a response may have; None: not known.
         prompts: those on the page; `left_out` more are in the records, those that moved most come first.
-        thinned: where everything would be too large, only the favourites and so many of the likeliest responses of a
-            prompt, and open prefixes of a round, are kept; the probability of the others is in `dropped`.
+        thinned: where everything would be too large, which of the likeliest open prefixes of a round, and responses of
+            a prompt, are kept, in words; the probability of the others is in `dropped`.
         steps: the ledger.
         stop: None where nothing spoke.
         folder: of the records, for `data-path` ("rounds/02/modes.parquet#17/mode_logprob").
@@ -151,7 +151,7 @@ class Run(Part):
     max_tokens: int | None = None
     prompts: list[Prompt]
     left_out: int = 0
-    thinned: int | None = None
+    thinned: Words = ""
     steps: list[Step] = []
     stop: Stop | None = None
     folder: str = ""

@@ -13,7 +13,7 @@ function filled(part, defaults) {
 }
 filled(PAGE, { runs: [], charts: [] });
 for (const run of PAGE.runs) {
-  filled(run, { beta: null, left_out: 0, steps: [], prompts: [], stop: null, proved: "proved", failing: 0.5 });
+  filled(run, { beta: null, left_out: 0, thinned: "", steps: [], prompts: [], stop: null, proved: "proved", failing: 0.5 });
   for (const prompt of run.prompts) {
     filled(prompt, { items: [], known: "" });
     for (const item of prompt.items) filled(item, { text: null, right: null });

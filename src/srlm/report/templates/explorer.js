@@ -188,7 +188,8 @@ function drawList() {
   if ($("search").value !== state.q) $("search").value = state.q;
   drawFilters(run, k);
   $("shown").textContent = `${found.length} of ${plural(run.prompts.length, "prompt")} at ${when}`
-    + (run.left_out ? `; ${run.left_out.toLocaleString("en")} more are in the records, those that moved most are here` : "");
+    + (run.left_out ? `; ${run.left_out.toLocaleString("en")} more are in the records, those that moved most are here` : "")
+    + (run.thinned ? `; ${run.thinned}` : "");
   $("list").replaceChildren();
   $("list").scrollTop = rowsMade = 0;
   more(CHUNK);
