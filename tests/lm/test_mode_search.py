@@ -214,6 +214,20 @@ def test_k_best_are_what_they_are_said_to_be_and_everything_else_is_bounded(
             assert max(others) <= largest + 1e-5
 
 
+@pytest.mark.parametrize("budget", [1, 3, 12])
+def test_prefixes_left_open_are_told_with_their_tokens(tiny_llama: Callable[..., Any], budget: int) -> None:
+    model, named = tiny_llama(2, torch.float64, vocab_size=VOCABULARY, sharpness=0.7), 0
+    for prompt, bracket in zip(PROMPTS, search(model, 4, {0}, max_expansions=budget), strict=True):
+        truth, outside = every_response(model, prompt, 4, {0}), bracket.outside
+        assert len(outside.tokens) == min(8, len(outside.prefixes)) == len(set(outside.tokens))
+        for tokens, logprob in zip(outside.tokens, outside.prefixes, strict=False):
+            beneath = math.fsum(math.exp(p) for one, p in truth.items() if one[: len(tokens)] == tokens)
+            assert beneath == pytest.approx(math.exp(logprob), rel=1e-5)
+            assert len(tokens) < 4
+            named += 1
+    assert named
+
+
 def test_a_budget_after_the_proof_is_a_share_of_the_one_before(tiny_llama: Callable[..., Any]) -> None:
     model = tiny_llama(3, torch.float64, vocab_size=VOCABULARY, sharpness=0.5)
     none, some, all_ = (search(model, 4, {0}, after_proof=share, nodes_per_step=1) for share in (0.0, 0.3, 1e6))

@@ -62,6 +62,7 @@ def response_run(
                 {
                     "lead": lead, "lower": known[lead], "upper": upper, "certified": certified, "proved": certified,
                     "right": items[lead]["right"], "share": 0.5, "logprobs": scored, "open": opened, "dropped": dropped,
+                    "open_texts": [f"{WORDS[number % 15]} {WORDS[(number + 4) % 15]}", "Or"][: len(opened) - 1],
                     "beneath": beneath, "expansions": 5 + t, "counts": counts, "drawn": sum(counts), "greedy": 0,
                 }
             )  # fmt: skip

@@ -74,6 +74,20 @@ def test_every_chart_is_drawn_and_the_page_is_silent(browser: Browser, page: Pat
             assert not re.search("NaN|undefined|Infinity", drawn)
 
 
+def test_the_outline_names_what_the_search_left_open(browser: Browser, page: Path, runs: list[Run]) -> None:
+    run, number = runs[0], 2
+    browser.open(page, f"#run={run.name}&prompt={number}&round=0")
+    at = run.prompts[number].rounds[0]
+    titles = browser.all("#view svg title")
+    named = [one for one in titles if "… left open, " in one]
+    assert len(named) == len(at.open_texts) > 1
+    assert {one.split()[-1] for one in (*at.open_texts,)} <= {one.partition("…")[0].split()[-1] for one in named}
+    assert sum("more open prefix, the likeliest" in one for one in titles) == 1
+    sentence = browser.text("#view .what")
+    assert not sentence.rstrip().endswith(" 0"), sentence
+    assert quiet(browser)
+
+
 def test_labels_of_axes_do_not_collide(browser: Browser, page: Path) -> None:
     box = "(({left, top, right, bottom}) => [left, top, right, bottom])(one.getBoundingClientRect())"
     for width in (1280, 700, 390):

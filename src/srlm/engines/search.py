@@ -88,4 +88,6 @@ def certifier(engine: InProcess, max_tokens: int, max_expansions: int, k_best: i
 
 
 def _decoded(engine: InProcess, bracket: ModeBracket) -> ModeBracket:
-    return replace(bracket, best=tuple(map(engine.decoded, bracket.best)), greedy=engine.decoded(bracket.greedy))
+    outside = replace(bracket.outside, texts=tuple(map(engine.loaded.text, bracket.outside.tokens)))
+    best = tuple(map(engine.decoded, bracket.best))
+    return replace(bracket, best=best, greedy=engine.decoded(bracket.greedy), outside=outside)

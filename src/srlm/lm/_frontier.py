@@ -19,6 +19,7 @@ ROOT = 0
 NEVER = -math.inf
 # Open prefixes that are told one by one; the smaller ones count as dropped.
 _PREFIXES_TOLD = 64
+_PREFIXES_NAMED = 8  # the likeliest of these, with their tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +80,23 @@ class Frontier:
 
     def outside(self) -> Outside:
         """Every response that is not among the `k_best` known ones (P8 ii)."""
-        open_, rests = [np.zeros(1)] if self._waiting else [], [self._dropped]
+        if self._waiting:
+            return Outside()
+        none, rests = np.zeros(0, dtype=int), [self._dropped]
+        open_ = [(none, none, np.zeros(0))]
         for _, node, at in self._heap:
-            _, logprobs, rest = self._children[node]
-            open_.append(logprobs[at:])
+            tokens, logprobs, rest = self._children[node]
+            open_.append((np.full(len(tokens) - at, node), tokens[at:], logprobs[at:]))
             rests.append(rest)
-        prefixes = -np.sort(-np.concatenate(open_)) if open_ else np.zeros(0)
-        kept, left = prefixes[:_PREFIXES_TOLD], prefixes[_PREFIXES_TOLD:]
+        nodes, tokens, logprobs = (np.concatenate(one) for one in zip(*open_, strict=True))
+        order = np.argsort(-logprobs, kind="stable")
+        kept, left = logprobs[order[:_PREFIXES_TOLD]], logprobs[order[_PREFIXES_TOLD:]]
+        named = tuple(self.response(int(nodes[at]), int(tokens[at])) for at in order[:_PREFIXES_NAMED])
         closed = [one.logprob for one in self.best[: self._k] if self._is_closed(one)]
         largest = max(*rests, *left[:1], *(one.logprob for one in self.best[self._k :]), NEVER)
         # A sum that rounds to 1 does not show that nothing is left.
         mass = max(1.0 - float(np.exp(kept).sum()) - math.fsum(map(math.exp, closed)), 1e-6)
-        return Outside(tuple(kept.tolist()), mass if largest > NEVER else 0.0, largest)
+        return Outside(tuple(kept.tolist()), mass if largest > NEVER else 0.0, largest, named)
 
     def _is_closed(self, response: Complete) -> bool:
         """Whether it lies under no open prefix: the one before its last token was expanded."""

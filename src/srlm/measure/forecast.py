@@ -43,6 +43,7 @@ def known_at(rollout: Rollout, mode: ModeBracket) -> KnownResponses:
         sample_known=tuple(tokens in best for tokens in drawn),
         best_right=_outcomes(mode.best),
         sample_right=_outcomes(list(drawn.values())),
+        open_texts=outside.texts,
     )
 
 

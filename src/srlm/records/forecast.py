@@ -53,6 +53,7 @@ class KnownResponses(Record):
         samples, times: of the different responses drawn, at least one, and how often each was.
         sample_known: whether each is among the best.
         best_right, sample_right: right or wrong; None where nobody knows.
+        open_texts: of the first so many open prefixes.
     """
 
     best: tuple[Number, ...] = Field(min_length=1)
@@ -65,3 +66,4 @@ class KnownResponses(Record):
     sample_known: tuple[bool, ...]
     best_right: tuple[bool, ...] | None = None
     sample_right: tuple[bool, ...] | None = None
+    open_texts: tuple[str, ...] = ()

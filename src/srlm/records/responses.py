@@ -6,7 +6,7 @@ sampled or searched. Plain values, because a search makes thousands of them.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import pairwise
 
@@ -130,17 +130,20 @@ class Outside:
         prefixes: of prefixes left open, largest first.
         mass: of what lies under none of them.
         largest: of the likeliest prefix of that part; -inf where nothing is left.
+        tokens, texts: of the likeliest of those prefixes, as far as they were kept.
     """
 
     prefixes: tuple[float, ...] = (0.0,)  # the empty prefix: nothing is known
     mass: float = 0.0
     largest: float = -math.inf
+    tokens: tuple[tuple[int, ...], ...] = field(default=(), compare=False)
+    texts: tuple[str, ...] = field(default=(), compare=False)
 
     def widened(self, error: float) -> "Outside":
         """The same where every log-probability may be off by `error` nats, at most 1: e^error <= 1 + 2*error."""
         prefixes = tuple(min(0.0, one + error) for one in self.prefixes)
         mass = min(1.0, self.mass + 2 * error * (1 + self.mass)) if self.largest > -math.inf else 0.0
-        return Outside(prefixes, mass, min(0.0, self.largest + error))
+        return replace(self, prefixes=prefixes, mass=mass, largest=min(0.0, self.largest + error))
 
 
 @dataclass(frozen=True, slots=True)

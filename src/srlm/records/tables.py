@@ -165,6 +165,7 @@ def modes_to_table(prompts: Sequence[PromptText], brackets: Sequence[ModeBracket
             ],
             "proved": bracket.proved,
             "open_prefixes": list(bracket.outside.prefixes),
+            "open_texts": list(bracket.outside.texts),
             "dropped_mass": bracket.outside.mass,
             "dropped_logprob": bracket.outside.largest,
         }
@@ -188,7 +189,9 @@ def modes_from_table(table: pa.Table) -> list[ModeBracket]:
             ),
             margin_lower=row["margin_lower"],
             proved=row["proved"],
-            outside=Outside(tuple(row["open_prefixes"]), row["dropped_mass"], row["dropped_logprob"]),
+            outside=Outside(
+                tuple(row["open_prefixes"]), row["dropped_mass"], row["dropped_logprob"], texts=tuple(row["open_texts"])
+            ),
             expansions=row["expansions"],
             widening=row["widening"],
         )
@@ -249,6 +252,7 @@ _MODES = pa.schema(
         ("best", pa.list_(pa.struct(_RESPONSE))),
         ("proved", pa.int32()),
         ("open_prefixes", pa.list_(pa.float64())),
+        ("open_texts", pa.list_(pa.string())),
         ("dropped_mass", pa.float64()),
         ("dropped_logprob", pa.float64()),
     ]

@@ -101,7 +101,7 @@ def _prompts(run: RunView) -> Iterator[Row]:
         else:
             more = (
                 folder.read_table("modes")
-                .drop_columns(["best", "open_prefixes", "mode_tokens", "greedy_tokens"])
+                .drop_columns(["best", "open_prefixes", "open_texts", "mode_tokens", "greedy_tokens"])
                 .to_pylist()
             )
         for at, row in texts.items():

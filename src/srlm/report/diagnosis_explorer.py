@@ -97,6 +97,7 @@ def _prompt(number: int, one: PromptDiagnosis) -> Prompt:
         share=six(one.sample_accuracy),
         logprobs=list(map(six, logs)),
         open=[float(f"{one:.6g}") for one in known.open_prefixes],
+        open_texts=[visible(text, SHOWN) for text in known.open_texts],
         dropped=dropped,
         beneath=beneath,
         expansions=one.expansions,

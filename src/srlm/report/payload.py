@@ -51,6 +51,7 @@ class At(Part):
         share: share of right samples; None where no answer is known.
         logprobs: level response: of every item at this round, None where this round did not score it.
         open: level response: log-probabilities of prefixes left open, largest first (P8 ii).
+        open_texts: of the first so many of them.
         dropped: level response: (mass, log-probability of the likeliest) of all that lies under no open prefix and is
             no item; None: nothing does.
         expansions: prefixes that the search expanded.
@@ -71,6 +72,7 @@ class At(Part):
     share: float | None = None
     logprobs: list[float | None] = []
     open: list[float] = []
+    open_texts: list[str] = []
     dropped: tuple[float, float] | None = None
     beneath: list[int] = []
     expansions: int | None = None

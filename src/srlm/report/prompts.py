@@ -132,6 +132,7 @@ def _add_responses(modes: pa.Table, samples: pa.Table, seen: dict[int, _Seen]) -
                 share=six(share([right for _, _, right, _, _ in replies])),
                 logprobs=[logs.get(at) for at in numbers],
                 open=[value for value in map(six, row.get("open_prefixes") or ()) if value is not None],
+                open_texts=[visible(text, SHOWN) for text in row["open_texts"]],
                 dropped=None if dropped is None else (row["dropped_mass"], dropped),
                 beneath=beneath,
                 expansions=row["expansions"],

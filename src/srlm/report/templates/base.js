@@ -18,7 +18,7 @@ for (const run of PAGE.runs) {
     filled(prompt, { items: [], known: "" });
     for (const item of prompt.items) filled(item, { text: null, right: null });
     for (const at of prompt.rounds) filled(at, { lead: null, lower: null, upper: null, right: null, share: null, greedy: null, drawn: 0,
-      logprobs: [], open: [], beneath: [], counts: [], draws: [] });
+      logprobs: [], open: [], open_texts: [], beneath: [], counts: [], draws: [] });
   }
 }
 for (const chart of PAGE.charts) {

@@ -98,7 +98,7 @@ if (explorer) {
     keys = !keys;
     toggle.setAttribute("aria-pressed", String(keys));
   } }, "single keys");
-  $("keys").append(toggle);
+  $("keys").append(" ", toggle);
   $("search").addEventListener("input", (event) => go({ q: event.target.value }, drawList));
   $("list").addEventListener("scroll", ({ target }) => {
     if (target.scrollTop + target.clientHeight > target.scrollHeight - 600) more(rowsMade + CHUNK);

@@ -39,7 +39,7 @@ function sentence(run, prompt, t) {
   const end = (name, p) => told(run, prompt, round, answers ? name : `mode_logprob_${name}`, at[name], prob(p));
   const sure = at.proved ? `${run.proved} by ${answers ? "the responses seen" : "search"}` : !answers ? "the search stopped before a proof"
     : at.certified ? `certified at ${pct(run.confidence ?? 0.95)}` : "not certified";
-  const turned = prompt.rounds.findIndex((_, i) => i <= k && moved(prompt, i)), fate = k && Object.keys(FATES).find((one) => went(prompt, 0, k, one));
+  const turned = prompt.rounds.findIndex((_, i) => i <= k && moved(prompt, i)), fate = k > 0 && Object.keys(FATES).find((one) => went(prompt, 0, k, one));
   return [`${who} prefers `, h("b", {}, `“${short(textOf(lead), 120)}”`), lead.right != null && ` (${lead.right ? "right" : "wrong"})`, `, ${sure}: `,
     prob(low) === prob(high) ? ["probability ", end("lower", low)] : ["probability between ", end("lower", low), " and ", end("upper", high)], ". ",
     turned > 0 ? `The favourite moved in round ${run.rounds[turned]}; exact rounds never move it. ` : k > 0 && "The favourite has not moved. ",
@@ -151,17 +151,19 @@ function drawTilt(run, prompt, t, width) {
 }
 
 // ---- the search: an outline of texts broken at words; every response also stands on one axis of log-probability ----
-function outline(prompt, items, p) { // rows of a tree of the texts, chains of words drawn as one row
+function outline(prompt, items, p, open) { // rows of a tree of the texts, chains of words drawn as one row; `open`: (text, p) of prefixes
   const root = { label: "", kids: [] }, rows = [];
-  for (const i of items) {
+  const grow = (text, leaf) => {
     let node = root;
-    for (const word of textOf(prompt.items[i]).match(/\s*\S+|\s+$/g) ?? [""]) {
-      let kid = node.kids.find((one) => one.label === word && one.item == null);
+    for (const word of text.match(/\s*\S+|\s+$/g) ?? [""]) {
+      let kid = node.kids.find((one) => one.label === word && one.p == null);
       if (!kid) node.kids.push(kid = { label: word, kids: [] });
       node = kid;
     }
-    node.kids.push({ label: prompt.items[i].cut ? "…" : "⏎", kids: [], item: i, p: p(i) });
-  }
+    node.kids.push({ kids: [], ...leaf });
+  };
+  for (const i of items) grow(textOf(prompt.items[i]), { label: prompt.items[i].cut ? "…" : "⏎", item: i, p: p(i) });
+  for (const [text, at] of open) grow(text, { label: "…", p: at });
   (function squeeze(node) {
     while (node !== root && node.kids.length === 1) {
       const [{ label, ...kid }] = node.kids;
@@ -180,14 +182,15 @@ const around = (text, room) => text.length <= room ? text : `${text.slice(0, Mat
 function drawSearch(run, prompt, t, width) {
   const at = prompt.rounds[measuredAt(run, t)], [lower] = bracket(at), open = at.open.map(Math.exp), [mass, widest] = at.dropped ?? [0, -Infinity];
   const scored = orderOf(run, prompt).filter((i) => at.logprobs[i] != null && prompt.items[i].text != null);
-  const rows = outline(prompt, WHOLE.has(prompt) ? scored : scored.slice(0, SHOWN), (i) => Math.exp(at.logprobs[i]));
-  const groups = [open.length && [plural(open.length, "open prefix", "open prefixes"), open], mass > 1e-9 && [`all the rest, mass ${prob(mass)}`,
+  const rows = outline(prompt, WHOLE.has(prompt) ? scored : scored.slice(0, SHOWN), (i) => Math.exp(at.logprobs[i]), at.open_texts.map((text, i) => [text, open[i]]));
+  const others = open.slice(at.open_texts.length), more = rows.some((one) => one.p != null && one.item == null) ? "more open prefix" : "open prefix";
+  const groups = [others.length && [plural(others.length, more, `${more}es`), others], mass > 1e-9 && [`all the rest, mass ${prob(mass)}`,
       [Math.exp(widest)]]].filter(Boolean);
   const step = 20, top = 30, strip = clamp(width * 0.34, 100, 240), value = 48, left = width - strip - value, indent = width < 420 ? 9 : 14;
   const height = top + (rows.length + groups.length) * step + 26;
   const floor = clamp(least([lower / 30, ...rows.map((one) => one.best), ...open.slice(0, 40)]), 1e-12, 0.01);
   const X = scaled([floor, 1], [left + 8, left + strip - 8], true), Y = (row) => top + (row + 0.5) * step;
-  const largest = most(groups.map(([, list]) => list[0])), hides = (p) => p > lower * (1 + 1e-9);
+  const largest = most([...open, ...groups.map(([, list]) => list[0])]), hides = (p) => p > lower * (1 + 1e-9);
   const svg = s("svg", { class: "chart", width, viewBox: `0 0 ${width} ${height}`, role: "img",
     "aria-label": `Search: best complete response ${short(textOf(prompt.items[at.lead]), 80)} with ${prob(lower)}; largest open prefix ${largest > 0 ? prob(largest) : "none"}; ${at.certified ? `${run.proved} to be the mode` : "no proof"}` });
   const axis = (y) => s("path", { d: `M${left + 8} ${y}H${left + strip - 8}`, stroke: "var(--faint)" });
@@ -198,13 +201,14 @@ function drawSearch(run, prompt, t, width) {
   for (const v of steps(floor, 1, true, strip / 46)) svg.append(words(X(v), height - 6, v >= 0.001 ? num(v) : v.toExponential(0), { "text-anchor": "middle" }));
   for (const node of rows) {
     const x = 6 + node.depth * indent, y = Y(node.row), room = Math.max(4, Math.floor((left - x - 16) / 7.25));
-    const label = node.label.replace(/^\s/, node.depth ? "·" : ""), leaf = node.item != null;
-    const tone = leaf ? paint(colourOf(prompt.items[node.item].right)) : "var(--soft)", favourite = leaf && node.item === at.lead;
+    const label = node.label.replace(/^\s/, node.depth ? "·" : ""), leaf = node.p != null, whole = node.item != null;
+    const tone = whole ? paint(colourOf(prompt.items[node.item].right)) : leaf && hides(node.p) ? "var(--ink)" : "var(--soft)", favourite = whole && node.item === at.lead;
+    const sign = (at) => mark(at, y, whole ? "square" : "dot", whole || !leaf, tone, leaf ? 3.6 : 1.6);
     for (const kid of node.kids) svg.append(line([[x, y + 5], [x, Y(kid.row)], [x + indent - 5, Y(kid.row)]], { stroke: "var(--line)" }));
-    svg.append(s("g", {}, mark(x, y, leaf ? "square" : "dot", true, tone, leaf ? 3.6 : 1.6),
+    svg.append(s("g", {}, sign(x),
         words(x + 10, y + 4, around(label, room), { class: "mono", "font-weight": favourite && 700 }),
-      leaf && [axis(y), mark(X(node.p), y, "square", true, tone, 3.6), number(y, node.p, favourite)],
-          s("title", {}, leaf ? `${textOf(prompt.items[node.item])} ${prob(node.p)}` : label)));
+      leaf && [axis(y), sign(X(node.p)), number(y, node.p, favourite || !whole && hides(node.p))],
+          s("title", {}, whole ? `${textOf(prompt.items[node.item])} ${prob(node.p)}` : leaf ? `${label} left open, ${prob(node.p)}` : label)));
   }
   groups.forEach(([label, list], i) => { // of these only the probability is known
     const y = Y(rows.length + i), tone = (p) => hides(p) ? "var(--ink)" : "var(--soft)";
@@ -281,7 +285,7 @@ function figuresOf(run, prompt, t, width, again) {
   const expanded = at.expansions != null && [" ", told(run, prompt, run.rounds[measuredAt(run, t)], "expansions", at.expansions,
       plural(at.expansions, "prefix", "prefixes")), " expanded."];
   return [bars, h("div", { class: "two" }, tilt(half(0.4)), figure("Search for the mode", drawSearch(run, prompt, t, half(0.6)),
-    [`Texts broken at words; squares: complete responses; hollow: prefixes left open, of which only the probability is kept. ${unseen}`, expanded]))];
+    [`Texts broken at words; squares: complete responses; hollow: prefixes left open. ${unseen}`, expanded]))];
 }
 const slider = (label, output, attrs, ticks) => h("div", {}, h("label", { for: attrs.id }, label, output), h("input", { type: "range", ...attrs }),
     h("div", { class: "ticks", "aria-hidden": "true" }, ticks));
