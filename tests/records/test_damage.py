@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.training.fake_learner import run
@@ -16,6 +17,7 @@ from srlm.errors import InputError
 from srlm.records.atomic import write_json
 from srlm.records.reading import read_object
 from srlm.records.run_directory import RunDirectory
+from srlm.records.tables import modes_from_table, samples_from_table
 
 _DEEP = 100 * sys.getrecursionlimit()
 
@@ -124,3 +126,14 @@ def test_a_run_of_wrong_types_is_refused_with_its_fields(policy: np.ndarray, tmp
     path.write_text(json.dumps(json.loads(path.read_text()) | {"configuration": [], "created": 7}))
     with pytest.raises(InputError, match=r"run\.json: created is 7 .*configuration is \[\]"):
         RunDirectory.open(tmp_path / "run")
+
+
+@pytest.mark.parametrize(("read", "column"), [(modes_from_table, "best"), (samples_from_table, "logprob")])
+def test_a_table_that_another_srlm_wrote_is_refused_in_a_sentence(
+    read: Callable[[pa.Table], Any], column: str, policy: np.ndarray, tmp_path: Path
+) -> None:
+    place = run(tmp_path / "run", policy, 0).round(0)
+    table = place.read_table("modes" if column == "best" else "samples")
+    assert len(read(table))
+    with pytest.raises(InputError, match=rf"parquet is damaged .*{column}.*; did another srlm write it\?"):
+        read(table.drop_columns([column]))

@@ -6,11 +6,13 @@ so that a reader needs neither model nor tokenizer. Refuses to know: who drew, d
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from srlm.records.numerics import Drift
+from srlm.records.reading import reading
 from srlm.records.responses import Complete, ModeBracket, Outside, Response, Rollout
 from srlm.records.rounds import Split
 
@@ -20,6 +22,7 @@ _DRIFT = b"drift"
 _GREEDY = b"greedy"
 _BESIDE = b"beside"
 _SERVERS = b"servers"
+_WHOSE = "did another srlm write it?"
 
 
 class PromptText(Protocol):
@@ -85,6 +88,7 @@ def samples_to_table(
     return pa.Table.from_pylist(rows, schema=_SAMPLES).replace_schema_metadata(facts)
 
 
+@reading(Path("samples.parquet"), _WHOSE)
 def samples_from_table(table: pa.Table) -> list[Rollout]:
     """The rollout of every prompt."""
     responses: list[list[Response]] = []
@@ -174,6 +178,7 @@ def modes_to_table(prompts: Sequence[PromptText], brackets: Sequence[ModeBracket
     return pa.Table.from_pylist(rows, schema=_MODES).replace_schema_metadata({_SECONDS: repr(seconds).encode()})
 
 
+@reading(Path("modes.parquet"), _WHOSE)
 def modes_from_table(table: pa.Table) -> list[ModeBracket]:
     """The bracket of every prompt's mode."""
     return [
@@ -190,7 +195,10 @@ def modes_from_table(table: pa.Table) -> list[ModeBracket]:
             margin_lower=row["margin_lower"],
             proved=row["proved"],
             outside=Outside(
-                tuple(row["open_prefixes"]), row["dropped_mass"], row["dropped_logprob"], texts=tuple(row["open_texts"])
+                tuple(row["open_prefixes"]),
+                row["dropped_mass"],
+                row["dropped_logprob"],
+                texts=tuple(row.get("open_texts") or ()),
             ),
             expansions=row["expansions"],
             widening=row["widening"],

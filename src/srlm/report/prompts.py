@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from srlm.measure.majorities import majorities
 from srlm.measure.split import share
+from srlm.records.reading import reading
 from srlm.records.responses import Complete, Response, Rollout
 from srlm.records.run_directory import RoundDirectory
 from srlm.records.tables import greedy_of
@@ -60,10 +61,11 @@ def read_prompts(rounds: Sequence[RoundDirectory], of_answers: bool, confidence:
     seen = {at: _Seen() for at in told}
     before: list[Rollout] | None = None
     for one in rounds:
-        if of_answers:
-            before = _add_answers(one.read_table("samples"), seen, before, confidence)
-        else:
-            _add_responses(one.read_table("modes"), one.read_table("samples"), seen)
+        with reading(one.path, "did another srlm write it?"):
+            if of_answers:
+                before = _add_answers(one.read_table("samples"), seen, before, confidence)
+            else:
+                _add_responses(one.read_table("modes"), one.read_table("samples"), seen)
     return tuple(_prompt(at, told[at], one) for at, one in seen.items())
 
 
@@ -132,7 +134,7 @@ def _add_responses(modes: pa.Table, samples: pa.Table, seen: dict[int, _Seen]) -
                 share=six(share([right for _, _, right, _, _ in replies])),
                 logprobs=[logs.get(at) for at in numbers],
                 open=[value for value in map(six, row.get("open_prefixes") or ()) if value is not None],
-                open_texts=[visible(text, SHOWN) for text in row["open_texts"]],
+                open_texts=[visible(text, SHOWN) for text in row.get("open_texts") or ()],
                 dropped=None if dropped is None else (row["dropped_mass"], dropped),
                 beneath=beneath,
                 expansions=row["expansions"],
