@@ -158,3 +158,11 @@ def test_quantisation_without_its_library_is_refused(tiny_model_folder: Path, mo
     monkeypatch.setattr(loading, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"load_in_4bit needs bitsandbytes; run: pip install 'srlm\[quantised\]'"):
         load_model(str(tiny_model_folder), load_in_4bit=True)
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # discard: nobody listens
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("srlm.lm.loading.AutoTokenizer", None)  # whatever would try again and again
+    with pytest.raises(InputError, match=r"no answer from http://127\.0\.0\.1:9"):
+        load_model("nobody/nothing")

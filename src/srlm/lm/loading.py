@@ -13,16 +13,18 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import torch
 from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
@@ -112,6 +114,8 @@ def load_model(
     if local:
         _require_usable(Path(source), name)
     try:
+        if not local:
+            _require_hub(source)
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
             found: Any = AutoModelForCausalLM.from_pretrained(
@@ -145,6 +149,20 @@ def load_model(
         model.to(place)  # pyright: ignore[reportArgumentType]
     checksum = _checksum_of_weights(Path(source)) if local else f"commit:{getattr(model.config, '_commit_hash', None)}"
     return _described(model, tokenizer, name, checksum)
+
+
+def _require_hub(name: str) -> None:
+    """Ask once whether the hub is there, where the model is not in its cache: libraries try for a minute."""
+    if os.environ.get("HF_HUB_OFFLINE"):
+        return
+    with suppress(OSError, ValueError):
+        AutoConfig.from_pretrained(name, local_files_only=True)
+        return
+    hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    try:
+        httpx2.head(hub, timeout=10)
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise ConnectionError(f"no answer from {hub}, and its cache has no such model") from error
 
 
 def _require_usable(folder: Path, name: str) -> None:
