@@ -66,13 +66,14 @@ def _folders() -> Iterator[tuple[str, Callable[[], Path], list[str], list[_Reade
         ("audit over it", lambda folder, free: srlm("audit", watched(), "--out", folder)),
     ]
     yield "audits", audited, _names(audited()), readers
-    for form in ("trl", "verl", "table"):
+    for form in ("trl", "verl", "prime", "table"):
         make = partial(_foreign, form)
         readers = [
             ("audit", lambda folder, free: srlm("audit", folder)),
             ("audit --out", lambda folder, free: srlm("audit", folder, "--out", free)),
         ]
-        yield f"what {form} wrote" if form != "table" else "tables of completions", make, _names(make()), readers
+        of = {"table": "tables of completions", "prime": "what prime-rl wrote"}.get(form, f"what {form} wrote")
+        yield of, make, [name for name in _names(make()) if not name.endswith("STABLE")], readers
 
 
 def _names(folder: Path, without: str = "?") -> list[str]:
@@ -89,7 +90,9 @@ def _foreign(form: str) -> Path:
 
     def make(folder: Path) -> None:
         rows = written.rows(steps=4)
-        if form == "table":
+        if form == "prime":
+            written.prime(folder / "theirs")
+        elif form == "table":
             written.lines(folder / "theirs" / "samples.jsonl", [written.table_record(one) for one in rows])
         else:
             getattr(written, form)(folder / "theirs", rows)

@@ -30,7 +30,12 @@ def table(tried: Sequence[Tried], seconds: float, seed: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-_WORDS = (("traceback", "tracebacks"), ("hang", "hangs"), ("lost", "finished things lost"))
+_WORDS = (
+    ("traceback", "tracebacks"),
+    ("hang", "hangs"),
+    ("lost", "finished things lost"),
+    ("script", "scripts run in a page"),
+)
 
 
 def _line(problem: str) -> str:
