@@ -275,7 +275,8 @@ function figuresOf(run, prompt, t, width, again) {
     return [bars, proof && h("div", { class: "two even", ...values },
       figure("Evidence for each answer, log", drawEvidence(run, prompt, proof, half(0.5)),
           "Certified where a line passes the threshold, at this prompt’s share of the level; prompts that are certified together may need less (P11)."),
-      figure("Bracket of the likeliest answer", drawClosing(run, proof, half(0.5)), "Holds at every number of draws at once, so one may stop at any.")),
+      figure("Bracket of the likeliest answer", drawClosing(run, proof, half(0.5)),
+          `Holds at every number of draws at once, so one may stop at any.${at.proved ? " From draws alone: the responses seen prove more, which the bars above have." : ""}`)),
           h("div", { class: "two one" }, tilt(width))];
   }
   if (at.lead == null) return [bars, tilt(width)];
