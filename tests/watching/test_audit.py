@@ -68,6 +68,8 @@ def test_without_out_nothing_is_written_and_with_it_a_run_that_report_takes(
     page = (tmp_path / "collapsing" / "report.html").read_text("utf-8")
     assert "another trainer" in page
     assert "corrupted grow" in page
+    for one in (page, (tmp_path / "healthy" / "report.html").read_text("utf-8")):
+        assert "before training" not in one, "the first window is not the untouched model"
     assert run(["report", "collapsing", "healthy", "--out", "both.html"]) == 0
     assert "runs side by side" in (tmp_path / "both.html").read_text("utf-8")
     (tmp_path / "mine").mkdir()

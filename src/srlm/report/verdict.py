@@ -51,7 +51,8 @@ def headline(run: RunView) -> str:
     changed = "up from" if after > before else "down from"
     verb = "helped" if after > before else "hurt"
     if not apart or after == before:
-        verb, changed = "made no certain difference", "and before training"
+        verb = "made no certain difference"
+        changed = f"and {'at its first steps' if run.watched else 'before training'}"
     text = f"{'Training' if run.watched else 'Self-rewarding'} {verb}: sampled answers on {where} are right "
     text += f"{numbers.share(after)} of the time, {changed} {numbers.share(before)}"
     return text + _kept(run) + (f". Stop after round {stop.round}" if stop else "")
