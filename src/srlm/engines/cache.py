@@ -6,6 +6,7 @@ holds digests of questions, and the texts that answered them), how anything is a
 
 import os
 import sqlite3
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ class Cache:
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
+            weakref.finalize(self, self._file.close)
             # A killed process loses nothing; after a power cut a draw may have to be paid for again.
             self._file.execute("PRAGMA journal_mode=WAL")
             self._file.execute("PRAGMA synchronous=OFF")
