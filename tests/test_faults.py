@@ -27,6 +27,24 @@ def test_a_missing_file_is_found_in_the_words_of_rust(tmp_path: Path) -> None:
         assert fault.errno == errno.ENOENT
 
 
+def test_too_many_open_files_are_found_in_words_of_safetensors(tmp_path: Path) -> None:
+    error = RuntimeError(f"unable to open file <{tmp_path}> in read-only mode: Too many open files (24)")
+    fault = fault_of_the_system(error)
+    assert fault is not None
+    assert fault.errno == errno.EMFILE
+
+
+def test_too_little_memory_is_said_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(given: list[str]) -> int:
+        raise MemoryError
+
+    monkeypatch.setattr(_app, "call", full)
+    assert run(["plan"]) == 1
+    assert capsys.readouterr().err.startswith("srlm: there is not enough memory for this")
+
+
 def _wrapped() -> None:
     try:
         raise OSError(errno.EIO, "Input/output error", "weights.bin")
@@ -43,6 +61,6 @@ def test_what_was_raised_from_an_error_of_the_disk_names_its_file(
     assert capsys.readouterr().err == ("srlm: Input/output error: weights.bin; nothing already written is damaged\n")
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), RuntimeError("os error")])
+@pytest.mark.parametrize("error", [ValueError("no"), RuntimeError("os error"), ValueError("shape (24)"), KeyError(24)])
 def test_any_other_error_is_none_of_the_disk(error: Exception) -> None:
     assert fault_of_the_system(error) is None

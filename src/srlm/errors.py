@@ -41,13 +41,15 @@ def what_to_install(error: ModuleNotFoundError) -> str | None:
 
 def fault_of_the_system(error: BaseException) -> OSError | None:
     """The error of the system that an exception is, or that a library put in words of its own (safetensors and
-    tokenizers: "os error 28"); None for any other.
+    tokenizers: "(os error 28)", "Too many open files (24)"); None for any other.
     """
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError):
             return seen
-        if told := re.search(r"\(os error (\d+)\)", str(seen)):
-            return OSError(int(told[1]), os.strerror(int(told[1])))
+        for rust, plain in re.findall(r"\((?:os error (\d{1,4})|(\d{1,4}))\)", str(seen)):
+            said = os.strerror(int(rust or plain))
+            if rust or f"{said} ({plain})" in str(seen):
+                return OSError(int(rust or plain), said)
         seen = seen.__cause__
     return None

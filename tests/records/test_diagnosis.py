@@ -17,6 +17,11 @@ def test_what_is_written_is_read_back_as_the_same_record(record: DiagnosisRecord
     assert holds_diagnosis(tmp_path)
     assert read_diagnosis(tmp_path) == read_diagnosis(tmp_path / "diagnosis.json") == record
     assert not holds_diagnosis(tmp_path / "nowhere")
+    (tmp_path / "nowhere").mkdir()
+    (tmp_path / "nowhere" / "diagnosis.json").symlink_to("gone")
+    assert holds_diagnosis(tmp_path / "nowhere"), "a damaged one"
+    with pytest.raises(InputError, match=r"no diagnosis but a device"):
+        read_diagnosis(Path("/dev/zero"))
 
 
 def test_the_document_keeps_its_form(record: DiagnosisRecord) -> None:

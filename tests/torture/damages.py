@@ -143,7 +143,7 @@ def _damaged(
     elif ended.code == 0 and reader == "report" and name.startswith("rounds/01") and "checkpoint" not in name:
         page = (held / "report.html").read_text(encoding="utf-8")
         if not _harmless(make() / name, held / name) and not any(
-            told in page for told in ("damaged", "is missing", "is not complete")
+            told in page for told in ("damaged", "is missing", "is not complete", "no complete")
         ):
             return Outcome("not said: the page leaves out a damaged round and does not tell")
     return Outcome()

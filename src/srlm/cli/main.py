@@ -71,6 +71,8 @@ def _carried_out(given: list[str]) -> int:
     except BrokenPipeError:
         _silence()
         return 1
+    except MemoryError:
+        return _complain("there is not enough memory for this; nothing already written is damaged", 1)
     except Exception as error:
         if (fault := fault_of_the_system(error)) is None:
             raise

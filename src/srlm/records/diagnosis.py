@@ -5,6 +5,7 @@ field beside them; probabilities that can underflow are given as natural logarit
 """
 
 import json
+import os
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal, NamedTuple
@@ -286,8 +287,8 @@ class DiagnosisRecord(Record):
 
 
 def holds_diagnosis(path: Path) -> bool:
-    """Whether `path` is a diagnosis, or a folder with one."""
-    return (path / DIAGNOSIS_FILE).is_file() or (path.is_file() and path.suffix == ".json")
+    """Whether `path` is a diagnosis, or a folder with one, be it a damaged one."""
+    return os.path.lexists(path / DIAGNOSIS_FILE) or (path.is_file() and path.suffix == ".json")
 
 
 def read_diagnosis(path: Path) -> DiagnosisRecord:
@@ -297,6 +298,8 @@ def read_diagnosis(path: Path) -> DiagnosisRecord:
         InputError: nothing there, no diagnosis, one of another format, or fields of the wrong type (all named).
     """
     file = path / DIAGNOSIS_FILE if path.is_dir() else path
+    if file.is_char_device():
+        raise InputError(f"{str(file)!r} is no diagnosis but a device; write one with srlm diagnose --out")
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

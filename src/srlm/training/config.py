@@ -6,6 +6,7 @@ domains; they stand in `srlm.training.settings`, each with its field.
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
+from importlib.util import find_spec
 from typing import Any
 
 from transformers import TrainingArguments
@@ -31,6 +32,12 @@ _DOMAINS = {
     "gradient_accumulation_steps": (1, 100_000), "dataloader_num_workers": (0, 4096),
     "neftune_noise_alpha": (0, 10_000), "torch_empty_cache_steps": (1, 2**62),
 }  # fmt: skip
+# Fields of `TrainingArguments` that have nothing to act on here, and why.
+_MEANINGLESS = {
+    "eval_on_start": "evaluates with a loss, and rounds measure themselves",
+    "dataloader_drop_last": "drops prompts, and an update trains on all of its round",
+    "dataloader_multiprocessing_context": "chooses how loaders start, which lists in memory have no use for",
+}
 
 
 @dataclass
@@ -65,6 +72,11 @@ class SelfRewardingConfig(RunSettings, TrainingArguments):  # pyright: ignore[re
                 wrong.append(f"{name} is {value!r}; it must be at least {least} and at most {most}")
         if self.torch_compile or self.torch_compile_backend or self.torch_compile_mode:
             wrong.append("torch_compile compiles for every shape of a batch anew, and few are alike; leave it out")
+        for name, why in _MEANINGLESS.items():
+            if getattr(self, name):
+                wrong.append(f"{name} {why}; leave it out")
+        if self.use_liger_kernel and find_spec("liger_kernel") is None:
+            wrong.append("use_liger_kernel needs liger-kernel, which is not installed; leave it out, or install it")
         wrong.extend(self._wrong_for_level())
         if wrong:
             raise InputError(wrong)

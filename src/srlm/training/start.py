@@ -94,12 +94,13 @@ def _told_by_the_file(request: Request) -> Iterator[None]:
     """Fields of `TrainingArguments` come from a file alone; what libraries make of them is the file's mistake."""
     try:
         yield
-    except InputError:
+    except (InputError, OSError):
         raise
-    except (ValueError, TypeError, ImportError) as error:
+    except Exception as error:  # of a hub that cannot be reached, too
         if request.config_file is None:
             raise
-        raise InputError(f"the configuration cannot be used: {error}") from error
+        told = repr(error) if isinstance(error, KeyError) else str(error)
+        raise InputError(f"the configuration cannot be used: {told}") from error
 
 
 def _require_optimiser(config: SelfRewardingConfig, model: Any) -> None:
