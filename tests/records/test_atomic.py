@@ -3,6 +3,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,3 +111,22 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_old_one_there(
         fill()
     assert [(one.name, one.read_text()) for one in folder.iterdir()] == [("weights", "old")]
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_ctrl_c_as_soon_as_a_file_is_there_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Path.open
+
+    def struck(self: Path, *arguments: Any) -> Any:
+        plain(self, *arguments).close()
+        raise KeyboardInterrupt
+
+    write_bytes(tmp_path / "file", b"old")
+    monkeypatch.setattr(Path, "open", struck)
+    with pytest.raises(KeyboardInterrupt):
+        write_bytes(tmp_path / "file", b"new")
+    assert os.listdir(tmp_path) == ["file"]
+    monkeypatch.undo()
+    monkeypatch.setattr(Path, "chmod", lambda self, mode: struck(self / "file", "xb"))
+    with pytest.raises(KeyboardInterrupt), replace_folder(tmp_path / "folder"):
+        pass
+    assert os.listdir(tmp_path) == ["file"]

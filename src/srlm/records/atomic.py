@@ -7,7 +7,6 @@ is never read; the next writer of the same name removes it. Refuses to know: wha
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,14 +24,13 @@ def write_bytes(path: Path, content: bytes) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path)
-    handle, name = tempfile.mkstemp(prefix=path.name + _MARK, dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    temporary = _temporary(path)
+    try:  # Ctrl-C may come as soon as it is there
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp makes files only their owner can read
+        temporary.chmod(0o644)  # whatever the umask
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -64,9 +62,10 @@ def replace_folder(folder: Path) -> Iterator[Path]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder)
-    temporary = Path(tempfile.mkdtemp(prefix=folder.name + _MARK, dir=folder.parent))
-    temporary.chmod(0o755)
+    temporary = _temporary(folder)
     try:
+        temporary.mkdir()
+        temporary.chmod(0o755)
         yield temporary
         for path in temporary.rglob("*"):
             if path.is_file():
@@ -97,6 +96,10 @@ def recover(folder: Path) -> None:
         if not folder.exists():
             with suppress(FileNotFoundError):
                 old.replace(folder)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{path.name}{_MARK}{os.urandom(5).hex()}")
 
 
 def _remove_leftovers(path: Path) -> None:
