@@ -94,7 +94,7 @@ def _told_by_the_file(request: Request) -> Iterator[None]:
     """Fields of `TrainingArguments` come from a file alone; what libraries make of them is the file's mistake."""
     try:
         yield
-    except (InputError, OSError):
+    except (InputError, OSError, MemoryError):
         raise
     except Exception as error:  # of a hub that cannot be reached, too
         if request.config_file is None:
